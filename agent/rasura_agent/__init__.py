@@ -1,0 +1,1 @@
+"""What boots on the machine: finds drives, erases them, proves it."""

@@ -1,0 +1,1 @@
+"""The command layer: what is said to a drive, and what it answers."""

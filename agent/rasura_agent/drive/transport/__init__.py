@@ -1,0 +1,1 @@
+"""The only module family that issues ioctls and opens devices."""

@@ -1,0 +1,1 @@
+"""How a drive is erased: policy, plan, engine."""

@@ -1,0 +1,1 @@
+"""What the machine has: udev, sysfs and files in, frozen descriptions out."""

@@ -1,0 +1,1 @@
+"""How an erasure is checked without trusting the drive's word."""
