@@ -1,0 +1,122 @@
+"""The bundle: a certificate's envelope and everything an auditor needs to check it offline.
+
+::
+
+    {"mediaType": "application/vnd.rasura.bundle+json;version=1",
+     "envelope":  {DSSE},
+     "chain":     ["<DER of the station's signing certificate, base64>", "<the site's>"],
+     "receipt":   "<C2SP tlog-proof text>" | null}
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from rasura import strict_json
+from rasura.certificate import ErasureCertificate
+from rasura.entry import Entry, EntryKind
+from rasura.envelope import Envelope, decode_base64
+from rasura.errors import RasuraError
+from rasura.keys import load_certificate_der
+from rasura.receipt import Receipt
+
+__all__ = ["MEDIA_TYPE", "Bundle", "BundleError"]
+
+MEDIA_TYPE = "application/vnd.rasura.bundle+json;version=1"
+
+
+class BundleError(RasuraError):
+    """The bytes are not a bundle."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An envelope, the chain (station, site) of signing certificates, and the receipt once there is one."""
+
+    envelope: Envelope
+    chain: tuple[x509.Certificate, ...]
+    receipt: Receipt | None = None
+
+    @cached_property
+    def certificate(self) -> ErasureCertificate:
+        """The claims as read from the payload, **not** verified; raises ``ClaimsError``."""
+        return ErasureCertificate.from_payload(self.envelope.payload)
+
+    @property
+    def certificate_id(self) -> str:
+        """The certificate's UUID, not verified; raises ``ClaimsError``."""
+        return self.certificate.id
+
+    @cached_property
+    def payload_sha256(self) -> str:
+        """Hex digest of the signed payload: what the QR code and the next certificate name."""
+        return hashlib.sha256(self.envelope.payload).hexdigest()
+
+    def entry(self) -> Entry:
+        """The leaf that this bundle is in a log; raises ``BundleError`` or ``ClaimsError``."""
+        if len(self.envelope.signatures) != 1 or not self.chain:
+            raise BundleError("a bundle has exactly one signature and the chain of its signing certificate")
+        return Entry(
+            kind=EntryKind.ERASURE_CERTIFICATE,
+            id=self.certificate_id,
+            payload_sha256=self.payload_sha256,
+            signature_sha256=hashlib.sha256(self.envelope.signatures[0].sig).hexdigest(),
+            signing_certificate_sha256=hashlib.sha256(self.chain[0].public_bytes(Encoding.DER)).hexdigest(),
+        )
+
+    def with_receipt(self, receipt: Receipt | None) -> Bundle:
+        """The same bundle with another receipt, or none."""
+        return replace(self, receipt=receipt)
+
+    def encode(self) -> bytes:
+        """The bundle as JSON, one form for one value."""
+        return strict_json.dumps(
+            {
+                "mediaType": MEDIA_TYPE,
+                "envelope": self.envelope.to_json(),
+                "chain": [base64.b64encode(one.public_bytes(Encoding.DER)).decode() for one in self.chain],
+                "receipt": self.receipt.encode() if self.receipt is not None else None,
+            }
+        )
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Bundle:
+        """Read a bundle; nothing in it is verified yet.
+
+        Raises:
+            BundleError: not strict JSON, another media type, a missing, unknown or malformed member.
+        """
+        try:
+            return cls._read(raw)
+        except BundleError:
+            raise
+        except RasuraError as error:
+            raise BundleError(str(error)) from None
+
+    @classmethod
+    def _read(cls, raw: bytes) -> Bundle:
+        value = strict_json.loads(raw, what="the bundle")
+        match value:
+            case {"mediaType": media_type, "envelope": envelope, "chain": list(chain), "receipt": receipt}:
+                pass
+            case _:
+                raise BundleError("this is not a bundle: mediaType, envelope, chain or receipt is missing")
+        if media_type != MEDIA_TYPE:
+            raise BundleError("this is not a Rasura bundle of version 1")
+        if len(value) > 4:
+            raise BundleError("the bundle has members that version 1 does not know")
+        if not all(isinstance(one, str) for one in chain):
+            raise BundleError("the bundle's chain is not a list of base64 strings")
+        if not isinstance(receipt, str | None):
+            raise BundleError("the bundle's receipt is neither text nor null")
+        return cls(
+            Envelope.from_json(envelope),
+            tuple(load_certificate_der(decode_base64(one, "a signing certificate")) for one in chain),
+            Receipt.parse(receipt) if receipt is not None else None,
+        )

@@ -1,0 +1,415 @@
+"""The erasure certificate: the claims an agent signs about one drive.
+
+It is an in-toto Statement v1 whose predicate holds every field that NIST SP 800-88 Rev. 2 §4.6
+asks for, and ours. What is not known is ``null``, in writing. Identifiers are strings, sizes are
+integers of bytes, durations integers of milliseconds, times RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from rasura import strict_json
+from rasura.errors import RasuraError
+from rasura.identity import identity_digest
+
+__all__ = [
+    "FORMAT_MAJOR",
+    "FORMAT_VERSION",
+    "PREDICATE_TYPE",
+    "STATEMENT_TYPE",
+    "Checkpointed",
+    "ClaimsError",
+    "Clock",
+    "Coverage",
+    "DriveClaims",
+    "ErasureCertificate",
+    "Evidence",
+    "HiddenArea",
+    "HiddenAreas",
+    "IdentityPageClaims",
+    "Method",
+    "Outcome",
+    "PassClaims",
+    "PassedOver",
+    "Person",
+    "Plan",
+    "Presence",
+    "Range",
+    "RangeKind",
+    "Request",
+    "Result",
+    "Source",
+    "Station",
+    "Technique",
+    "Tool",
+    "Validation",
+    "Verification",
+    "VerificationMethod",
+    "VerificationStatus",
+]
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:rasura:erasure-certificate:v1"
+FORMAT_MAJOR = 1
+FORMAT_VERSION = "1.0"
+"""Major: refuse what is unknown. Minor: fields may be added; readers keep and show them."""
+
+
+class ClaimsError(RasuraError):
+    """The signed payload is not an erasure certificate we can read, or contradicts itself."""
+
+
+class Method(StrEnum):
+    """What an erasure amounts to (NIST SP 800-88 Rev. 2 §3)."""
+
+    CLEAR = "Clear"
+    PURGE = "Purge"
+    DESTROY = "Destroy"
+
+
+class Technique(StrEnum):
+    """How it is done."""
+
+    OVERWRITE = "overwrite"
+
+
+class Outcome(StrEnum):
+    """How the way of one drive ended; exactly one."""
+
+    ERASED = "ERASED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    REFUSED = "REFUSED"
+    SKIPPED = "SKIPPED"
+
+
+class Presence(StrEnum):
+    """A tri-state fact."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+class RangeKind(StrEnum):
+    """Why a range of the drive is not proven erased."""
+
+    NOT_WRITTEN = "not-written"
+    NOT_READ = "not-read"
+    MISMATCH = "mismatch"
+
+
+class VerificationMethod(StrEnum):
+    """How the erasure was checked."""
+
+    FULL_READ_BACK = "full-read-back"
+
+
+class VerificationStatus(StrEnum):
+    """What the check found."""
+
+    COMPLETE = "complete"
+    MISMATCH = "mismatch"
+    INCOMPLETE = "incomplete"
+    NOT_RUN = "not-run"
+
+
+class Evidence(StrEnum):
+    """What the claims rest on, weakest last."""
+
+    BLOCK_READ_BACK = "block-read-back"
+    """Every sector was read again past the page cache and compared."""
+    BUFFERED_READ_BACK = "buffered-read-back"
+    """Read again, but the path to the drive allowed no direct I/O."""
+    NONE = "none"
+
+
+class _Claims(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    pass
+
+
+class Tool(_Claims, frozen=True):
+    """§4.6 "tool used (including version)"; ``build`` is the hash of the booted image, if any."""
+
+    name: str
+    version: str
+    build: str | None
+
+
+class IdentityPageClaims(_Claims, frozen=True):
+    """A raw identity page; ``data`` is base64."""
+
+    name: str
+    data: str
+
+
+class HiddenArea(_Claims, frozen=True):
+    """One kind of hidden area before and after the erasure."""
+
+    before: Presence
+    after: Presence
+
+
+class HiddenAreas(_Claims, frozen=True):
+    """Areas a drive can hide from its user (ACS-4: HPA, AMA, DCO)."""
+
+    hpa: HiddenArea
+    ama: HiddenArea
+    dco: HiddenArea
+
+
+class DriveClaims(_Claims, frozen=True):
+    """The drive: §4.6 manufacturer, model, serial, property number, media type; and ours."""
+
+    manufacturer: str | None
+    model: str | None
+    serial: str | None
+    wwn: str | None
+    firmware: str | None
+    property_number: str | None
+    media_type: str
+    """``hdd``, ``ssd``, ``flash``, ``virtual`` or ``unknown``."""
+    transport: str | None
+    rotational: bool | None
+    removable: bool | None
+    capacity_bytes: int
+    native_capacity_bytes: int | None
+    logical_sector_bytes: int
+    physical_sector_bytes: int | None
+    hidden_areas: HiddenAreas
+    namespaces: tuple[str, ...] | None
+    block_device: str
+    identity_pages: tuple[IdentityPageClaims, ...]
+
+
+class Source(_Claims, frozen=True):
+    """§4.6 media source: the machine the drive was in, and the lot it came with."""
+
+    host_manufacturer: str | None
+    host_model: str | None
+    host_serial: str | None
+    host_uuid: str | None
+    asset_tag: str | None
+    lot: str | None
+
+
+class Request(_Claims, frozen=True):
+    """What was asked for, before anything happened."""
+
+    policy: str
+    policy_sha256: str
+    method: Method
+    technique: Technique
+    weaker_allowed: bool
+
+
+class PassedOver(_Claims, frozen=True):
+    """A stronger technique that was not used, and why."""
+
+    technique: str
+    method: Method
+    reason: str
+
+
+class Plan(_Claims, frozen=True):
+    """What was shown before anything happened; ``passes`` are patterns in words, in order."""
+
+    technique: Technique
+    method: Method
+    basis: str
+    passes: tuple[str, ...]
+    estimate_ms: int | None
+    passed_over: tuple[PassedOver, ...]
+
+
+class Range(_Claims, frozen=True):
+    """Bytes ``offset`` to ``offset + length`` that are not proven erased."""
+
+    offset: int
+    length: int
+    kind: RangeKind
+
+
+class PassClaims(_Claims, frozen=True):
+    """One pass over the drive; ``cipher`` names the generator of a random pass."""
+
+    pattern: str
+    cipher: str | None
+    bytes_written: int
+    duration_ms: int
+
+
+class Clock(_Claims, frozen=True):
+    """Where the wall times come from; they are recorded, never trusted."""
+
+    source: str
+    offset_ms: int | None
+
+
+class Result(_Claims, frozen=True):
+    """What happened. ``method`` is the one achieved, ``null`` if none."""
+
+    outcome: Outcome
+    reason: str | None
+    method: Method | None
+    technique: Technique | None
+    basis: str | None
+    passes: tuple[PassClaims, ...]
+    bytes_written: int
+    error_ranges: tuple[Range, ...]
+    started_at: str
+    finished_at: str
+    duration_ms: int
+    clock: Clock
+
+
+class Coverage(_Claims, frozen=True):
+    """How much was read back, in bytes."""
+
+    bytes_read: int
+    bytes_total: int
+
+
+class Verification(_Claims, frozen=True):
+    """§4.6 verification method, §4.5.1: completion, errors, what was read and what was not."""
+
+    method: VerificationMethod | None
+    status: VerificationStatus
+    coverage: Coverage
+    seed: str | None
+    evidence: Evidence
+
+
+class Person(_Claims, frozen=True):
+    """§4.6: the individual; ``name`` may be a pseudonym the site can resolve."""
+
+    name: str | None
+    title: str | None
+    organization: str | None
+    location: str | None
+    contact: str | None
+    date: str | None
+    signature: str | None
+    """``envelope`` where the envelope's signature is this person's, through the station."""
+
+
+class Validation(_Claims, frozen=True):
+    """§4.5.2: a decision by a person, never by the agent."""
+
+    decision: str
+    person: Person
+
+
+class Checkpointed(_Claims, frozen=True):
+    """The latest checkpoint known at job start: nothing here happened before it was signed."""
+
+    checkpoint: str
+
+
+class Station(_Claims, frozen=True):
+    """Which boot of which machine signed, where it stands in that station's own chain."""
+
+    name: str
+    site: str
+    operator: str | None
+    sequence: int
+    previous_sha256: str | None
+    """SHA-256 of the payload this station signed before this one."""
+
+
+class ErasureCertificate(_Claims, frozen=True):
+    """All claims about one drive."""
+
+    format_version: str
+    id: str
+    tool: Tool
+    drive: DriveClaims
+    source: Source
+    pre_erasure_categorization: str | None
+    request: Request
+    plan: Plan
+    result: Result
+    verification: Verification
+    verified_by: Person
+    validation: Validation
+    destination: str | None
+    residual_risks: tuple[str, ...]
+    health_before: str | None
+    health_after: str | None
+    commands: tuple[str, ...]
+    """Device commands with their raw status; none for an overwrite."""
+    not_before: Checkpointed | None
+    station: Station
+    supersedes: str | None
+
+    def subject_digest(self) -> str:
+        """Hex SHA-256 of the identity pages; raises :class:`ClaimsError` if one is not base64."""
+        try:
+            pages = [
+                (page.name, base64.b64decode(page.data, validate=True)) for page in self.drive.identity_pages
+            ]
+        except (binascii.Error, ValueError):
+            raise ClaimsError("an identity page of the drive is not base64") from None
+        return identity_digest(pages)
+
+    def to_payload(self) -> bytes:
+        """The in-toto Statement as the bytes to sign."""
+        drive = self.drive
+        name = "drive:" + (drive.serial or drive.wwn or drive.block_device)
+        return strict_json.dumps(
+            {
+                "_type": STATEMENT_TYPE,
+                "subject": [{"name": name, "digest": {"sha256": self.subject_digest()}}],
+                "predicateType": PREDICATE_TYPE,
+                "predicate": msgspec.to_builtins(self),
+            }
+        )
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> ErasureCertificate:
+        """Read a signed payload; unknown members of a known major version are passed over here.
+
+        Raises:
+            ClaimsError: another statement or predicate type, an unknown major version, a missing
+                or ill-typed member, a subject that is not this drive.
+        """
+        try:
+            statement = strict_json.loads(payload, what="the signed statement")
+        except strict_json.JsonError as error:
+            raise ClaimsError(str(error)) from None
+        if statement.get("_type") != STATEMENT_TYPE:
+            raise ClaimsError("the signed payload is not an in-toto Statement v1")
+        if statement.get("predicateType") != PREDICATE_TYPE:
+            raise ClaimsError("the statement is not an erasure certificate v1")
+        predicate = statement.get("predicate")
+        _check_version(predicate)
+        try:
+            certificate = msgspec.convert(predicate, cls)
+        except msgspec.ValidationError as error:
+            raise ClaimsError(f"the certificate's claims are malformed: {error}") from None
+        if [{"sha256": certificate.subject_digest()}] != _subject_digests(statement.get("subject")):
+            raise ClaimsError("the statement's subject is not the drive that the claims describe")
+        return certificate
+
+
+def _subject_digests(subject: object) -> list[Any]:
+    match subject:
+        case [{"digest": digest, "name": str()}]:
+            return [digest]
+        case _:
+            return []
+
+
+def _check_version(predicate: object) -> None:
+    version = predicate.get("formatVersion") if isinstance(predicate, dict) else None
+    major = version.partition(".")[0] if isinstance(version, str) else ""
+    if major != str(FORMAT_MAJOR):
+        raise ClaimsError(
+            f"the certificate has format version {version!r}; this verifier reads {FORMAT_MAJOR}.x"
+        )

@@ -1,0 +1,50 @@
+"""How every Rasura command starts and ends: one sentence for an error, an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from rasura.errors import ExitCode, RasuraError
+from rasura.text import printable
+
+__all__ = ["EXIT_CODES_HELP", "print_json", "run", "say_error"]
+
+EXIT_CODES_HELP = "Exit codes: 0 done, 1 the job failed, 2 usage, 3 refused, 4 unknown outcome."
+
+
+def say_error(error: RasuraError) -> None:
+    """Print the sentence and what to do next, on standard error."""
+    click.echo(f"error: {printable(str(error))}", err=True)
+    if error.hint is not None:
+        click.echo(f"       {printable(error.hint)}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print facts for machines."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run a click command as the whole process."""
+    try:
+        result = command.main(standalone_mode=False)
+        sys.stdout.flush()
+    except RasuraError as error:
+        say_error(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("error: interrupted", err=True)
+        sys.exit(ExitCode.FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep the interpreter from flushing into the broken pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.FAILED)
+    sys.exit(result if isinstance(result, int) else ExitCode.DONE)

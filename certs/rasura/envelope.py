@@ -1,0 +1,129 @@
+"""DSSE envelopes (github.com/secure-systems-lab/dsse, protocol v1.0.2): a payload and who signed it.
+
+DSSE signs bytes, so nothing is canonicalized and a verifier hashes what it was given.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rasura.errors import RasuraError
+
+__all__ = ["PAYLOAD_TYPE", "Envelope", "EnvelopeError", "Signature", "key_id", "pae", "sign"]
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+"""Media type of an in-toto Statement inside DSSE (in-toto attestation framework v1, envelope layer)."""
+
+
+class EnvelopeError(RasuraError):
+    """The envelope is malformed or its signature does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature: ``keyid`` is a hint only, ``sig`` a DER ECDSA signature over the PAE."""
+
+    keyid: str
+    sig: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A payload (the exact bytes that were signed), its type, and its signatures."""
+
+    payload: bytes
+    payload_type: str
+    signatures: tuple[Signature, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The envelope as the DSSE JSON object."""
+        return {
+            "payload": base64.b64encode(self.payload).decode(),
+            "payloadType": self.payload_type,
+            "signatures": [
+                {"keyid": one.keyid, "sig": base64.b64encode(one.sig).decode()} for one in self.signatures
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Envelope:
+        """Read the DSSE JSON object; exactly the standard's members, standard base64.
+
+        Raises:
+            EnvelopeError: a member is missing, of the wrong type, unknown, or not base64.
+        """
+        match value:
+            case {
+                "payload": str(payload),
+                "payloadType": str(payload_type),
+                "signatures": list(items),
+                **others,
+            }:
+                if others:
+                    raise EnvelopeError("the envelope has members that DSSE does not know")
+            case _:
+                raise EnvelopeError("the envelope lacks payload, payloadType or signatures")
+        signatures = []
+        for item in items:
+            match item:
+                case {"sig": str(sig), "keyid": str(keyid)} if len(item) == 2:
+                    signatures.append(Signature(keyid, decode_base64(sig, "a signature")))
+                case _:
+                    raise EnvelopeError("a signature of the envelope is not {keyid, sig}")
+        return cls(decode_base64(payload, "the payload"), payload_type, tuple(signatures))
+
+    def verify(self, key: ec.EllipticCurvePublicKey) -> None:
+        """Check that the one signature is ``key``'s over this payload and type.
+
+        Raises:
+            EnvelopeError: there is not exactly one signature, or it does not hold.
+        """
+        if len(self.signatures) != 1:
+            raise EnvelopeError(f"the envelope carries {len(self.signatures)} signatures instead of one")
+        try:
+            key.verify(
+                self.signatures[0].sig, pae(self.payload_type, self.payload), ec.ECDSA(hashes.SHA256())
+            )
+        except InvalidSignature:
+            raise EnvelopeError("the signature does not fit the payload") from None
+
+
+def decode_base64(text: str, what: str) -> bytes:
+    """Standard base64 with padding and nothing else; one text for one value.
+
+    Raises:
+        EnvelopeError: ``text`` is not exactly what encoding its value gives.
+    """
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise EnvelopeError(f"{what} is not base64") from None
+    if base64.b64encode(value).decode() != text:
+        raise EnvelopeError(f"{what} is not canonical base64")
+    return value
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE pre-authentication encoding: what is really signed (DSSE protocol, "Signature Definition")."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def key_id(key: ec.EllipticCurvePublicKey) -> str:
+    """Hex SHA-256 of the DER SubjectPublicKeyInfo: our ``keyid``."""
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
+
+
+def sign(payload: bytes, key: ec.EllipticCurvePrivateKey, payload_type: str = PAYLOAD_TYPE) -> Envelope:
+    """Wrap and sign ``payload`` with ECDSA P-256 over SHA-256."""
+    signature = key.sign(pae(payload_type, payload), ec.ECDSA(hashes.SHA256()))
+    return Envelope(payload, payload_type, (Signature(key_id(key.public_key()), signature),))

@@ -1,0 +1,268 @@
+"""Keys and signing certificates: registry authority -> site -> station, all ECDSA P-256.
+
+The X.509 profile (RFC 5280), the same three links always:
+
+==========  ====================  =====================  ==================  ===============
+link        subject               basicConstraints       keyUsage            valid for
+==========  ====================  =====================  ==================  ===============
+authority   CN=registry name      CA, pathlen 1          keyCertSign         20 years
+site        O=site, CN=site       CA, pathlen 0          keyCertSign         2 years
+station     O=site, CN=station    not a CA               digitalSignature    hours
+==========  ====================  =====================  ==================  ===============
+
+The station's validity frames the times it claims by its own clock, which nobody trusts; the
+site's must cover the moment the registry logged the certificate. See the decision record
+``certs/decisions/station-validity.md``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from rasura.errors import RasuraError
+
+__all__ = [
+    "AUTHORITY_LIFETIME",
+    "SITE_LIFETIME",
+    "STATION_LIFETIME",
+    "ChainError",
+    "KeyFormatError",
+    "certificate_pem",
+    "chain_problems",
+    "common_name",
+    "issue_site",
+    "issue_station",
+    "load_certificate_der",
+    "load_certificates",
+    "load_private_key",
+    "new_authority",
+    "organization",
+    "p256_public_key",
+    "private_key_pem",
+]
+
+AUTHORITY_LIFETIME = timedelta(days=20 * 365)
+SITE_LIFETIME = timedelta(days=2 * 365)
+STATION_LIFETIME = timedelta(hours=24)
+
+_BACKDATE = timedelta(minutes=5)
+"""Two honest clocks may differ by this much."""
+
+
+class KeyFormatError(RasuraError):
+    """A key or signing certificate cannot be read or is not of our profile."""
+
+
+class ChainError(KeyFormatError):
+    """The signing certificates do not form a chain of our profile."""
+
+
+def _name(common: str, org: str | None = None) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)] if org is not None else []
+    try:
+        return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    except ValueError:
+        raise KeyFormatError(
+            f"{common!r} cannot be a name in a certificate: it needs 1 to 64 characters"
+        ) from None
+
+
+def _issue(
+    subject: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    now: datetime,
+    lifetime: timedelta,
+    path_length: int | None,
+) -> x509.Certificate:
+    is_ca = path_length is not None
+    usage = x509.KeyUsage(
+        digital_signature=not is_ca,
+        key_cert_sign=is_ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    now = now.astimezone(UTC).replace(microsecond=0)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=path_length), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A new registry authority: its key and its self-signed certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name)
+    return key, _issue(subject, key.public_key(), subject, key, now, AUTHORITY_LIFETIME, 1)
+
+
+def issue_site(
+    authority_key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, site: str, now: datetime
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A new site key, certified by the registry authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _issue(
+        _name(site, site), key.public_key(), authority.subject, authority_key, now, SITE_LIFETIME, 0
+    )
+    return key, certificate
+
+
+def issue_station(
+    site_key: ec.EllipticCurvePrivateKey,
+    site: x509.Certificate,
+    station_key: ec.EllipticCurvePublicKey,
+    station: str,
+    now: datetime,
+) -> x509.Certificate:
+    """Certify a station's key for one working day; ``now`` is the station's own clock."""
+    subject = _name(station, organization(site))
+    return _issue(subject, station_key, site.subject, site_key, now, STATION_LIFETIME, None)
+
+
+def _attribute(certificate: x509.Certificate, oid: x509.ObjectIdentifier, what: str) -> str:
+    values = [one.value for one in certificate.subject.get_attributes_for_oid(oid)]
+    if len(values) != 1 or not isinstance(values[0], str):
+        raise KeyFormatError(f"a signing certificate does not have exactly one {what}")
+    return values[0]
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """The subject's one common name; raises :class:`KeyFormatError`."""
+    return _attribute(certificate, NameOID.COMMON_NAME, "common name")
+
+
+def organization(certificate: x509.Certificate) -> str:
+    """The subject's one organization, for us the site; raises :class:`KeyFormatError`."""
+    return _attribute(certificate, NameOID.ORGANIZATION_NAME, "organization")
+
+
+def p256_public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """The certified key; raises :class:`KeyFormatError` unless it is on P-256."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFormatError("a signing certificate holds a key that cannot be read") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise KeyFormatError("a signing certificate's key is not ECDSA P-256")
+    return key
+
+
+def private_key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS#8 PEM, not encrypted: whoever writes it sets the file's mode to 0600."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """Read a P-256 private key; raises :class:`KeyFormatError`."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyFormatError("this is not a private key in PEM, or it is encrypted") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise KeyFormatError("this private key is not ECDSA P-256")
+    return key
+
+
+def certificate_pem(*certificates: x509.Certificate) -> bytes:
+    """The certificates as PEM, in the order given."""
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
+
+
+def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Every certificate in a PEM text, at least one; raises :class:`KeyFormatError`."""
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except ValueError:
+        raise KeyFormatError("this holds no X.509 certificate in PEM") from None
+
+
+def load_certificate_der(der: bytes) -> x509.Certificate:
+    """One certificate from DER; raises :class:`KeyFormatError`."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        raise KeyFormatError("this is not an X.509 certificate in DER") from None
+
+
+def chain_problems(
+    chain: tuple[x509.Certificate, ...], authorities: tuple[x509.Certificate, ...]
+) -> tuple[str, ...]:
+    """Why ``chain`` (station, site) does not lead to one of ``authorities``; empty when it does.
+
+    Dates are not looked at here: which moment counts is the verifier's question.
+    """
+    if len(chain) != 2:
+        return (f"the chain has {len(chain)} signing certificates; ours have two: station, site",)
+    station, site = chain
+    try:
+        problems = [
+            *_profile_problems(station, "the station's signing certificate", None),
+            *_profile_problems(site, "the site's signing certificate", 0),
+        ]
+        if organization(station) != organization(site):
+            problems.append(
+                "the station's signing certificate names another site than the one that issued it"
+            )
+        if not _issued_by(station, site):
+            problems.append("the station's signing certificate was not issued by the site's")
+        if not any(_issued_by(site, authority) for authority in authorities):
+            problems.append("the site's signing certificate was not issued by a trusted registry authority")
+    except KeyFormatError as error:
+        return (str(error),)
+    return tuple(problems)
+
+
+def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _profile_problems(certificate: x509.Certificate, what: str, path_length: int | None) -> list[str]:
+    p256_public_key(certificate)
+    is_ca = path_length is not None
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        known = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
+        strange = [
+            one.oid.dotted_string for one in certificate.extensions if one.critical and one.oid not in known
+        ]
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return [f"{what} lacks its basic constraints or key usage"]
+    problems = []
+    if constraints.ca != is_ca or constraints.path_length != path_length:
+        problems.append(f"{what} has the wrong basic constraints")
+    if usage.key_cert_sign != is_ca or usage.digital_signature == is_ca:
+        problems.append(f"{what} has the wrong key usage")
+    if strange:
+        problems.append(f"{what} has a critical extension we do not know ({', '.join(strange)})")
+    return problems

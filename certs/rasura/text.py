@@ -1,0 +1,13 @@
+"""Text from the world, made safe to print."""
+
+from __future__ import annotations
+
+__all__ = ["printable"]
+
+
+def printable(text: str) -> str:
+    """``text`` with everything that could move a cursor or hide other text written as escapes."""
+    return "".join(
+        one if one.isprintable() else (f"\\x{ord(one):02x}" if ord(one) < 0x100 else f"\\u{ord(one):04x}")
+        for one in text
+    )

@@ -1,0 +1,83 @@
+"""Whom an auditor trusts: registry authorities and logs, in one small TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from rasura.errors import UsageError
+from rasura.keys import KeyFormatError, certificate_pem, load_certificates
+from rasura.note import NoteError, VerifierKey
+
+__all__ = ["Trust", "TrustError"]
+
+_VERSION = 1
+
+
+class TrustError(UsageError):
+    """The trust file is not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Trusted registry authorities (self-signed certificates) and the keys of trusted logs."""
+
+    authorities: tuple[x509.Certificate, ...]
+    logs: tuple[VerifierKey, ...]
+
+    def to_toml(self) -> str:
+        """The file's text; :meth:`parse` reads it back."""
+        lines = [
+            "# Whom to trust when verifying a Rasura certificate. It came from the registry:",
+            "# compare it with a copy that reached you another way before you rely on it.",
+            f"version = {_VERSION}",
+        ]
+        for authority in self.authorities:
+            lines += ["", "[[authority]]", f'certificate = """\n{certificate_pem(authority).decode()}"""']
+        for log in self.logs:
+            lines += ["", "[[log]]", f'key = "{log.encode()}"']
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Trust:
+        """Read a trust file.
+
+        Raises:
+            TrustError: not TOML, another version, an unknown or missing key, or a key that cannot be read.
+        """
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise TrustError(f"the trust file is not TOML: {error}") from None
+        if document.get("version") != _VERSION:
+            raise TrustError(f"the trust file is not of version {_VERSION}")
+        unknown = sorted(document.keys() - {"version", "authority", "log"})
+        if unknown:
+            raise TrustError(f"the trust file has an unknown key {unknown[0]!r}")
+        authorities: list[x509.Certificate] = []
+        logs: list[VerifierKey] = []
+        try:
+            for pem in _strings(document, "authority", "certificate"):
+                authorities.extend(load_certificates(pem.encode()))
+            logs.extend(VerifierKey.parse(key) for key in _strings(document, "log", "key"))
+        except (KeyFormatError, NoteError) as error:
+            raise TrustError(f"the trust file holds a key that cannot be read: {error}") from None
+        if not authorities:
+            raise TrustError("the trust file names no registry authority")
+        return cls(tuple(authorities), tuple(logs))
+
+
+def _strings(document: dict[str, object], table: str, key: str) -> list[str]:
+    rows = document.get(table, [])
+    if not isinstance(rows, list):
+        raise TrustError(f"[[{table}]] of the trust file is not a list of tables")
+    values = []
+    for row in rows:
+        match row:
+            case {} if isinstance(row, dict) and set(row) == {key} and isinstance(row[key], str):
+                values.append(row[key])
+            case _:
+                raise TrustError(f"each [[{table}]] of the trust file has exactly one key, {key!r}, a string")
+    return values

@@ -1,0 +1,276 @@
+"""Verification: one pure function over (bundle, trust), numbered checks, each said in words.
+
+::
+
+    1 bundle       the file is a bundle and the statement in it an erasure certificate
+    2 signature    the station's key signed exactly this statement
+    3 chain        registry authority -> site -> station, each of our profile
+    4 identity     site and station in the claims are those of the signing certificates
+    5 clock        the times it claims lie within the station certificate's validity
+    6 claims       the verdict follows from the certificate's own evidence
+    7 checkpoint   a trusted log signed the receipt's checkpoint
+    8 inclusion    the log contains exactly this certificate
+    9 validity     the site's signing certificate was valid when the log included it
+
+Cryptography ends there. Whether a genuine certificate suffices (was the drive erased, is it in a
+log) is the verdict's second half, kept apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+from cryptography import x509
+
+from rasura.bundle import Bundle
+from rasura.certificate import ErasureCertificate, Outcome
+from rasura.checkpoint import OpenedCheckpoint, open_checkpoint
+from rasura.consistency import contradictions, parse_time
+from rasura.envelope import PAYLOAD_TYPE
+from rasura.errors import RasuraError
+from rasura.keys import chain_problems, common_name, organization, p256_public_key
+from rasura.note import VerifierKey
+from rasura.tree import leaf_hash, verify_inclusion
+from rasura.trust import Trust
+
+__all__ = ["Check", "Report", "State", "Verdict", "check_receipt", "check_submission", "verify"]
+
+
+class State(Enum):
+    """How one check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_DONE = "not done"
+    """It could not be made, because an earlier one failed or there is nothing to check."""
+
+
+class Verdict(Enum):
+    """What the checks amount to."""
+
+    GENUINE = "genuine"
+    NOT_LOGGED = "genuine as far as it goes, but in no log yet"
+    NOT_GENUINE = "not genuine"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One numbered check and its sentence."""
+
+    number: int
+    name: str
+    state: State
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Every check in order, and the claims as far as they could be read (trust them only if genuine)."""
+
+    verdict: Verdict
+    checks: tuple[Check, ...]
+    certificate: ErasureCertificate | None
+    logged_at: datetime | None
+    """When the log says it included the certificate; ``None`` when no trusted log did."""
+
+    @property
+    def attests_erasure(self) -> bool:
+        """Genuine (logged or not), and it says ERASED."""
+        return (
+            self.verdict is not Verdict.NOT_GENUINE
+            and self.certificate is not None
+            and self.certificate.result.outcome is Outcome.ERASED
+        )
+
+
+class _Checks:
+    """Collects the checks; a failed one raises nothing, so that as many as possible are made."""
+
+    def __init__(self) -> None:
+        self.done: list[Check] = []
+
+    def add(self, name: str, problems: tuple[str, ...] | str | None, good: str) -> bool:
+        sentences = (problems,) if isinstance(problems, str) else (problems or ())
+        state = State.FAILED if sentences else State.PASSED
+        self.done.append(Check(len(self.done) + 1, name, state, "; ".join(sentences) or good))
+        return not sentences
+
+    def skip(self, name: str, why: str) -> None:
+        self.done.append(Check(len(self.done) + 1, name, State.NOT_DONE, why))
+
+    @property
+    def failed(self) -> bool:
+        return any(check.state is State.FAILED for check in self.done)
+
+
+def verify(raw: bytes, trust: Trust) -> Report:
+    """Verify the bytes of a bundle against a trust policy, offline; never raises on bad input."""
+    checks = _Checks()
+    try:
+        bundle = Bundle.parse(raw)
+        certificate = bundle.certificate
+    except RasuraError as error:
+        checks.add("bundle", str(error), "")
+        for name in (
+            "signature",
+            "chain",
+            "identity",
+            "clock",
+            "claims",
+            "checkpoint",
+            "inclusion",
+            "validity",
+        ):
+            checks.skip(name, "there is nothing to check")
+        return Report(Verdict.NOT_GENUINE, tuple(checks.done), None, None)
+    checks.add("bundle", None, f"an erasure certificate, format {certificate.format_version}")
+    _check_signature(checks, bundle)
+    checks.add(
+        "chain",
+        chain_problems(bundle.chain, trust.authorities),
+        "a trusted registry authority certified the site, and the site this station",
+    )
+    checks.add("identity", _identity_problems(bundle), "the claims name the site and station that signed")
+    checks.add("clock", _clock_problems(bundle), "the times claimed fit the station's signing certificate")
+    checks.add(
+        "claims", contradictions(certificate), "the verdict follows from the evidence in the certificate"
+    )
+    logged_at = _check_log(checks, bundle, trust)
+    if checks.failed:
+        verdict = Verdict.NOT_GENUINE
+    elif bundle.receipt is None:
+        verdict = Verdict.NOT_LOGGED
+    else:
+        verdict = Verdict.GENUINE
+    return Report(verdict, tuple(checks.done), certificate, logged_at)
+
+
+def check_submission(
+    bundle: Bundle, authorities: tuple[x509.Certificate, ...], now: datetime
+) -> tuple[str, ...]:
+    """Why a registry must not log ``bundle`` at ``now``: sentences, empty when it may.
+
+    These are checks 1 to 6 and 9, by the same code that an auditor runs.
+    """
+    checks = _Checks()
+    try:
+        certificate = bundle.certificate
+    except RasuraError as error:
+        return (str(error),)
+    _check_signature(checks, bundle)
+    checks.add("chain", chain_problems(bundle.chain, authorities), "")
+    checks.add("identity", _identity_problems(bundle), "")
+    checks.add("clock", _clock_problems(bundle), "")
+    checks.add("claims", contradictions(certificate), "")
+    checks.add("validity", _validity_problems(bundle, now), "")
+    return tuple(check.sentence for check in checks.done if check.state is State.FAILED)
+
+
+def check_receipt(bundle: Bundle, logs: tuple[VerifierKey, ...]) -> str | None:
+    """Why ``bundle``'s receipt does not prove that one of ``logs`` holds it, or ``None`` if it does."""
+    if bundle.receipt is None:
+        return "there is no receipt"
+    try:
+        opened = open_checkpoint(bundle.receipt.checkpoint_note, logs)
+    except RasuraError as error:
+        return str(error)
+    return _inclusion_problem(bundle, opened)
+
+
+def _check_signature(checks: _Checks, bundle: Bundle) -> None:
+    if bundle.envelope.payload_type != PAYLOAD_TYPE:
+        checks.add("signature", "the envelope's payload type is not in-toto's", "")
+        return
+    try:
+        bundle.envelope.verify(p256_public_key(bundle.chain[0]))
+    except IndexError:
+        checks.add("signature", "there is no signing certificate to check the signature with", "")
+    except RasuraError as error:
+        checks.add("signature", str(error), "")
+    else:
+        checks.add("signature", None, "the station's key signed exactly this statement")
+
+
+def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
+    station = bundle.certificate.station
+    try:
+        certified_site, certified_station = organization(bundle.chain[0]), common_name(bundle.chain[0])
+    except (RasuraError, IndexError):
+        return ("the signing certificate does not name one site and one station",)
+    problems = []
+    if station.site != certified_site:
+        problems.append(f"the claims say site {station.site!r}, the signing certificate {certified_site!r}")
+    if station.name != certified_station:
+        problems.append(
+            f"the claims say station {station.name!r}, the signing certificate {certified_station!r}"
+        )
+    return tuple(problems)
+
+
+def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
+    if not bundle.chain:
+        return ("there is no signing certificate",)
+    result, station = bundle.certificate.result, bundle.chain[0]
+    started, finished = parse_time(result.started_at), parse_time(result.finished_at)
+    if started is None or finished is None:
+        return ("the times claimed are not RFC 3339 in UTC",)
+    if not station.not_valid_before_utc <= finished <= station.not_valid_after_utc:
+        return ("the station's signing certificate was not valid at the time claimed",)
+    return ()
+
+
+def _validity_problems(bundle: Bundle, moment: datetime) -> tuple[str, ...]:
+    if len(bundle.chain) < 2:
+        return ("there is no signing certificate of a site",)
+    site = bundle.chain[1]
+    if site.not_valid_before_utc <= moment <= site.not_valid_after_utc:
+        return ()
+    return (f"the site's signing certificate was not valid on {moment:%Y-%m-%d %H:%M} UTC",)
+
+
+def _check_log(checks: _Checks, bundle: Bundle, trust: Trust) -> datetime | None:
+    if bundle.receipt is None:
+        for name in ("checkpoint", "inclusion", "validity"):
+            checks.skip(name, "the bundle has no receipt: no log holds this certificate yet")
+        return None
+    try:
+        opened = open_checkpoint(bundle.receipt.checkpoint_note, trust.logs)
+    except RasuraError as error:
+        checks.add("checkpoint", str(error), "")
+        checks.skip("inclusion", "the checkpoint does not hold")
+        checks.skip("validity", "no trusted log says when")
+        return None
+    origin, size = opened.checkpoint.origin, opened.checkpoint.size
+    checks.add("checkpoint", None, f"the log {origin} signed a checkpoint of {size} entries")
+    included = checks.add(
+        "inclusion", _inclusion_problem(bundle, opened), f"it is entry {bundle.receipt.index} of that log"
+    )
+    if opened.timestamp is None:
+        checks.add("validity", "the log did not say when it signed the checkpoint", "")
+        return None
+    moment = datetime.fromtimestamp(opened.timestamp, UTC)
+    checks.add(
+        "validity",
+        _validity_problems(bundle, moment),
+        f"the site's signing certificate was valid when the log included it, by {moment:%Y-%m-%d %H:%M} UTC",
+    )
+    return moment if included else None
+
+
+def _inclusion_problem(bundle: Bundle, opened: OpenedCheckpoint) -> str | None:
+    receipt = bundle.receipt
+    if receipt is None:
+        return "there is no receipt"
+    try:
+        verify_inclusion(
+            leaf_hash(bundle.entry().encode()),
+            receipt.index,
+            opened.checkpoint.size,
+            receipt.proof,
+            opened.checkpoint.root_hash,
+        )
+    except RasuraError as error:
+        return str(error)
+    return None
