@@ -1,0 +1,26 @@
+"""The ``rasura-agent`` command."""
+
+import sys
+
+from rasura.command import run, say_error
+from rasura.errors import ExitCode, UsageError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command; without the extra's packages, say how to get them."""
+    try:
+        from rasura_agent.cli import cli  # noqa: PLC0415  it needs the extra's packages
+    except ModuleNotFoundError as error:
+        say_error(
+            UsageError(
+                f"rasura-agent needs its extra ({error.name} is missing)", hint="pip install 'rasura[agent]'"
+            )
+        )
+        sys.exit(ExitCode.USAGE)
+    run(cli)
+
+
+if __name__ == "__main__":
+    main()

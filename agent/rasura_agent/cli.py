@@ -1,0 +1,367 @@
+"""The agent's commands. No decisions here: options in, a use-case called, its answer shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rasura import __version__
+from rasura.certificate import Outcome
+from rasura.client import RegistryClient, RegistryRefusedError
+from rasura.command import EXIT_CODES_HELP, print_json, say_error
+from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
+from rasura.site_kit import SiteKit
+from rasura.text import printable
+from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials
+from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts
+from rasura_agent.console.screens import (
+    PlainProgress,
+    TerminalProgress,
+    drives_table,
+    plan_table,
+    result_lines,
+)
+from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.policy import BUILT_IN, load_policy
+from rasura_agent.job import JobOptions, Survey, prepare_job, survey_drives
+from rasura_agent.spool import Sent, Spool, default_folder
+
+__all__ = ["cli"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path)
+
+
+def _stack(*decorators: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    def apply(command: _Command) -> _Command:
+        for decorate in reversed(decorators):
+            command = decorate(command)
+        return command
+
+    return apply
+
+
+_DRIVES = _stack(
+    click.option(
+        "--virtual-drive",
+        "virtual",
+        multiple=True,
+        metavar="FILE",
+        type=_FILE,
+        help="Treat this file as a drive. Then only the files named are considered, no real drive.",
+    ),
+    click.option(
+        "--device",
+        "devices",
+        multiple=True,
+        metavar="PATH",
+        help="Consider only this block device (a loop device must be named so).",
+    ),
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines on standard output.")
+_POLICY = click.option(
+    "--policy",
+    "policy_name",
+    default=BUILT_IN[0],
+    show_default=True,
+    metavar="NAME|FILE",
+    help=f"What to do: {', '.join(BUILT_IN)}, or a TOML file.",
+)
+_SPOOL = click.option(
+    "--spool",
+    "spool_folder",
+    envvar="RASURA_SPOOL",
+    type=_FILE,
+    metavar="FOLDER",
+    help="Where certificates are kept.  [default: ~/.local/state/rasura/spool]",
+)
+_SITE = click.option(
+    "--site",
+    "site_folder",
+    required=True,
+    envvar="RASURA_SITE",
+    type=_FILE,
+    metavar="FOLDER",
+    help="The site folder that signs certificates, made by 'rasura-registry init'.",
+)
+_REGISTRY = click.option(
+    "--registry",
+    "registry_url",
+    envvar="RASURA_REGISTRY",
+    metavar="URL",
+    help="Where to post certificates.  [default: what the site folder says]",
+)
+_JOB = _stack(
+    _DRIVES,
+    _POLICY,
+    _SITE,
+    _REGISTRY,
+    _SPOOL,
+    click.option("--operator", metavar="NAME", help="Who is at work; a pseudonym will do."),
+    click.option("--location", metavar="TEXT", help="Where the work is done."),
+    click.option("--lot", metavar="TEXT", help="The collection this machine came with."),
+    click.option(
+        "--property-number",
+        "property_numbers",
+        multiple=True,
+        metavar="SERIAL=NUMBER",
+        help="Your own number for a drive.",
+    ),
+    click.option("--plain", is_flag=True, help="Plain lines of progress even on a terminal."),
+    _JSON,
+)
+
+
+@click.group(epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rasura-agent")
+def cli() -> None:
+    """Erase this machine's drives and prove it.
+
+    \b
+    First look, nothing is changed:
+        rasura-agent drives
+        rasura-agent plan --policy clear-zero
+    Then erase; what is on the drives is lost for good:
+        rasura-agent erase --site SITE --confirm WD-WX12A3456789
+        rasura-agent erase --site SITE --confirm-all 3
+    Or be led through all of it:
+        rasura-agent run --site SITE
+    Certificates that could not be posted wait in the spool:
+        rasura-agent spool send --site SITE
+    """
+
+
+@cli.command(epilog=EXIT_CODES_HELP)
+@_DRIVES
+@_JSON
+def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -> int:
+    """List the drives of this machine with what they say of themselves.
+
+    A dash (null in JSON) means that nobody told us; nothing is guessed.
+    """
+    survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]))
+    if as_json:
+        print_json(
+            {"drives": [drive_facts(plan.drive) for plan in survey.plans], "notes": list(survey.notes)}
+        )
+    else:
+        _say_notes(survey)
+        if survey.plans:
+            click.echo(drives_table(tuple(plan.drive for plan in survey.plans)))
+    _require_drives(survey)
+    return ExitCode.DONE
+
+
+@cli.command(epilog=EXIT_CODES_HELP)
+@_DRIVES
+@_POLICY
+@_JSON
+def plan(virtual: tuple[Path, ...], devices: tuple[str, ...], policy_name: str, as_json: bool) -> int:
+    """Show what would be done to each drive, and why others are left alone. Changes nothing."""
+    survey = survey_drives(virtual, devices, load_policy(policy_name))
+    if as_json:
+        print_json({"drives": [plan_facts(one) for one in survey.plans], "notes": list(survey.notes)})
+    else:
+        _say_notes(survey)
+        click.echo(plan_table(survey.plans))
+    _require_drives(survey)
+    return ExitCode.DONE
+
+
+@cli.command(epilog=EXIT_CODES_HELP)
+@click.option(
+    "--confirm", "serials", multiple=True, metavar="SERIAL", help="Erase the drive with this serial."
+)
+@click.option(
+    "--confirm-all", "number", type=int, metavar="N", help="Erase all drives that can be: exactly N."
+)
+@_JOB
+def erase(serials: tuple[str, ...], number: int | None, **options: Any) -> int:
+    """Erase drives, verify, sign a certificate for each, keep it and post it.
+
+    Name each drive by its serial (by its path if it has none), or say how many there are: a
+    number that is not exact erases nothing. If the registry cannot be reached, certificates wait
+    in the spool and the command still ends with 0; 'rasura-agent spool send' posts them later.
+    """
+    if bool(serials) == (number is not None):
+        raise UsageError(
+            "say which drives to erase: --confirm SERIAL for each, or --confirm-all N",
+            hint="'rasura-agent plan' shows serials and the number",
+        )
+    return _erase(
+        options, lambda plans: confirm_serials(plans, serials) if serials else confirm_all(plans, number or 0)
+    )
+
+
+@cli.command(epilog=EXIT_CODES_HELP)
+@click.option("--confirm-all", "number", type=int, metavar="N", help="Do not ask: erase exactly N drives.")
+@_JOB
+def run(number: int | None, **options: Any) -> int:
+    """Do the whole job, asking once: show drives and plan, erase, certify, post.
+
+    Certificates still waiting in the spool from earlier are posted too.
+    """
+    if number is None and not sys.stdin.isatty():
+        raise UsageError("nobody is here to confirm: give --confirm-all N, or use a terminal")
+    return _erase(
+        options, lambda plans: confirm_all(plans, _ask(plans) if number is None else number), led=True
+    )
+
+
+@cli.group(epilog=EXIT_CODES_HELP)
+def spool() -> None:
+    """Certificates on their way to the registry."""
+
+
+@spool.command("list", epilog=EXIT_CODES_HELP)
+@_SPOOL
+@_JSON
+def spool_list(spool_folder: Path | None, as_json: bool) -> int:
+    """List the certificates that no registry has confirmed yet."""
+    pending = Spool(spool_folder or default_folder()).pending()
+    if as_json:
+        print_json({"pending": [{"certificateId": path.stem, "path": str(path)} for path in pending]})
+    else:
+        for path in pending:
+            click.echo(str(path))
+        click.echo(f"{len(pending)} waiting")
+    return ExitCode.DONE
+
+
+@spool.command("send", epilog=EXIT_CODES_HELP)
+@_SITE
+@_REGISTRY
+@_SPOOL
+@_JSON
+def spool_send(site_folder: Path, registry_url: str | None, spool_folder: Path | None, as_json: bool) -> int:
+    """Post what waits in the spool; each certificate leaves it only with a receipt that was checked.
+
+    Ends with 0 when nothing is left, 1 when something could not be sent, 3 when the registry
+    refused a certificate for good (it is then kept under refused/).
+    """
+    kit = SiteKit.load(site_folder)
+    url = registry_url or kit.registry_url
+    if url is None:
+        raise UsageError("no registry is known: give --registry URL")
+    sent = Spool(spool_folder or default_folder()).send(RegistryClient(url, kit.trust.logs))
+    if as_json:
+        print_json({"certificates": [sent_facts(one) for one in sent]})
+    for one in sent:
+        if one.error is not None:
+            say_error(one.error)
+        elif not as_json:
+            click.echo(f"logged   {one.certificate_id}  {one.path}")
+    if not sent and not as_json:
+        click.echo("nothing waits in the spool")
+    return _sent_code(sent)
+
+
+def _sent_code(sent: tuple[Sent, ...]) -> ExitCode:
+    errors = [one.error for one in sent if one.error is not None]
+    if any(not isinstance(error, RegistryRefusedError) for error in errors):
+        return ExitCode.FAILED
+    return ExitCode.REFUSED if errors else ExitCode.DONE
+
+
+def _erase(
+    options: dict[str, Any], confirm: Callable[[tuple[DrivePlan, ...]], Confirmation], *, led: bool = False
+) -> int:
+    as_json = options["as_json"]
+    kit = SiteKit.load(options["site_folder"])
+    policy = load_policy(options["policy_name"])
+    url = options["registry_url"] or kit.registry_url
+    client = RegistryClient(url, kit.trust.logs) if url is not None else None
+    certificates = Spool(options["spool_folder"] or default_folder())
+    settings = JobOptions(
+        operator=options["operator"],
+        location=options["location"],
+        lot=options["lot"],
+        property_numbers=_property_numbers(options["property_numbers"]),
+    )
+    survey = survey_drives(options["virtual"], options["devices"], policy)
+    _say_notes(survey)
+    _require_drives(survey)
+    if led:
+        click.echo(drives_table(tuple(plan.drive for plan in survey.plans)), err=as_json)
+        click.echo(f"\n{plan_table(survey.plans)}\n", err=as_json)
+    confirmation = confirm(survey.plans)
+    screen = TerminalProgress() if sys.stderr.isatty() and not options["plain"] else PlainProgress()
+    job, notes = prepare_job(kit, policy, settings, certificates, client)
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    outcomes = job.run(confirmation, screen)
+    _show(outcomes, as_json=as_json)
+    code = _outcome_code(outcomes)
+    if led and client is not None:
+        late = certificates.send(client)
+        for one in late:
+            click.echo(
+                f"from the spool: {one.certificate_id} {'logged' if one.error is None else one.error}",
+                err=True,
+            )
+    return code
+
+
+def _show(outcomes: tuple[DriveOutcome, ...], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"drives": [outcome_facts(one) for one in outcomes]})
+        return
+    for one in outcomes:
+        click.echo(result_lines(one))
+    for one in outcomes:
+        if one.certificate is not None and one.path is None:
+            # It exists nowhere else: what is on the screen or in a pipe can still be kept.
+            click.echo(
+                f"\nThe certificate {one.certificate.certificate_id} could not be written. Keep this text:"
+            )
+            click.echo(one.certificate.encode().decode())
+
+
+def _outcome_code(outcomes: tuple[DriveOutcome, ...]) -> ExitCode:
+    """The worst that happened: failed (a certificate that is on no disk counts), unknown, refused, done."""
+    found = {one.outcome for one in outcomes}
+    homeless = any(one.certificate is not None and one.path is None for one in outcomes)
+    if Outcome.FAILED in found or homeless:
+        return ExitCode.FAILED
+    if Outcome.UNKNOWN in found:
+        return ExitCode.UNKNOWN
+    if Outcome.ERASED not in found:
+        return ExitCode.REFUSED
+    return ExitCode.DONE
+
+
+def _property_numbers(pairs: tuple[str, ...]) -> dict[str, str]:
+    numbers = {}
+    for pair in pairs:
+        serial, equals, number = pair.partition("=")
+        if not (serial and equals and number):
+            raise UsageError(f"--property-number is written SERIAL=NUMBER, not {pair!r}")
+        numbers[serial] = number
+    return numbers
+
+
+def _ask(plans: tuple[DrivePlan, ...]) -> int:
+    runnable = sum(plan.runnable for plan in plans)
+    if not runnable:
+        raise RefusedError("there is no drive that can be erased")
+    click.echo("Everything on these drives will be lost. To go on, type how many will be erased.", err=True)
+    answer: int = click.prompt("Number of drives", type=int, err=True)
+    return answer
+
+
+def _say_notes(survey: Survey) -> None:
+    for note in survey.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+
+
+def _require_drives(survey: Survey) -> None:
+    if survey.plans:
+        return
+    raise RasuraError(
+        "no drive was found",
+        hint="a RAID controller or Intel VMD/RST may hide them: set it to AHCI or HBA mode in the firmware",
+    )

@@ -1,0 +1,80 @@
+"""Drives, plans and outcomes as JSON values for machines. Absent is ``null``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rasura_agent.confirm import DriveOutcome
+from rasura_agent.erase.plan import DrivePlan, media_type
+from rasura_agent.inventory.model import Drive
+from rasura_agent.spool import Sent
+
+__all__ = ["drive_facts", "outcome_facts", "plan_facts", "sent_facts"]
+
+
+def drive_facts(drive: Drive) -> dict[str, Any]:
+    """Every fact about a drive."""
+    return {
+        "path": drive.path,
+        "manufacturer": drive.manufacturer,
+        "model": drive.model,
+        "serial": drive.serial,
+        "wwn": drive.wwn,
+        "firmware": drive.firmware,
+        "capacityBytes": drive.capacity_bytes,
+        "logicalSectorBytes": drive.logical_sector_bytes,
+        "physicalSectorBytes": drive.physical_sector_bytes,
+        "rotational": drive.rotational,
+        "removable": drive.removable,
+        "transport": drive.transport,
+        "mediaType": media_type(drive),
+        "identitySha256": drive.identity_sha256,
+    }
+
+
+def plan_facts(plan: DrivePlan) -> dict[str, Any]:
+    """A drive and what would be done to it."""
+    return {
+        "drive": drive_facts(plan.drive),
+        "wouldErase": plan.runnable,
+        "refusals": [{"reason": one.reason, "sentence": one.sentence} for one in plan.refusals],
+        "unreachable": plan.unreachable,
+        "method": plan.method,
+        "technique": plan.technique,
+        "basis": plan.basis,
+        "passes": list(plan.passes),
+        "estimateSeconds": round(plan.estimate_s) if plan.estimate_s is not None else None,
+        "passedOver": [
+            {"technique": one.technique, "method": one.method, "reason": one.reason}
+            for one in plan.passed_over
+        ],
+    }
+
+
+def outcome_facts(outcome: DriveOutcome) -> dict[str, Any]:
+    """How the way of a drive ended; the bundle itself only where it could not be written to disk."""
+    bundle = outcome.certificate
+    unwritten = bundle is not None and outcome.path is None
+    return {
+        "drive": drive_facts(outcome.plan.drive),
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "method": outcome.method,
+        "technique": outcome.technique,
+        "certificateId": bundle.certificate_id if bundle is not None else None,
+        "path": str(outcome.path) if outcome.path is not None else None,
+        "logged": outcome.logged,
+        "problems": list(outcome.problems),
+        "bundle": json.loads(bundle.encode()) if bundle is not None and unwritten else None,
+    }
+
+
+def sent_facts(sent: Sent) -> dict[str, Any]:
+    """What became of a certificate in the spool."""
+    return {
+        "certificateId": sent.certificate_id,
+        "path": str(sent.path),
+        "logged": sent.error is None,
+        "problem": str(sent.error) if sent.error is not None else None,
+    }

@@ -1,0 +1,157 @@
+"""What an operator sees: drives, plans, progress, results."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from rasura.certificate import Outcome
+from rasura_agent.confirm import DriveOutcome
+from rasura_agent.console.words import duration, fact, passes, size, table, title
+from rasura_agent.erase.events import Progress
+from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.inventory.model import Drive
+
+__all__ = ["PlainProgress", "TerminalProgress", "drives_table", "plan_table", "result_lines"]
+
+_PLAIN_EVERY_S = 10.0
+_TERMINAL_EVERY_S = 0.2
+
+
+def drives_table(drives: tuple[Drive, ...]) -> str:
+    """One line a drive."""
+    header = ("DRIVE", "MODEL", "SERIAL", "FIRMWARE", "SIZE", "SECTOR", "KIND", "WWN")
+    rows = [
+        (
+            fact(drive.path),
+            fact(" ".join(part for part in (drive.manufacturer, drive.model) if part) or None),
+            fact(drive.serial),
+            fact(drive.firmware),
+            size(drive.capacity_bytes),
+            f"{drive.logical_sector_bytes}/{fact(drive.physical_sector_bytes)}",
+            _kind(drive),
+            fact(drive.wwn),
+        )
+        for drive in drives
+    ]
+    return table(header, rows)
+
+
+def _kind(drive: Drive) -> str:
+    words = [fact(drive.transport)]
+    if drive.rotational is not None:
+        words.append("rotating" if drive.rotational else "solid state")
+    if drive.removable:
+        words.append("removable")
+    return ", ".join(words)
+
+
+def plan_table(plans: tuple[DrivePlan, ...]) -> str:
+    """What would be done to each drive and why, and how many would be erased."""
+    blocks = []
+    for plan in plans:
+        lines = [f"{fact(plan.drive.path)}  {title(plan.drive)}"]
+        if plan.refusals:
+            lines += [f"  REFUSED  {fact(refusal.sentence)}" for refusal in plan.refusals]
+        elif plan.unreachable is not None:
+            lines.append(f"  REFUSED  {plan.unreachable}")
+        else:
+            lines.append(
+                f"  {plan.method} by {plan.technique}: {passes(plan)}, then read back in full"
+                f" (about {duration(plan.estimate_s)})"
+            )
+            lines.append(f"  basis: {plan.basis}")
+            lines += [f"  not by {one.technique} ({one.method}): {one.reason}" for one in plan.passed_over]
+        blocks.append("\n".join(lines))
+    runnable = sum(plan.runnable for plan in plans)
+    noun = "drive" if runnable == 1 else "drives"
+    blocks.append(f"{runnable} {noun} would be erased, {len(plans) - runnable} left alone.")
+    return "\n\n".join(blocks)
+
+
+def result_lines(outcome: DriveOutcome) -> str:
+    """The outcome of one drive: one line, then where its certificate lies and what went wrong."""
+    drive = outcome.plan.drive
+    words = [outcome.outcome.value]
+    if outcome.outcome is Outcome.ERASED:
+        words += [f"{outcome.method} by {outcome.technique} ({passes(outcome.plan)})"]
+    elif outcome.reason:
+        words.append(fact(outcome.reason))
+    lines = [f"{words[0]:<8} {fact(drive.path)}  {'; '.join(words[1:])}"]
+    if outcome.certificate is not None:
+        state = "logged" if outcome.logged else "NOT LOGGED YET"
+        lines.append(f"         certificate {outcome.certificate.certificate_id} ({state})")
+        lines.append(f"         {outcome.path if outcome.path is not None else 'NOT WRITTEN TO DISK'}")
+    lines += [f"         note: {fact(problem)}" for problem in outcome.problems]
+    return "\n".join(lines)
+
+
+def _progress_words(event: Progress) -> str:
+    percent = 100 * event.done // event.total if event.total else 100
+    rate = f"{size(event.rate)}/s" if event.rate else "-"
+    return (
+        f"{event.drive}  {event.phase} {event.step}/{event.steps}  {percent:3} %  "
+        f"{size(event.done)} of {size(event.total)}  {rate}  {duration(event.eta_s)} left"
+    )
+
+
+class PlainProgress:
+    """A line now and then, for serial consoles, logs and screen readers."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._last: dict[str, tuple[int, float]] = {}
+
+    def progress(self, event: Progress) -> None:
+        """Print when a phase begins or ends, and every ten seconds."""
+        step, elapsed = self._last.get(event.drive, (0, 0.0))
+        over = event.done == event.total
+        if event.step == step and not over and event.elapsed_s - elapsed < _PLAIN_EVERY_S:
+            return
+        self._last[event.drive] = (event.step, event.elapsed_s)
+        print(_progress_words(event), file=self._stream, flush=True)
+
+    def ended(self, outcome: DriveOutcome) -> None:
+        """Nothing: results are printed at the end."""
+
+    def close(self) -> None:
+        """Nothing to tidy."""
+
+
+class TerminalProgress:
+    """One line a drive, redrawn in place."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._lines: dict[str, str] = {}
+        self._drawn = 0
+        self._at: dict[str, float] = {}
+
+    def progress(self, event: Progress) -> None:
+        """Redraw, at most five times a second for each drive."""
+        over = event.done == event.total
+        key = f"{event.drive} {event.step}"
+        if not over and event.elapsed_s - self._at.get(key, -1.0) < _TERMINAL_EVERY_S:
+            return
+        self._at[key] = event.elapsed_s
+        self._lines[event.drive] = _progress_words(event)
+        self._draw()
+
+    def ended(self, outcome: DriveOutcome) -> None:
+        """Show the word of a drive that was being erased."""
+        path = outcome.plan.drive.path
+        if path in self._lines:
+            self._lines[path] = f"{path}  {outcome.outcome}"
+            self._draw()
+
+    def close(self) -> None:
+        """Leave the last state standing."""
+        self._stream.flush()
+
+    def _draw(self) -> None:
+        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        # Erase to the end of each line: the new text may be shorter.
+        body = "".join(f"\r{line}\x1b[K\n" for line in self._lines.values())
+        self._stream.write(up + body)
+        self._stream.flush()
+        self._drawn = len(self._lines)

@@ -1,0 +1,146 @@
+"""The policy: what is asked for, and what must not be touched. TOML in, frozen values out.
+
+::
+
+    name = "clear-random"
+
+    [erase]
+    method = "Clear"            # Clear or Purge
+    technique = "overwrite"
+    pattern = "random"          # random or zero
+    allow_weaker = false        # may a weaker method be used where the asked one is not to be had?
+
+    [protect]
+    serials = ["WD-123"]        # never touch these drives
+    removable = false           # true: never touch removable drives
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rasura.certificate import Method, Technique
+from rasura.errors import UsageError
+from rasura_agent.guard import Protection
+
+__all__ = ["BUILT_IN", "PatternKind", "Policy", "PolicyError", "load_policy", "parse_policy"]
+
+_FOLDER = resources.files("rasura_agent.erase") / "policies"
+BUILT_IN = ("clear-random", "clear-zero")
+"""Policies that come with the agent, by name; the first is the default."""
+
+
+class PolicyError(UsageError):
+    """The policy is not one."""
+
+
+class PatternKind(StrEnum):
+    """What an overwrite leaves behind."""
+
+    RANDOM = "random"
+    ZERO = "zero"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is asked for; ``sha256`` is the hex digest of the file it was read from."""
+
+    name: str
+    sha256: str
+    method: Method
+    technique: Technique
+    pattern: PatternKind
+    allow_weaker: bool
+    protection: Protection
+
+
+_Kind = TypeVar("_Kind", bound=StrEnum)  # Python 3.11 has no PEP 695 yet
+
+_SHAPE: dict[str, dict[str, type]] = {
+    "erase": {"method": str, "technique": str, "pattern": str, "allow_weaker": bool},
+    "protect": {"serials": list, "removable": bool},
+}
+
+
+def load_policy(name_or_path: str) -> Policy:
+    """Read a built-in policy by its name, or a file by its path; raises :class:`PolicyError`."""
+    if name_or_path in BUILT_IN:
+        return parse_policy((_FOLDER / f"{name_or_path}.toml").read_bytes())
+    try:
+        return parse_policy(Path(name_or_path).read_bytes())
+    except OSError as error:
+        raise PolicyError(
+            f"cannot read the policy {name_or_path}: {error.strerror}",
+            hint=f"built-in policies: {', '.join(BUILT_IN)}",
+        ) from None
+
+
+def parse_policy(raw: bytes) -> Policy:
+    """Read a policy.
+
+    Raises:
+        PolicyError: not UTF-8 or TOML; an unknown, missing or ill-typed key; an unknown value.
+    """
+    try:
+        document = tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise PolicyError("the policy is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"the policy is not TOML: {error}") from None
+    _only_known(document, ("name", *_SHAPE), "the policy")
+    name = document.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise PolicyError('the policy needs a name, such as name = "clear-random"')
+    erase, protect = _table(document, "erase"), _table(document, "protect")
+    if "method" not in erase:
+        raise PolicyError('the policy does not say what to do: [erase] needs method = "Clear" or "Purge"')
+    method = _one_of(Method, erase["method"], "method")
+    if method is Method.DESTROY:
+        raise PolicyError("no software can destroy a drive: method is Clear or Purge")
+    serials = protect.get("serials", [])
+    if not all(isinstance(serial, str) and serial for serial in serials):
+        raise PolicyError("serials in [protect] must be a list of serial numbers")
+    return Policy(
+        name=name,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        method=method,
+        technique=_one_of(Technique, erase.get("technique", Technique.OVERWRITE), "technique"),
+        pattern=_one_of(PatternKind, erase.get("pattern", PatternKind.RANDOM), "pattern"),
+        allow_weaker=erase.get("allow_weaker", False),
+        protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
+    )
+
+
+def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise PolicyError(f"{name} in the policy must be a table, written [{name}]")
+    _only_known(table, tuple(_SHAPE[name]), f"[{name}] of the policy")
+    for key, value in table.items():
+        wanted = _SHAPE[name][key]
+        if type(value) is not wanted:
+            words = {str: "text", bool: "true or false", list: "a list"}
+            raise PolicyError(f"{key} in [{name}] of the policy must be {words[wanted]}, not {value!r}")
+    return table
+
+
+def _only_known(table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+            raise PolicyError(f"{where} has an unknown key {key!r}", hint=hint)
+
+
+def _one_of(kinds: type[_Kind], value: str, key: str) -> _Kind:
+    for kind in kinds:
+        if kind.value.lower() == value.lower():
+            return kind
+    raise PolicyError(f"{key} in the policy is {value!r}; it can be {', '.join(kinds)}")

@@ -1,0 +1,121 @@
+"""The ports through which the inventory sees the running system. Tests put made-up machines behind them.
+
+Paths are absolute and use ``/``.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+__all__ = [
+    "Attempt",
+    "DeviceProbe",
+    "FileId",
+    "LoopBacking",
+    "Opening",
+    "SystemFiles",
+    "Udev",
+    "optional_text",
+]
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
+"""The kernel has no such file, or the device whose file it was has just been removed."""
+
+
+class SystemFiles(Protocol):
+    """Reading from ``/sys`` and ``/proc``. Every method raises ``OSError`` as the kernel does."""
+
+    def read_bytes(self, path: str) -> bytes:
+        """The whole content of a file."""
+        ...
+
+    def list_dir(self, path: str) -> list[str]:
+        """The names in a folder, sorted."""
+        ...
+
+    def real_path(self, path: str) -> str:
+        """``path`` with all symbolic links resolved; ``FileNotFoundError`` where it leads nowhere."""
+        ...
+
+
+class Udev(Protocol):
+    """What udev knows of a block device."""
+
+    def properties(self, number: tuple[int, int]) -> Mapping[str, str]:
+        """The properties of the device (major, minor); empty where udev does not run or does not know it."""
+        ...
+
+
+FileId = tuple[tuple[int, int], int]
+"""A file: (major, minor) of its filesystem as stat tells it, and its inode number."""
+
+
+class Opening(Enum):
+    """What came of trying to open a block device exclusively."""
+
+    FREE = "free"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An exclusive open that was tried; ``reason`` says in words why it is unknown."""
+
+    opening: Opening
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBacking:
+    """What a loop device stands on, by numbers, which hold even where its path means nothing to us."""
+
+    file: FileId
+    device: tuple[int, int] | None
+    """The block device, if it stands on one."""
+
+
+class DeviceProbe(Protocol):
+    """Questions to device nodes and files. No method raises; what cannot be asked is unknown."""
+
+    def try_exclusive(self, path: str, number: tuple[int, int]) -> Attempt:
+        """Open the block device (major, minor) at ``path`` exclusively, for reading, and close it again."""
+        ...
+
+    def node_number(self, path: str) -> tuple[int, int] | None:
+        """(major, minor) of the block device node ``path``; ``None`` if it is none or cannot be asked."""
+        ...
+
+    def file_id(self, path: str) -> FileId | None:
+        """Which file ``path`` is."""
+        ...
+
+    def loop_backing(self, path: str, number: tuple[int, int]) -> LoopBacking | None:
+        """What the loop device (major, minor) at ``path`` stands on."""
+        ...
+
+    def has_zfs_label(self, path: str, number: tuple[int, int]) -> bool:
+        """Whether the block device carries a ZFS label."""
+        ...
+
+    def is_writable(self, path: str) -> bool:
+        """Whether the file ``path`` may be written."""
+        ...
+
+
+def optional_text(files: SystemFiles, path: str) -> str | None:
+    """The content of a small text file without spaces around it; ``None`` where there is none.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        return files.read_bytes(path).decode("utf-8", "replace").strip()
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise

@@ -1,0 +1,274 @@
+"""The job: wires ports to use-cases for one machine.
+
+Every drive of the machine ends in exactly one outcome. Drives are independent: each has its own
+thread from the first write to the receipt, so a slow or dying one delays no other's certificate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from rasura.certificate import Outcome
+from rasura.client import RegistryClient, RegistryRefusedError
+from rasura.consistency import contradictions
+from rasura.errors import RasuraError, UsageError
+from rasura.site_kit import SiteKit
+from rasura_agent.clock import Clock
+from rasura_agent.confirm import Confirmation, DriveOutcome
+from rasura_agent.drive.port import BlockPort
+from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
+from rasura_agent.erase.engine import EraseResult, execute
+from rasura_agent.erase.events import Progress
+from rasura_agent.erase.plan import DrivePlan, plan_drive
+from rasura_agent.erase.policy import Policy
+from rasura_agent.guard import examine
+from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.inventory.drives import enumerate_drives
+from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.model import Drive
+from rasura_agent.inventory.opened import describe_open
+from rasura_agent.inventory.usage import gather_usage
+from rasura_agent.inventory.virtual import describe_virtual, describe_virtual_open
+from rasura_agent.report import Circumstances, erasure_claims
+from rasura_agent.spool import Spool
+from rasura_agent.station import SigningStation
+
+__all__ = ["Job", "JobOptions", "Observer", "Survey", "prepare_job", "survey_drives"]
+
+_STOPPED = "stopped by the operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The drives in question, each with its plan, and what else is to be said about the machine."""
+
+    plans: tuple[DrivePlan, ...]
+    notes: tuple[str, ...]
+
+
+def survey_drives(virtual: tuple[Path, ...], devices: tuple[str, ...], policy: Policy) -> Survey:
+    """Find the drives, ask what uses them, and plan; changes nothing.
+
+    With ``virtual`` or ``devices`` only those are considered, otherwise every drive of the machine.
+
+    Raises:
+        UsageError: a file cannot be a virtual drive, or a path is not a drive of this machine.
+    """
+    described = tuple(describe_virtual(str(path)) for path in virtual)
+    notes: tuple[str, ...] = ()
+    if devices or not virtual:
+        inventory = enumerate_drives(include_loop=bool(devices))
+        notes = tuple(note.sentence for note in inventory.notes)
+        described += _named(inventory.drives, devices) if devices else inventory.drives
+    paths = [drive.path for drive in described]
+    if len(set(paths)) < len(paths):
+        raise UsageError("a drive was named twice")
+    usages = gather_usage(described)
+    plans = tuple(
+        plan_drive(drive, policy, examine(drive, usages[drive.path], policy.protection))
+        for drive in described
+    )
+    return Survey(plans, notes)
+
+
+def _named(drives: tuple[Drive, ...], devices: tuple[str, ...]) -> tuple[Drive, ...]:
+    by_path = {drive.path: drive for drive in drives}
+    named = []
+    for device in devices:
+        # /dev/disk/by-id and the like are links to the kernel's name.
+        path = device if device in by_path else str(Path(device).resolve())
+        if path not in by_path:
+            raise UsageError(
+                f"{device} is not a drive of this machine",
+                hint="'rasura-agent drives' lists them; a partition is not a drive",
+            )
+        named.append(by_path[path])
+    return tuple(named)
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What the operator tells us for the certificates."""
+
+    operator: str | None
+    location: str | None
+    lot: str | None
+    property_numbers: dict[str, str]
+
+
+def prepare_job(
+    kit: SiteKit, policy: Policy, options: JobOptions, spool: Spool, client: RegistryClient | None
+) -> tuple[Job, tuple[str, ...]]:
+    """Make a station for this boot and fetch the registry's latest checkpoint.
+
+    Returns the job, and sentences about what could not be had (a registry that is away stops nothing).
+    """
+    clock = SystemClock()
+    checkpoint, notes = None, []
+    if client is None:
+        notes.append("no registry is known: certificates stay in the spool")
+    else:
+        try:
+            checkpoint = client.checkpoint()
+        except RasuraError as error:
+            notes.append(str(error))
+    around = Circumstances(
+        machine=read_machine(),
+        policy=policy,
+        lot=options.lot,
+        location=options.location,
+        clock_source=clock.source,
+        checkpoint=checkpoint,
+        property_numbers=options.property_numbers,
+    )
+    station = SigningStation(kit, options.operator, clock.wall())
+    return Job(open_port, clock, station, around, spool, client), tuple(notes)
+
+
+def open_port(plan: DrivePlan) -> BlockPort:
+    """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""
+    path = plan.drive.path
+    if plan.drive.is_virtual:
+        return open_virtual_drive(path, lambda descriptor: describe_virtual_open(descriptor, path))
+    return open_block_device(path, describe_open)
+
+
+class Observer(Protocol):
+    """Who watches a job. Called from one thread only."""
+
+    def progress(self, event: Progress) -> None:
+        """A drive has got further."""
+        ...
+
+    def ended(self, outcome: DriveOutcome) -> None:
+        """A drive has its outcome, and its certificate where there is one."""
+        ...
+
+
+class Job:
+    """One machine's job: erases the chosen drives, each to its certificate."""
+
+    def __init__(
+        self,
+        open_port: Callable[[DrivePlan], BlockPort],
+        clock: Clock,
+        station: SigningStation,
+        around: Circumstances,
+        spool: Spool,
+        client: RegistryClient | None,
+    ) -> None:
+        self._open_port = open_port
+        self._clock = clock
+        self._station = station
+        self._around = around
+        self._spool = spool
+        self._client = client
+        self._stop = threading.Event()
+        self._news: queue.SimpleQueue[Progress | DriveOutcome] = queue.SimpleQueue()
+
+    def stop(self) -> None:
+        """Have every drive stop at its next transfer; each still gets its certificate, saying so."""
+        self._stop.set()
+
+    def run(self, confirmation: Confirmation, observer: Observer) -> tuple[DriveOutcome, ...]:
+        """Erase what was confirmed; the outcomes of all drives, left-alone ones first.
+
+        A first KeyboardInterrupt stops the drives in order; a second one is the caller's.
+        """
+        outcomes = list(confirmation.left)
+        for outcome in outcomes:
+            observer.ended(outcome)
+        for plan in confirmation.chosen:
+            # Daemons: a drive that hangs in the kernel must not keep the process from ending.
+            threading.Thread(target=self._drive, args=(plan,), name=plan.drive.path, daemon=True).start()
+        awaited = len(confirmation.chosen)
+        while awaited:
+            try:
+                news = self._news.get()
+            except KeyboardInterrupt:
+                if self._stop.is_set():
+                    raise
+                self.stop()
+                continue
+            if isinstance(news, Progress):
+                observer.progress(news)
+            else:
+                outcomes.append(news)
+                observer.ended(news)
+                awaited -= 1
+        return tuple(outcomes)
+
+    def _drive(self, plan: DrivePlan) -> None:
+        try:
+            outcome = self._way_of(plan)
+        except Exception as error:  # noqa: BLE001  a bug on one drive must not take the others' certificates along
+            failure = f"{type(error).__name__}: {error}"
+            reason = f"the agent itself failed ({failure}); the state of this drive is not known"
+            outcome = DriveOutcome(plan, Outcome.UNKNOWN, reason)
+        self._news.put(outcome)
+
+    def _way_of(self, plan: DrivePlan) -> DriveOutcome:
+        try:
+            port = self._open_port(plan)
+        except RasuraError as error:
+            return DriveOutcome(plan, Outcome.REFUSED, str(error))
+        try:
+            result = execute(plan, port, self._clock, secrets.token_bytes, self._on_event)
+        finally:
+            # What close(2) could still complain of, the flush has reported.
+            with contextlib.suppress(OSError):
+                port.close()
+        if not result.touched:
+            return DriveOutcome(plan, result.outcome, result.reason, result)
+        return self._hand_over(self._certify(plan, result))
+
+    def _on_event(self, event: Progress) -> str | None:
+        self._news.put(event)
+        return _STOPPED if self._stop.is_set() else None
+
+    def _certify(self, plan: DrivePlan, result: EraseResult) -> DriveOutcome:
+        certificate_id = str(uuid.uuid4())
+        bundle = self._station.sign(
+            lambda place: erasure_claims(certificate_id, plan, result, self._around, place)
+        )
+        # What an auditor would refuse must not leave the station as a success.
+        wrong = contradictions(bundle.certificate)
+        if wrong:
+            reason = f"the certificate contradicts itself ({'; '.join(wrong)})"
+            return DriveOutcome(plan, Outcome.UNKNOWN, reason, replace(result, method=None), bundle)
+        return DriveOutcome(plan, result.outcome, result.reason, result, bundle)
+
+    def _hand_over(self, outcome: DriveOutcome) -> DriveOutcome:
+        """Disk first, registry second, so that the certificate is in RAM alone as briefly as can be."""
+        bundle = outcome.certificate
+        if bundle is None:
+            return outcome
+        path, problems = None, []
+        try:
+            path = self._spool.add(bundle)
+        except RasuraError as error:
+            problems.append(str(error))
+        if self._client is None:
+            return replace(outcome, path=path, problems=tuple(problems))
+        try:
+            bundle = self._client.put(bundle)
+        except RegistryRefusedError as error:
+            problems.append(str(error))
+            return replace(outcome, path=path, problems=tuple(problems))
+        except RasuraError as error:
+            problems.append(f"{error}; it stays in the spool" if path is not None else str(error))
+            return replace(outcome, path=path, problems=tuple(problems))
+        try:
+            path = self._spool.mark_sent(bundle)
+        except RasuraError as error:
+            if str(error) not in problems:
+                problems.append(str(error))
+        return replace(outcome, certificate=bundle, path=path, logged=True, problems=tuple(problems))

@@ -1,0 +1,197 @@
+"""Results -> claims: what the certificate of one drive says. Pure."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rasura import __version__
+from rasura.certificate import (
+    FORMAT_VERSION,
+    Checkpointed,
+    Clock,
+    Coverage,
+    DriveClaims,
+    ErasureCertificate,
+    Evidence,
+    HiddenArea,
+    HiddenAreas,
+    IdentityPageClaims,
+    Outcome,
+    PassClaims,
+    PassedOver,
+    Person,
+    Plan,
+    Presence,
+    Request,
+    Result,
+    Source,
+    Station,
+    Tool,
+    Validation,
+    Verification,
+    VerificationMethod,
+)
+from rasura_agent.erase.engine import EraseResult
+from rasura_agent.erase.plan import DrivePlan, media_type, residual_risks
+from rasura_agent.erase.policy import Policy
+from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.model import Drive
+
+__all__ = ["Circumstances", "erasure_claims", "rfc3339"]
+
+_UNKNOWN_AREA = HiddenArea(before=Presence.UNKNOWN, after=Presence.UNKNOWN)
+_NOBODY = Person(
+    name=None, title=None, organization=None, location=None, contact=None, date=None, signature=None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is the same for every drive of a job, and what the operator told us."""
+
+    machine: Machine
+    policy: Policy
+    lot: str | None
+    location: str | None
+    clock_source: str
+    checkpoint: str | None
+    """The log's latest checkpoint at job start, a signed note."""
+    property_numbers: dict[str, str]
+    """Property number by drive serial."""
+
+
+def rfc3339(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def erasure_claims(
+    certificate_id: str, plan: DrivePlan, result: EraseResult, around: Circumstances, station: Station
+) -> ErasureCertificate:
+    """Every claim about one drive that something was done to."""
+    machine, policy = around.machine, around.policy
+    erased = result.outcome is Outcome.ERASED
+    finished = rfc3339(result.finished_at)
+    return ErasureCertificate(
+        format_version=FORMAT_VERSION,
+        id=certificate_id,
+        tool=Tool(name="rasura-agent", version=__version__, build=None),
+        drive=_drive(plan.drive, around.property_numbers),
+        source=Source(
+            host_manufacturer=machine.manufacturer,
+            host_model=machine.model,
+            host_serial=machine.serial,
+            host_uuid=machine.uuid,
+            asset_tag=machine.asset_tag,
+            lot=around.lot,
+        ),
+        pre_erasure_categorization=None,
+        request=Request(
+            policy=policy.name,
+            policy_sha256=policy.sha256,
+            method=policy.method,
+            technique=policy.technique,
+            weaker_allowed=policy.allow_weaker,
+        ),
+        plan=Plan(
+            technique=plan.technique,
+            method=plan.method,
+            basis=plan.basis,
+            passes=tuple(plan.passes),
+            estimate_ms=_ms(plan.estimate_s),
+            passed_over=tuple(
+                PassedOver(technique=one.technique, method=one.method, reason=one.reason)
+                for one in plan.passed_over
+            ),
+        ),
+        result=Result(
+            outcome=result.outcome,
+            reason=result.reason,
+            method=result.method,
+            technique=plan.technique if erased else None,
+            basis=plan.basis if erased else None,
+            passes=tuple(
+                PassClaims(
+                    pattern=one.pattern,
+                    cipher=one.cipher,
+                    bytes_written=one.bytes_written,
+                    duration_ms=round(one.duration_s * 1000),
+                )
+                for one in result.passes
+            ),
+            bytes_written=sum(one.bytes_written for one in result.passes),
+            error_ranges=result.errors,
+            started_at=rfc3339(result.started_at),
+            finished_at=finished,
+            duration_ms=round(result.duration_s * 1000),
+            clock=Clock(source=around.clock_source, offset_ms=None),
+        ),
+        verification=_verification(plan, result),
+        verified_by=Person(
+            name=station.operator,
+            title=None,
+            organization=station.site,
+            location=around.location,
+            contact=None,
+            date=finished,
+            signature="envelope",
+        ),
+        validation=Validation(decision="awaiting decision", person=_NOBODY),
+        destination=None,
+        residual_risks=residual_risks(plan.drive, plan, direct=result.direct),
+        health_before=None,
+        health_after=None,
+        commands=(),
+        not_before=Checkpointed(checkpoint=around.checkpoint) if around.checkpoint is not None else None,
+        station=station,
+        supersedes=None,
+    )
+
+
+def _ms(seconds: float | None) -> int | None:
+    return round(seconds * 1000) if seconds is not None else None
+
+
+def _drive(drive: Drive, property_numbers: dict[str, str]) -> DriveClaims:
+    return DriveClaims(
+        manufacturer=drive.manufacturer,
+        model=drive.model,
+        serial=drive.serial,
+        wwn=drive.wwn,
+        firmware=drive.firmware,
+        property_number=property_numbers.get(drive.serial or ""),
+        media_type=media_type(drive),
+        transport=drive.transport,
+        rotational=drive.rotational,
+        removable=drive.removable,
+        capacity_bytes=drive.capacity_bytes,
+        native_capacity_bytes=None,
+        logical_sector_bytes=drive.logical_sector_bytes,
+        physical_sector_bytes=drive.physical_sector_bytes,
+        hidden_areas=HiddenAreas(hpa=_UNKNOWN_AREA, ama=_UNKNOWN_AREA, dco=_UNKNOWN_AREA),
+        namespaces=None,
+        block_device=drive.path,
+        identity_pages=tuple(
+            IdentityPageClaims(name=page.name, data=base64.b64encode(page.data).decode())
+            for page in drive.identity_pages
+        ),
+    )
+
+
+def _verification(plan: DrivePlan, result: EraseResult) -> Verification:
+    read = result.read_back
+    if read is None:
+        evidence = Evidence.NONE
+    else:
+        evidence = Evidence.BLOCK_READ_BACK if result.direct else Evidence.BUFFERED_READ_BACK
+    return Verification(
+        method=VerificationMethod.FULL_READ_BACK if read is not None else None,
+        status=result.verification_status,
+        coverage=Coverage(
+            bytes_read=read.bytes_read if read is not None else 0, bytes_total=plan.drive.capacity_bytes
+        ),
+        seed=None,
+        evidence=evidence,
+    )

@@ -1,0 +1,114 @@
+"""The spool: certificates on their way to the registry, kept until it has proven that it holds them.
+
+::
+
+    pending/UUID.json    signed, not yet logged
+    sent/UUID.json       with the registry's receipt
+    refused/UUID.json    the registry read it and refused it for good
+
+A certificate is written to ``pending`` before anything is sent and leaves it only when its
+successor is on disk: it can be in two folders for a moment, and never in none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rasura import durable
+from rasura.bundle import Bundle
+from rasura.client import RegistryClient, RegistryError, RegistryRefusedError
+from rasura.errors import RasuraError
+
+__all__ = ["Sent", "Spool", "SpoolError", "default_folder"]
+
+_PENDING, _SENT, _REFUSED = "pending", "sent", "refused"
+
+
+class SpoolError(RasuraError):
+    """The spool cannot be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one pending certificate; ``error`` is ``None`` when it is logged."""
+
+    certificate_id: str
+    path: Path
+    error: RasuraError | None
+
+
+def default_folder() -> Path:
+    """The spool of this user: ``$XDG_STATE_HOME/rasura/spool`` (XDG Base Directory Specification)."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "rasura" / "spool"
+
+
+class Spool:
+    """A spool folder; made when it is first written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, bundle: Bundle) -> Path:
+        """Keep a signed certificate; returns where. Raises :class:`SpoolError`, nothing half-written."""
+        return self._write(_PENDING, bundle)
+
+    def mark_sent(self, bundle: Bundle) -> Path:
+        """Keep the certificate with its receipt and let go of the pending one."""
+        path = self._write(_SENT, bundle)
+        self._forget(bundle.certificate_id)
+        return path
+
+    def pending(self) -> tuple[Path, ...]:
+        """The files not yet logged, in the order of their names; raises :class:`SpoolError`."""
+        try:
+            return tuple(sorted((self.folder / _PENDING).glob("*.json")))
+        except OSError as error:
+            raise SpoolError(f"cannot read the spool {self.folder}: {error.strerror}") from None
+
+    def send(self, client: RegistryClient) -> tuple[Sent, ...]:
+        """Try to have every pending certificate logged; one that fails does not stop the others."""
+        return tuple(self._send(path, client) for path in self.pending())
+
+    def _send(self, path: Path, client: RegistryClient) -> Sent:
+        try:
+            bundle = Bundle.parse(path.read_bytes())
+            certificate_id = bundle.certificate_id
+        except OSError as error:
+            return Sent(path.stem, path, SpoolError(f"cannot read {path}: {error.strerror}"))
+        except RasuraError as error:
+            return Sent(path.stem, path, SpoolError(f"{path} is damaged: {error}"))
+        try:
+            return Sent(certificate_id, self.mark_sent(client.put(bundle)), None)
+        except RegistryRefusedError as error:
+            return Sent(certificate_id, self._set_aside(bundle, path), error)
+        except (RegistryError, SpoolError) as error:
+            return Sent(certificate_id, path, error)
+
+    def _set_aside(self, bundle: Bundle, path: Path) -> Path:
+        try:
+            aside = self._write(_REFUSED, bundle)
+        except SpoolError:
+            return path
+        self._forget(bundle.certificate_id)
+        return aside
+
+    def _write(self, part: str, bundle: Bundle) -> Path:
+        folder = self.folder / part
+        path = folder / f"{bundle.certificate_id}.json"
+        try:
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                durable.sync_folder(self.folder)
+            durable.write_file(path, bundle.encode())
+        except OSError as error:
+            raise SpoolError(f"cannot write {path}: {error.strerror}") from None
+        return path
+
+    def _forget(self, certificate_id: str) -> None:
+        # The successor is on disk; a pending file that cannot be removed is sent again, harmlessly.
+        with contextlib.suppress(OSError):
+            (self.folder / _PENDING / f"{certificate_id}.json").unlink()

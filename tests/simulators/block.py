@@ -1,0 +1,142 @@
+"""A drive as blocks, with the faults that real ones show."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from rasura_agent.inventory.model import Drive, IdentityPage, Transport
+
+
+class BlockFault(Enum):
+    """What can go wrong at one transfer."""
+
+    WRITE_ERROR = "the write fails and nothing reaches the medium"
+    WRITE_TORN = "the write fails after its first half reached the medium"
+    WRITE_LOST = "the write is acknowledged and reaches nothing"
+    WRITE_ELSEWHERE = "the write is acknowledged and lands in another place"
+    READ_ERROR = "the read fails"
+    READ_STALE = "the read returns what the drive held at the start"
+    VANISH = "the drive is gone from here on"
+    SWAP = "another drive answers to the name from here on"
+    FLUSH_ERROR = "the next flush fails, and what it should have kept is lost"
+
+
+def simulated_drive(capacity: int, **facts: object) -> Drive:
+    """A description of a drive of ``capacity`` bytes."""
+    serial = facts.get("serial", "SIM0001")
+    page = IdentityPage("simulated-identity", json.dumps([serial, capacity]).encode())
+    drive = Drive(
+        path="/dev/simulated",
+        transport=Transport.SATA,
+        manufacturer="Simulant",
+        model="Block 1",
+        serial="SIM0001",
+        wwn=None,
+        firmware="1.0",
+        capacity_bytes=capacity,
+        logical_sector_bytes=512,
+        physical_sector_bytes=512,
+        rotational=True,
+        removable=False,
+        device_number=(8, 0),
+        diskseq=7,
+        identity_pages=(page,),
+    )
+    return replace(drive, **facts)
+
+
+@dataclass(slots=True)
+class SimulatedBlock:
+    """A ``BlockPort`` over memory. ``faults`` go by transfer number, each fires once.
+
+    ``real_bytes`` below the capacity makes a fake: addresses wrap around.
+    """
+
+    drive: Drive
+    faults: dict[int, BlockFault] = field(default_factory=dict)
+    real_bytes: int | None = None
+    medium: bytearray = field(init=False)
+    transfers: int = 0
+    closed: bool = False
+    direct: bool = True
+    _at_start: bytes = b""
+    _gone: bool = False
+    _swapped: bool = False
+    _flush_fails: bool = False
+
+    def __post_init__(self) -> None:
+        size = self.real_bytes or self.drive.capacity_bytes
+        self.medium = bytearray(b"OLD DATA" * (size // 8))
+        self._at_start = bytes(self.medium)
+
+    def identify(self) -> Drive:
+        if self._gone:
+            raise OSError(errno.ENODEV, "No such device")
+        if self._swapped:
+            return simulated_drive(self.drive.capacity_bytes, serial="SIM0002", diskseq=8)
+        return self.drive
+
+    def write(self, offset: int, data: memoryview) -> None:
+        fault = self._next_fault()
+        self._check(offset, len(data))
+        if fault is BlockFault.WRITE_ERROR:
+            raise OSError(errno.EIO, "Input/output error")
+        if fault is BlockFault.WRITE_TORN:
+            self._put(offset, bytes(data[: len(data) // 2]))
+            raise OSError(errno.EIO, "Input/output error")
+        if fault is BlockFault.WRITE_LOST:
+            return
+        if fault is BlockFault.WRITE_ELSEWHERE:
+            offset = self.drive.capacity_bytes - offset - len(data)
+        self._put(offset, bytes(data))
+
+    def read(self, offset: int, into: memoryview) -> None:
+        fault = self._next_fault()
+        self._check(offset, len(into))
+        if fault is BlockFault.READ_ERROR:
+            raise OSError(errno.EIO, "Input/output error")
+        source = self._at_start if fault is BlockFault.READ_STALE else self.medium
+        start = offset % len(source)
+        into[:] = source[start : start + len(into)]
+
+    def flush(self) -> None:
+        if self._gone:
+            raise OSError(errno.ENODEV, "No such device")
+        if self._flush_fails:
+            self._flush_fails = False
+            self.medium[:] = self._at_start
+            raise OSError(errno.EIO, "Input/output error")
+
+    def close(self) -> None:
+        self.closed = True
+
+    def old_data_left(self) -> bool:
+        """Whether any sector still holds what it held at the start."""
+        return any(
+            self.medium[at : at + 512] == self._at_start[at : at + 512]
+            for at in range(0, len(self.medium), 512)
+        )
+
+    def _put(self, offset: int, data: bytes) -> None:
+        start = offset % len(self.medium)
+        self.medium[start : start + len(data)] = data
+
+    def _check(self, offset: int, length: int) -> None:
+        if self._gone:
+            raise OSError(errno.ENODEV, "No such device")
+        if offset % 512 or length % 512 or offset + length > self.drive.capacity_bytes:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    def _next_fault(self) -> BlockFault | None:
+        fault = self.faults.pop(self.transfers, None)
+        self.transfers += 1
+        if fault is BlockFault.VANISH:
+            self._gone = True
+        if fault is BlockFault.SWAP:
+            self._swapped = True
+        if fault is BlockFault.FLUSH_ERROR:
+            self._flush_fails = True
+        return fault

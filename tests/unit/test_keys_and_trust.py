@@ -1,0 +1,131 @@
+"""Keys, trust files and site folders: what is read back is what was written; the rest gets a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from rasura.errors import UsageError
+from rasura.keys import (
+    KeyFormatError,
+    common_name,
+    load_certificate_der,
+    load_certificates,
+    load_private_key,
+    new_authority,
+    organization,
+    private_key_pem,
+)
+from rasura.site_kit import SiteKit
+from rasura.trust import Trust, TrustError
+from simulators.signing import NOW, TrustWorld
+
+
+@pytest.fixture(scope="module")
+def world() -> TrustWorld:
+    return TrustWorld(site='Atelier "Nord"\\é')
+
+
+def test_a_private_key_round_trips(world: TrustWorld) -> None:
+    pem = private_key_pem(world.site_key)
+    assert private_key_pem(load_private_key(pem)) == pem
+
+
+def test_keys_that_are_not_ours() -> None:
+    encrypted = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"x"),
+    )
+    other_curve = private_key_pem(ec.generate_private_key(ec.SECP384R1()))
+    other_kind = ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    for pem in (b"", b"garbage", encrypted, other_curve, other_kind):
+        with pytest.raises(KeyFormatError):
+            load_private_key(pem)
+    for garbage in (b"", b"garbage"):
+        with pytest.raises(KeyFormatError):
+            load_certificates(garbage)
+        with pytest.raises(KeyFormatError):
+            load_certificate_der(garbage)
+
+
+def test_names_are_certified(world: TrustWorld) -> None:
+    assert organization(world.site_certificate) == world.site == common_name(world.site_certificate)
+    with pytest.raises(KeyFormatError):
+        organization(world.authority)
+    for name in ("", "x" * 65):
+        with pytest.raises(KeyFormatError, match="cannot be a name"):
+            new_authority(name, NOW)
+
+
+def test_a_trust_file_round_trips(world: TrustWorld) -> None:
+    assert Trust.parse(world.trust.to_toml()) == world.trust
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "version"),
+        ("version = 2", "version"),
+        ("version = 1", "no registry authority"),
+        ("version", "not TOML"),
+        ("version = 1\nauthorities = []", "unknown key"),
+        ("version = 1\nauthority = 5", "not a list"),
+        ("version = 1\n[[authority]]\npem = 'x'", "exactly one key"),
+        ("version = 1\n[[authority]]\ncertificate = 'x'", "cannot be read"),
+        ("version = 1\n[[log]]\nkey = 'x'", "cannot be read"),
+    ],
+)
+def test_bad_trust_files(text: str, sentence: str) -> None:
+    with pytest.raises(TrustError, match=sentence):
+        Trust.parse(text)
+
+
+def test_a_site_folder_round_trips(world: TrustWorld, tmp_path: Path) -> None:
+    kit = SiteKit.load(world.write_kit(tmp_path / "site", "http://127.0.0.1:8440"))
+    assert kit.site == world.site
+    assert kit.registry_url == "http://127.0.0.1:8440"
+    assert kit.trust == world.trust
+    assert private_key_pem(kit.key) == private_key_pem(world.site_key)
+    assert (tmp_path / "site" / "site.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("missing", ["site.toml", "site.key", "site.pem", "trust.toml"])
+def test_a_site_folder_without_one_of_its_files(world: TrustWorld, tmp_path: Path, missing: str) -> None:
+    folder = world.write_kit(tmp_path / "site")
+    (folder / missing).unlink()
+    with pytest.raises(UsageError, match=f"cannot read .*{missing}"):
+        SiteKit.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("site.toml", b"site = 5"),
+        ("site.toml", b"sight = 'x'"),
+        ("site.toml", b"\xff"),
+        ("site.toml", b"site = 'Elsewhere'"),
+        ("site.key", b"garbage"),
+        ("site.pem", b"garbage"),
+        ("trust.toml", b"garbage"),
+    ],
+)
+def test_a_site_folder_with_a_wrong_file(
+    world: TrustWorld, tmp_path: Path, name: str, content: bytes
+) -> None:
+    folder = world.write_kit(tmp_path / "site")
+    (folder / name).write_bytes(content)
+    with pytest.raises(UsageError):
+        SiteKit.load(folder)
+
+
+def test_a_key_that_is_anothers(world: TrustWorld, tmp_path: Path) -> None:
+    folder = world.write_kit(tmp_path / "site")
+    (folder / "site.key").write_bytes(private_key_pem(ec.generate_private_key(ec.SECP256R1())))
+    with pytest.raises(UsageError, match="do not belong together"):
+        SiteKit.load(folder)
