@@ -29,7 +29,7 @@ class EnvelopeError(RasuraError):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature: ``keyid`` is a hint only, ``sig`` a DER ECDSA signature over the PAE."""
+    """One signature: ``keyid`` is :func:`key_id` of the signer's key, ``sig`` a DER ECDSA signature over the PAE."""
 
     keyid: str
     sig: bytes
@@ -84,10 +84,12 @@ class Envelope:
         """Check that the one signature is ``key``'s over this payload and type.
 
         Raises:
-            EnvelopeError: there is not exactly one signature, or it does not hold.
+            EnvelopeError: there is not exactly one signature, it names another key, or it does not hold.
         """
         if len(self.signatures) != 1:
             raise EnvelopeError(f"the envelope carries {len(self.signatures)} signatures instead of one")
+        if self.signatures[0].keyid != key_id(key):
+            raise EnvelopeError("the signature names another key than the signing certificate's")
         try:
             key.verify(
                 self.signatures[0].sig, pae(self.payload_type, self.payload), ec.ECDSA(hashes.SHA256())

@@ -51,6 +51,9 @@ AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 SITE_LIFETIME = timedelta(days=2 * 365)
 STATION_LIFETIME = timedelta(hours=24)
 
+_UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
+"""What the X.509 parser raises on bytes that are no certificate."""
+
 _BACKDATE = timedelta(minutes=5)
 """Two honest clocks may differ by this much."""
 
@@ -197,17 +200,37 @@ def certificate_pem(*certificates: x509.Certificate) -> bytes:
 def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Every certificate in a PEM text, at least one; raises :class:`KeyFormatError`."""
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError:
+        certificates = tuple(x509.load_pem_x509_certificates(pem))
+    except _UNREADABLE:
         raise KeyFormatError("this holds no X.509 certificate in PEM") from None
+    return tuple(_readable(one) for one in certificates)
 
 
 def load_certificate_der(der: bytes) -> x509.Certificate:
     """One certificate from DER; raises :class:`KeyFormatError`."""
     try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError:
+        return _readable(x509.load_der_x509_certificate(der))
+    except _UNREADABLE:
         raise KeyFormatError("this is not an X.509 certificate in DER") from None
+
+
+def _readable(certificate: x509.Certificate) -> x509.Certificate:
+    """The same, once everything we will ever ask of it could be read: parsing is lazy below us."""
+    try:
+        parts = (
+            certificate.version,
+            certificate.subject,
+            certificate.issuer,
+            certificate.extensions,
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+            certificate.signature_hash_algorithm,
+        )
+    except _UNREADABLE as error:
+        raise KeyFormatError(f"an X.509 certificate is malformed: {error}") from None
+    if parts[0] is not x509.Version.v3:
+        raise KeyFormatError("an X.509 certificate is not of version 3")
+    return certificate
 
 
 def chain_problems(

@@ -110,7 +110,7 @@ def overwrite_policy() -> Policy:
 
 def changed(certificate: ErasureCertificate, changes: dict[str, Any]) -> ErasureCertificate:
     """The certificate with claims replaced; ``a__b=…`` reaches into ``a``."""
-    tree = msgspec.to_builtins(certificate)
+    tree = msgspec.json.decode(msgspec.json.encode(certificate))
     for path, value in changes.items():
         *parents, last = path.split("__")
         place = tree
