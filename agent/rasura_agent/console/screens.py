@@ -58,7 +58,7 @@ def plan_table(plans: tuple[DrivePlan, ...]) -> str:
         else:
             lines.append(
                 f"  {plan.method} by {plan.technique}: {passes(plan)}, then read back in full"
-                f" (about {duration(plan.estimate_s)})"
+                f" ({_estimate(plan.estimate_s)})"
             )
             lines.append(f"  basis: {plan.basis}")
             lines += [f"  not by {one.technique} ({one.method}): {one.reason}" for one in plan.passed_over]
@@ -67,6 +67,10 @@ def plan_table(plans: tuple[DrivePlan, ...]) -> str:
     noun = "drive" if runnable == 1 else "drives"
     blocks.append(f"{runnable} {noun} would be erased, {len(plans) - runnable} left alone.")
     return "\n\n".join(blocks)
+
+
+def _estimate(seconds: float | None) -> str:
+    return "time not estimated" if seconds is None else f"about {duration(seconds)}"
 
 
 def result_lines(outcome: DriveOutcome) -> str:

@@ -1,0 +1,79 @@
+"""The README's commands and files are real."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from functional.conftest import Workshop
+from rasura_agent.erase.policy import load_policy
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [
+    line.split("#")[0].strip()
+    for kind, text in BLOCKS
+    for line in text.splitlines()
+    if (kind == "sh" and line.strip()) or line.startswith("$ ")
+]
+
+
+def test_there_is_something_to_test() -> None:
+    assert len(COMMANDS) >= 8
+
+
+def test_the_scripts_are_there() -> None:
+    for name in re.findall(r"\./scripts/[\w-]+", README):
+        assert (ROOT / name).stat().st_mode & 0o100, name
+
+
+def test_the_policy_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(next(text for kind, text in BLOCKS if kind == "toml"))
+    assert load_policy(str(path)).name == "school-laptops"
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_commands_run_in_order(workshop: Workshop) -> None:
+    """Each rasura command of the README, on virtual drives in place of real ones."""
+    drive = workshop.drive("disk-a.img")
+    (facts,) = workshop.run("rasura-agent", "drives", "--virtual-drive", drive, "--json").json["drives"]
+    certificate = "certificates/sent/6646198c-09fd-488c-b48d-647680f7cfed.json"
+    (workshop.folder / "trust.toml").write_bytes(workshop.trust.read_bytes())
+    (workshop.folder / "registry").unlink()
+    ran = 0
+    for command in COMMANDS:
+        words = shlex.split(command.removeprefix("$ ").removesuffix("&"))
+        if not words[0].startswith("rasura") or words[1] == "serve":
+            continue
+        words = [word.replace("VD-d9039d0a5bc8", facts["serial"]) for word in words]
+        if words[0] == "rasura-agent" and "--virtual-drive" not in words:
+            words += ["--virtual-drive", "disk-a.img"]
+        if words[1] == "run":
+            words += ["--confirm-all", "1"]
+        if certificate in words:
+            (logged,) = workshop.sent()
+            words[words.index(certificate)] = str(logged)
+        settings = {}
+        if words[1] == "erase":
+            # The transcript's registry is the one of this test; the shell examples make their own.
+            settings["RASURA_SITE"] = str(workshop.registry_site)
+        done = workshop.run(*words, **settings)
+        assert done.code == 0, f"{command}\n{done.out}{done.err}"
+        ran += 1
+    assert ran >= 6
+
+
+@pytest.mark.parametrize("word", ["REFUSED", "NOT LOGGED YET", "NOT WRITTEN TO DISK", "no drive was found"])
+def test_the_words_of_the_table_are_the_programs(word: str) -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "agent").rglob("*.py"))
+    assert word in README
+    assert word in sources
