@@ -1,0 +1,1 @@
+"""Erasing by the drive's own commands: one small state machine a technique."""
