@@ -74,9 +74,27 @@ class Method(StrEnum):
 
 
 class Technique(StrEnum):
-    """How it is done."""
+    """How it is done: overwriting through the block layer, or a drive's own command."""
 
     OVERWRITE = "overwrite"
+    ATA_SANITIZE_CRYPTO = "ata-sanitize-crypto-scramble"
+    ATA_SANITIZE_BLOCK = "ata-sanitize-block-erase"
+    ATA_SANITIZE_OVERWRITE = "ata-sanitize-overwrite"
+    ATA_SECURITY_ERASE_ENHANCED = "ata-security-erase-enhanced"
+    ATA_SECURITY_ERASE = "ata-security-erase"
+    NVME_SANITIZE_CRYPTO = "nvme-sanitize-crypto-erase"
+    NVME_SANITIZE_BLOCK = "nvme-sanitize-block-erase"
+    NVME_SANITIZE_OVERWRITE = "nvme-sanitize-overwrite"
+    NVME_FORMAT_CRYPTO = "nvme-format-crypto-erase"
+    NVME_FORMAT_USER_DATA = "nvme-format-user-data-erase"
+    SCSI_SANITIZE_CRYPTO = "scsi-sanitize-cryptographic-erase"
+    SCSI_SANITIZE_BLOCK = "scsi-sanitize-block-erase"
+    SCSI_SANITIZE_OVERWRITE = "scsi-sanitize-overwrite"
+    SCSI_FORMAT_UNIT = "scsi-format-unit"
+    MMC_SANITIZE = "emmc-sanitize"
+    MMC_SECURE_ERASE = "emmc-secure-erase"
+    MMC_SECURE_TRIM = "emmc-secure-trim"
+    TCG_PSID_REVERT = "tcg-psid-revert"
 
 
 class Outcome(StrEnum):

@@ -18,7 +18,7 @@ __all__ = ["CommandRecord", "Intent", "Journal", "Line", "Running", "TechniqueEn
 
 @dataclass(frozen=True, slots=True)
 class CommandRecord:
-    """One command as it was sent and answered; ``at_s`` and ``took_s`` are seconds since the technique began."""
+    """One command, sent ``at_s`` seconds after the technique began, answered ``took_s`` seconds later."""
 
     name: str
     at_s: float
@@ -82,7 +82,10 @@ class Journal(Protocol):
 
 @dataclass(slots=True)
 class Line:
-    """A drive port with a record and a clock. ``watch`` hears of progress and answers with why to stop, or ``None``."""
+    """A drive port with a record and a clock.
+
+    ``watch`` hears of progress and answers with why to stop, or ``None`` to go on.
+    """
 
     port: DrivePort
     clock: Clock
