@@ -119,6 +119,7 @@ def test_designators_and_the_name_of_the_logical_unit() -> None:
         ),
         ("01 03 00 08 30 00 00 00 00 00 00 01", None),  # NAA 3: locally assigned
         ("01 03 00 08 00 00 00 00 00 00 00 00", None),
+        ("01 02 00 08 00 00 00 00 00 00 00 00", None),
         ("01 03 00 04 50 00 c5 00", None),
         ("02 01 00 0a 41 54 41 20 20 20 20 20 53 4e", None),  # T10 vendor ID
         ("03 08 00 04 69 71 6e 2e", None),

@@ -80,6 +80,13 @@ def test_descriptor_format_with_progress_and_information() -> None:
     assert (parsed.progress, parsed.information) == (0xFFFF, 0x1_0000_0002)
 
 
+def test_descriptors_need_their_valid_bits() -> None:
+    information = bytes.fromhex("00 0a 00 00 00 00 00 00 00 00 00 02")
+    progress = bytes.fromhex("02 06 00 00 00 40 00 00")
+    parsed = parsed_sense(descriptor(SenseKey.NOT_READY, 0x041B, information, progress))
+    assert (parsed.information, parsed.progress) == (None, None)
+
+
 @pytest.mark.parametrize("key", [SenseKey.ILLEGAL_REQUEST, SenseKey.MEDIUM_ERROR])
 def test_a_field_pointer_or_retry_count_is_no_progress(key: SenseKey) -> None:
     specific = bytes.fromhex("02 06 00 00 80 01 98 00")
@@ -237,6 +244,9 @@ def test_another_operation_in_progress_says_nothing_of_ours() -> None:
     formatting = fixed(SenseKey.NOT_READY, 0x0404, progress=0x8000)
     assert polled(formatting) is OperationState.UNKNOWN
     assert polled(formatting, LongOperation.FORMAT) is RUNNING
+    beside = descriptor(SenseKey.NOT_READY, 0x0400, bytes.fromhex("0a 06 02 04 04 00 80 00"))
+    assert polled(beside) is OperationState.UNKNOWN
+    assert polled(beside, LongOperation.FORMAT) is RUNNING
 
 
 @pytest.mark.parametrize("code", [0x3100, 0x3101, 0x3103])
@@ -257,6 +267,8 @@ def test_idle(code: int) -> None:
     "raw",
     [
         fixed(SenseKey.NO_SENSE, 0x0000)[:13],
+        fixed(SenseKey.NO_SENSE, 0x0000)[:17],
+        descriptor(SenseKey.NO_SENSE, 0x0000, bytes.fromhex("0a 06 02 04 1b 00 80 00"))[:-1],
         fixed(SenseKey.NO_SENSE, 0x0000, progress=0x1000),
         fixed(SenseKey.NO_SENSE, 0x0000, response=0x71),
         fixed(SenseKey.NO_SENSE, 0x001D),

@@ -1,0 +1,1 @@
+"""ATA commands and data structures, encoded and decoded; no I/O."""
