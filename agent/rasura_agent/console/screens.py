@@ -118,9 +118,6 @@ class PlainProgress:
     def ended(self, outcome: DriveOutcome) -> None:
         """Nothing: results are printed at the end."""
 
-    def close(self) -> None:
-        """Nothing to tidy."""
-
 
 class TerminalProgress:
     """One line a drive, redrawn in place."""
@@ -147,10 +144,6 @@ class TerminalProgress:
         if path in self._lines:
             self._lines[path] = f"{path}  {outcome.outcome}"
             self._draw()
-
-    def close(self) -> None:
-        """Leave the last state standing."""
-        self._stream.flush()
 
     def _draw(self) -> None:
         up = f"\x1b[{self._drawn}A" if self._drawn else ""

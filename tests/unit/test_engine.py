@@ -1,0 +1,237 @@
+"""The engine and its ports: what goes wrong on the way ends in the right word, with the ranges said."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rasura.certificate import Outcome, RangeKind, VerificationStatus
+from rasura.errors import RefusedError
+from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
+from rasura_agent.erase.buffers import aligned_buffer, same
+from rasura_agent.erase.engine import EraseResult, execute
+from rasura_agent.erase.events import Phase, Progress
+from rasura_agent.erase.overwrite import MAX_ERRORS
+from rasura_agent.erase.pattern import Constant, RandomStream
+from rasura_agent.erase.plan import plan_drive
+from rasura_agent.erase.policy import PatternKind, load_policy
+from rasura_agent.guard import Refusal, RefusalReason
+from rasura_agent.inventory.virtual import describe_virtual, describe_virtual_open
+from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.world import ManualClock
+
+BLOCK = 4096
+CAPACITY = 64 * BLOCK
+
+
+def erase(
+    block: SimulatedBlock, policy: str = "clear-zero", events: list[Progress] | None = None
+) -> EraseResult:
+    plan = plan_drive(block.drive, load_policy(policy), ())
+
+    def on_event(event: Progress) -> None:
+        if events is not None:
+            events.append(event)
+
+    return execute(plan, block, ManualClock(), os.urandom, on_event, BLOCK)
+
+
+def drive_with(**faults_at: BlockFault) -> SimulatedBlock:
+    return SimulatedBlock(
+        simulated_drive(CAPACITY), {int(at.removeprefix("t")): fault for at, fault in faults_at.items()}
+    )
+
+
+def test_a_write_error_is_a_range_and_the_rest_is_still_erased() -> None:
+    block = drive_with(t3=BlockFault.WRITE_ERROR, t4=BlockFault.WRITE_ERROR)
+    result = erase(block)
+    assert result.outcome is Outcome.FAILED
+    assert result.reason == "part of the drive could not be written"
+    (unwritten,) = [one for one in result.errors if one.kind is RangeKind.NOT_WRITTEN]
+    assert (unwritten.offset, unwritten.length) == (3 * BLOCK, 2 * BLOCK)
+    assert result.passes[0].bytes_written == CAPACITY - 2 * BLOCK
+    assert bytes(block.medium[: 3 * BLOCK]) == bytes(3 * BLOCK)
+    assert bytes(block.medium[5 * BLOCK :]) == bytes(CAPACITY - 5 * BLOCK)
+
+
+def test_a_read_error_leaves_the_drive_unproven() -> None:
+    result = erase(drive_with(t70=BlockFault.READ_ERROR))
+    assert result.outcome is Outcome.FAILED
+    assert result.verification_status is VerificationStatus.INCOMPLETE
+    assert [(one.kind, one.offset, one.length) for one in result.errors] == [
+        (RangeKind.NOT_READ, 6 * BLOCK, BLOCK)
+    ]
+
+
+def test_a_lost_write_is_a_mismatch() -> None:
+    result = erase(drive_with(t7=BlockFault.WRITE_LOST))
+    assert result.verification_status is VerificationStatus.MISMATCH
+    assert [(one.kind, one.offset) for one in result.errors] == [(RangeKind.MISMATCH, 7 * BLOCK)]
+
+
+def test_a_dying_drive_is_given_up() -> None:
+    block = SimulatedBlock(simulated_drive(CAPACITY), dict.fromkeys(range(10, 64), BlockFault.WRITE_ERROR))
+    result = erase(block)
+    assert result.outcome is Outcome.FAILED
+    assert f"{MAX_ERRORS} transfers failed" in (result.reason or "")
+    (unwritten,) = result.errors
+    assert (unwritten.offset, unwritten.length) == (10 * BLOCK, CAPACITY - 10 * BLOCK)
+    assert block.transfers == 10 + MAX_ERRORS
+
+
+@pytest.mark.parametrize("at", [0, 5, 63, 64, 100, 127])
+def test_a_drive_that_vanishes(at: int) -> None:
+    result = erase(drive_with(**{f"t{at}": BlockFault.VANISH}))
+    assert result.outcome is Outcome.FAILED
+    assert "gone" in (result.reason or "")
+    assert result.errors
+
+
+def test_a_flush_that_fails_takes_every_write_back() -> None:
+    result = erase(drive_with(t63=BlockFault.FLUSH_ERROR))
+    assert result.outcome is Outcome.FAILED
+    assert [(one.offset, one.length) for one in result.errors] == [(0, CAPACITY)]
+
+
+def test_another_drive_under_the_same_name_is_not_touched() -> None:
+    block = drive_with()
+    block.drive = simulated_drive(CAPACITY, serial="SIM0002")
+    plan = plan_drive(simulated_drive(CAPACITY), load_policy("clear-zero"), ())
+    result = execute(plan, block, ManualClock(), os.urandom, lambda _event: None, BLOCK)
+    assert result.outcome is Outcome.REFUSED
+    assert not result.touched
+    assert block.transfers == 0
+
+
+@pytest.mark.parametrize("facts", [{"diskseq": 8}, {"capacity_bytes": CAPACITY - 512}])
+def test_a_replaced_or_resized_drive_is_not_touched(facts: dict[str, int]) -> None:
+    block = drive_with()
+    plan = plan_drive(replace(block.drive, **facts), load_policy("clear-zero"), ())
+    assert (
+        execute(plan, block, ManualClock(), os.urandom, lambda _event: None, BLOCK).outcome is Outcome.REFUSED
+    )
+    assert block.transfers == 0
+
+
+def test_a_refused_plan_is_not_carried_out() -> None:
+    block = drive_with()
+    plan = plan_drive(
+        block.drive, load_policy("clear-zero"), (Refusal(RefusalReason.MOUNTED, "it is mounted"),)
+    )
+    assert (
+        execute(plan, block, ManualClock(), os.urandom, lambda _event: None, BLOCK).outcome is Outcome.REFUSED
+    )
+    assert block.transfers == 0
+
+
+def test_stopping_ends_with_what_was_done() -> None:
+    block = drive_with()
+    plan = plan_drive(block.drive, load_policy("clear-zero"), ())
+
+    def stop_at_the_tenth(event: Progress) -> str | None:
+        return "stopped by the operator" if event.done >= 10 * BLOCK else None
+
+    result = execute(plan, block, ManualClock(), os.urandom, stop_at_the_tenth, BLOCK)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "stopped by the operator")
+    assert [(one.offset, one.length) for one in result.errors] == [(10 * BLOCK, CAPACITY - 10 * BLOCK)]
+
+
+def test_progress_goes_through_every_phase() -> None:
+    events: list[Progress] = []
+    stick = simulated_drive(CAPACITY, transport="usb", rotational=None)
+    erase(SimulatedBlock(stick), events=events)
+    ends = [(one.phase, one.step, one.steps) for one in events if one.done == one.total]
+    assert ends == [(Phase.WRITE, 1, 3), (Phase.WRITE, 2, 3), (Phase.VERIFY, 3, 3)]
+
+
+def test_random_streams_have_a_key_of_their_own_and_can_be_made_again() -> None:
+    first, second = RandomStream(os.urandom(32)), RandomStream(os.urandom(32))
+    one, two, again = aligned_buffer(BLOCK), aligned_buffer(BLOCK), aligned_buffer(BLOCK)
+    first.fill(BLOCK, one)
+    second.fill(BLOCK, two)
+    first.fill(BLOCK, again)
+    assert same(one, again)
+    assert not same(one, two)
+
+
+def test_the_random_stream_is_aes_256_ctr() -> None:
+    """NIST SP 800-38A F.5.5, whose counter block is the offset in 16-byte blocks."""
+    key = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+    counter = int.from_bytes(bytes.fromhex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"), "big")
+    stream = aligned_buffer(BLOCK)[:16]
+    RandomStream(key).fill(counter * 16, stream)
+    assert bytes(stream).hex() == "0bdf7df1591716335e9a8b15c860c502"
+
+
+def test_a_stream_and_its_complement() -> None:
+    key = os.urandom(32)
+    plain, inverted = aligned_buffer(BLOCK), aligned_buffer(BLOCK)
+    RandomStream(key).fill(0, plain)
+    RandomStream(key, inverted=True).fill(0, inverted)
+    assert all(left ^ right == 0xFF for left, right in zip(plain, inverted, strict=True))
+
+
+@pytest.mark.parametrize(("byte", "label"), [(0, "zero"), (0xFF, "one"), (0x55, "0x55")])
+def test_constants(byte: int, label: str) -> None:
+    buffer = aligned_buffer(BLOCK)
+    Constant(byte).fill(0, buffer)
+    assert set(buffer) == {byte}
+    assert Constant(byte).label == label
+
+
+def test_comparing_looks_at_every_byte() -> None:
+    left, right = aligned_buffer(BLOCK), aligned_buffer(BLOCK)
+    assert same(left, right)
+    for position in (0, 1, BLOCK // 2, BLOCK - 1):
+        right[position] = 1
+        assert not same(left, right)
+        right[position] = 0
+    assert not same(left, right[:-1])
+
+
+@pytest.mark.parametrize("size", [8 * BLOCK, 8 * BLOCK + 512])
+def test_a_file_deleted_in_the_middle_is_a_failure(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"x" * size)
+    drive = describe_virtual(str(path))
+    port = open_virtual_drive(drive.path, lambda descriptor: describe_virtual_open(descriptor, drive.path))
+    assert port.direct is (size % 4096 == 0) or not port.direct
+
+    def delete(event: Progress) -> None:
+        if event.step == 1:
+            path.unlink(missing_ok=True)
+
+    plan = plan_drive(drive, load_policy("clear-zero"), ())
+    result = execute(plan, port, ManualClock(), os.urandom, delete, BLOCK)
+    port.close()
+    assert result.outcome is Outcome.FAILED
+    assert "gone" in (result.reason or "")
+
+
+def test_a_file_that_shrinks_in_the_middle_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"x" * 8 * BLOCK)
+    drive = describe_virtual(str(path))
+    port = open_virtual_drive(drive.path, lambda descriptor: describe_virtual_open(descriptor, drive.path))
+
+    def shrink(event: Progress) -> None:
+        if event.phase is Phase.VERIFY:
+            os.truncate(path, BLOCK)
+
+    plan = plan_drive(drive, load_policy("clear-random"), ())
+    result = execute(plan, port, ManualClock(), os.urandom, shrink, BLOCK)
+    port.close()
+    assert result.outcome is Outcome.FAILED
+
+
+def test_opening_what_is_not_there() -> None:
+    with pytest.raises(RefusedError, match="No such file") as caught:
+        open_block_device("/dev/rasura-does-not-exist", lambda _descriptor: simulated_drive(512))
+    assert "gone" in (caught.value.hint or "")
+
+
+def test_every_pattern_has_a_policy() -> None:
+    assert {load_policy(f"clear-{kind}").pattern for kind in PatternKind} == set(PatternKind)
