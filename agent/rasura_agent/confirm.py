@@ -40,7 +40,8 @@ class DriveOutcome:
     @property
     def technique(self) -> Technique | None:
         """The technique that achieved it."""
-        return self.plan.technique if self.method is not None else None
+        way = self.result.way if self.result is not None else None
+        return way.technique if way is not None and self.method is not None else None
 
 
 @dataclass(frozen=True, slots=True)

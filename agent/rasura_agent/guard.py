@@ -106,7 +106,8 @@ def examine(drive: Drive, usage: Usage, protect: Protection) -> tuple[Refusal, .
 
 
 def _by_system(drive: Drive, usage: Usage) -> Iterable[Refusal]:
-    places = _listed(dict.fromkeys(f"{mount.mountpoint} (through {mount.device})" for mount in usage.mounts))
+    through = {mount.mountpoint: mount.device for mount in reversed(usage.mounts)}
+    places = _listed(f"{mountpoint} (through {device})" for mountpoint, device in reversed(through.items()))
     if usage.backs_root:
         yield Refusal(
             RefusalReason.HOLDS_ROOT,
@@ -144,8 +145,8 @@ def _by_holders(drive: Drive, usage: Usage) -> Iterable[Refusal]:
     if usage.unreadable:
         yield Refusal(
             RefusalReason.USAGE_UNKNOWN,
-            f"whether {drive.path} is in use is not known: {'; '.join(usage.unreadable)}; "
-            "run as root on the live system",
+            f"it is not known that {drive.path} is free ({'; '.join(usage.unreadable)}): "
+            "list the drives again, as root",
         )
 
 

@@ -23,9 +23,8 @@ from rasura.errors import RasuraError, UsageError
 from rasura.site_kit import SiteKit
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
-from rasura_agent.drive.port import BlockPort
 from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
-from rasura_agent.erase.engine import EraseResult, execute
+from rasura_agent.erase.engine import EraseResult, Ports, execute
 from rasura_agent.erase.events import Progress
 from rasura_agent.erase.plan import DrivePlan, plan_drive
 from rasura_agent.erase.policy import Policy
@@ -130,15 +129,15 @@ def prepare_job(
         property_numbers=options.property_numbers,
     )
     station = SigningStation(kit, options.operator, clock.wall())
-    return Job(open_port, clock, station, around, spool, client), tuple(notes)
+    return Job(open_ports, clock, station, around, spool, client), tuple(notes)
 
 
-def open_port(plan: DrivePlan) -> BlockPort:
+def open_ports(plan: DrivePlan) -> Ports:
     """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""
     path = plan.drive.path
     if plan.drive.is_virtual:
-        return open_virtual_drive(path, lambda descriptor: describe_virtual_open(descriptor, path))
-    return open_block_device(path, describe_open)
+        return Ports(open_virtual_drive(path, lambda descriptor: describe_virtual_open(descriptor, path)))
+    return Ports(open_block_device(path, describe_open))
 
 
 class Observer(Protocol):
@@ -158,14 +157,14 @@ class Job:
 
     def __init__(
         self,
-        open_port: Callable[[DrivePlan], BlockPort],
+        open_ports: Callable[[DrivePlan], Ports],
         clock: Clock,
         station: SigningStation,
         around: Circumstances,
         spool: Spool,
         client: RegistryClient | None,
     ) -> None:
-        self._open_port = open_port
+        self._open_ports = open_ports
         self._clock = clock
         self._station = station
         self._around = around
@@ -217,15 +216,15 @@ class Job:
 
     def _way_of(self, plan: DrivePlan) -> DriveOutcome:
         try:
-            port = self._open_port(plan)
+            ports = self._open_ports(plan)
         except RasuraError as error:
             return DriveOutcome(plan, Outcome.REFUSED, str(error))
         try:
-            result = execute(plan, port, self._clock, secrets.token_bytes, self._on_event)
+            result = execute(plan, ports, self._clock, secrets.token_bytes, self._on_event)
         finally:
             # What close(2) could still complain of, the flush has reported.
             with contextlib.suppress(OSError):
-                port.close()
+                ports.block.close()
         if not result.touched:
             return DriveOutcome(plan, result.outcome, result.reason, result)
         return self._hand_over(self._certify(plan, result))
@@ -243,7 +242,9 @@ class Job:
         wrong = contradictions(bundle.certificate)
         if wrong:
             reason = f"the certificate contradicts itself ({'; '.join(wrong)})"
-            return DriveOutcome(plan, Outcome.UNKNOWN, reason, replace(result, method=None), bundle)
+            return DriveOutcome(
+                plan, Outcome.UNKNOWN, reason, replace(result, outcome=Outcome.UNKNOWN), bundle
+            )
         return DriveOutcome(plan, result.outcome, result.reason, result, bundle)
 
     def _hand_over(self, outcome: DriveOutcome) -> DriveOutcome:

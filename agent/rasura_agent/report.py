@@ -11,6 +11,7 @@ from rasura.certificate import (
     FORMAT_VERSION,
     Checkpointed,
     Clock,
+    CommandClaims,
     Coverage,
     DriveClaims,
     ErasureCertificate,
@@ -18,6 +19,7 @@ from rasura.certificate import (
     HiddenArea,
     HiddenAreas,
     IdentityPageClaims,
+    Method,
     Outcome,
     PassClaims,
     PassedOver,
@@ -34,6 +36,7 @@ from rasura.certificate import (
     VerificationMethod,
 )
 from rasura_agent.erase.engine import EraseResult
+from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.plan import DrivePlan, media_type, residual_risks
 from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.machine import Machine
@@ -42,6 +45,7 @@ from rasura_agent.inventory.model import Drive
 __all__ = ["Circumstances", "erasure_claims", "rfc3339"]
 
 _UNKNOWN_AREA = HiddenArea(before=Presence.UNKNOWN, after=Presence.UNKNOWN)
+_UNKNOWN_AREAS = HiddenAreas(hpa=_UNKNOWN_AREA, ama=_UNKNOWN_AREA, dco=_UNKNOWN_AREA)
 _NOBODY = Person(
     name=None, title=None, organization=None, location=None, contact=None, date=None, signature=None
 )
@@ -72,13 +76,15 @@ def erasure_claims(
 ) -> ErasureCertificate:
     """Every claim about one drive that something was done to."""
     machine, policy = around.machine, around.policy
+    way = result.way or plan.ways[0]
     erased = result.outcome is Outcome.ERASED
+    prepared = result.prepared or Prepared()
     finished = rfc3339(result.finished_at)
     return ErasureCertificate(
         format_version=FORMAT_VERSION,
         id=certificate_id,
         tool=Tool(name="rasura-agent", version=__version__, build=None),
-        drive=_drive(plan.drive, around.property_numbers),
+        drive=_drive(plan.drive, result, prepared, around.property_numbers),
         source=Source(
             host_manufacturer=machine.manufacturer,
             host_model=machine.model,
@@ -96,22 +102,19 @@ def erasure_claims(
             weaker_allowed=policy.allow_weaker,
         ),
         plan=Plan(
-            technique=plan.technique,
-            method=plan.method,
-            basis=plan.basis,
-            passes=tuple(plan.passes),
-            estimate_ms=_ms(plan.estimate_s),
-            passed_over=tuple(
-                PassedOver(technique=one.technique, method=one.method, reason=one.reason)
-                for one in plan.passed_over
-            ),
+            technique=plan.chosen[0].technique,
+            method=plan.chosen[0].method,
+            basis=plan.chosen[0].basis,
+            passes=tuple(plan.chosen[0].passes),
+            estimate_ms=_ms(plan.chosen[0].estimate_s),
+            passed_over=_passed_over(plan),
         ),
         result=Result(
             outcome=result.outcome,
             reason=result.reason,
             method=result.method,
-            technique=plan.technique if erased else None,
-            basis=plan.basis if erased else None,
+            technique=way.technique if erased else None,
+            basis=way.basis if erased else None,
             passes=tuple(
                 PassClaims(
                     pattern=one.pattern,
@@ -128,7 +131,7 @@ def erasure_claims(
             duration_ms=round(result.duration_s * 1000),
             clock=Clock(source=around.clock_source, offset_ms=None),
         ),
-        verification=_verification(plan, result),
+        verification=_verification(result),
         verified_by=Person(
             name=station.operator,
             title=None,
@@ -140,10 +143,19 @@ def erasure_claims(
         ),
         validation=Validation(decision="awaiting decision", person=_NOBODY),
         destination=None,
-        residual_risks=residual_risks(plan.drive, plan, direct=result.direct),
+        residual_risks=(*residual_risks(plan.drive, way, direct=result.direct), *prepared.risks),
         health_before=None,
         health_after=None,
-        commands=(),
+        commands=tuple(
+            CommandClaims(
+                name=one.name,
+                at_ms=round(one.at_s * 1000),
+                took_ms=round(one.took_s * 1000),
+                disposition=one.disposition.value,
+                detail=one.detail,
+            )
+            for one in result.commands
+        ),
         not_before=Checkpointed(checkpoint=around.checkpoint) if around.checkpoint is not None else None,
         station=station,
         supersedes=None,
@@ -154,7 +166,20 @@ def _ms(seconds: float | None) -> int | None:
     return round(seconds * 1000) if seconds is not None else None
 
 
-def _drive(drive: Drive, property_numbers: dict[str, str]) -> DriveClaims:
+def _passed_over(plan: DrivePlan) -> tuple[PassedOver, ...]:
+    listed = [
+        PassedOver(technique=way.technique, method=way.method, reason=way.out)
+        for way in plan.ways
+        if way.out is not None
+    ]
+    if plan.no_commands is not None:
+        listed.append(PassedOver(technique="device commands", method=Method.PURGE, reason=plan.no_commands))
+    return tuple(listed)
+
+
+def _drive(
+    drive: Drive, result: EraseResult, prepared: Prepared, property_numbers: dict[str, str]
+) -> DriveClaims:
     return DriveClaims(
         manufacturer=drive.manufacturer,
         model=drive.model,
@@ -166,11 +191,11 @@ def _drive(drive: Drive, property_numbers: dict[str, str]) -> DriveClaims:
         transport=drive.transport,
         rotational=drive.rotational,
         removable=drive.removable,
-        capacity_bytes=drive.capacity_bytes,
-        native_capacity_bytes=None,
+        capacity_bytes=result.capacity_bytes,
+        native_capacity_bytes=prepared.native_capacity_bytes,
         logical_sector_bytes=drive.logical_sector_bytes,
         physical_sector_bytes=drive.physical_sector_bytes,
-        hidden_areas=HiddenAreas(hpa=_UNKNOWN_AREA, ama=_UNKNOWN_AREA, dco=_UNKNOWN_AREA),
+        hidden_areas=prepared.hidden_areas or _UNKNOWN_AREAS,
         namespaces=None,
         block_device=drive.path,
         identity_pages=tuple(
@@ -180,18 +205,17 @@ def _drive(drive: Drive, property_numbers: dict[str, str]) -> DriveClaims:
     )
 
 
-def _verification(plan: DrivePlan, result: EraseResult) -> Verification:
-    read = result.read_back
-    if read is None:
-        evidence = Evidence.NONE
-    else:
+def _verification(result: EraseResult) -> Verification:
+    method, evidence = None, Evidence.NONE
+    if result.read_back is not None:
+        method = VerificationMethod.FULL_READ_BACK
         evidence = Evidence.BLOCK_READ_BACK if result.direct else Evidence.BUFFERED_READ_BACK
+    elif result.spots is not None:
+        method, evidence = VerificationMethod.MARKERS_AND_SAMPLES, Evidence.DRIVE_REPORT_AND_SPOTS
     return Verification(
-        method=VerificationMethod.FULL_READ_BACK if read is not None else None,
+        method=method,
         status=result.verification_status,
-        coverage=Coverage(
-            bytes_read=read.bytes_read if read is not None else 0, bytes_total=plan.drive.capacity_bytes
-        ),
-        seed=None,
+        coverage=Coverage(bytes_read=result.bytes_read, bytes_total=result.capacity_bytes),
+        seed=result.seed.hex() if result.seed is not None else None,
         evidence=evidence,
     )

@@ -26,6 +26,7 @@ __all__ = [
     "Checkpointed",
     "ClaimsError",
     "Clock",
+    "CommandClaims",
     "Coverage",
     "DriveClaims",
     "ErasureCertificate",
@@ -127,6 +128,8 @@ class VerificationMethod(StrEnum):
     """How the erasure was checked."""
 
     FULL_READ_BACK = "full-read-back"
+    MARKERS_AND_SAMPLES = "markers-and-samples"
+    """Random blocks written before a device command, and seeded samples: none may be as it was."""
 
 
 class VerificationStatus(StrEnum):
@@ -145,6 +148,8 @@ class Evidence(StrEnum):
     """Every sector was read again past the page cache and compared."""
     BUFFERED_READ_BACK = "buffered-read-back"
     """Read again, but the path to the drive allowed no direct I/O."""
+    DRIVE_REPORT_AND_SPOTS = "drive-report-and-spots"
+    """The drive reported success in this run, and none of the places looked at holds what it held."""
     NONE = "none"
 
 
@@ -223,7 +228,8 @@ class Request(_Claims, frozen=True):
     policy: str
     policy_sha256: str
     method: Method
-    technique: Technique
+    technique: Technique | None
+    """``null`` leaves the choice to the plan."""
     weaker_allowed: bool
 
 
@@ -261,6 +267,16 @@ class PassClaims(_Claims, frozen=True):
     cipher: str | None
     bytes_written: int
     duration_ms: int
+
+
+class CommandClaims(_Claims, frozen=True):
+    """A device command, sent ``at_ms`` after the technique began, and how it ended in raw terms."""
+
+    name: str
+    at_ms: int
+    took_ms: int
+    disposition: str
+    detail: str
 
 
 class Clock(_Claims, frozen=True):
@@ -360,7 +376,7 @@ class ErasureCertificate(_Claims, frozen=True):
     residual_risks: tuple[str, ...]
     health_before: str | None
     health_after: str | None
-    commands: tuple[str, ...]
+    commands: tuple[CommandClaims, ...]
     """Device commands with their raw status; none for an overwrite."""
     not_before: Checkpointed | None
     station: Station

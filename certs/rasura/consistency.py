@@ -100,6 +100,8 @@ def _erased(certificate: ErasureCertificate) -> list[str]:
         found.append("ERASED although the verification is not complete")
     if result.technique is Technique.OVERWRITE:
         found.extend(_overwritten(certificate))
+    elif result.technique is not None:
+        found.extend(_self_erased(certificate))
     if verification.method is VerificationMethod.FULL_READ_BACK:
         coverage = verification.coverage
         if not coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
@@ -120,4 +122,16 @@ def _overwritten(certificate: ErasureCertificate) -> list[str]:
         found.append("a pass did not write the full drive")
     if result.bytes_written != sum(one.bytes_written for one in result.passes):
         found.append("the bytes written are not the sum of the passes")
+    return found
+
+
+def _self_erased(certificate: ErasureCertificate) -> list[str]:
+    found = []
+    if not certificate.commands:
+        found.append("ERASED by the drive's own commands although none is recorded")
+    if certificate.verification.method is VerificationMethod.MARKERS_AND_SAMPLES:
+        if certificate.verification.coverage.bytes_read <= 0 or certificate.verification.seed is None:
+            found.append("markers and samples were looked for without a seed or without reading")
+    elif certificate.verification.method is None:
+        found.append("ERASED on the drive's word alone")
     return found

@@ -29,7 +29,7 @@ class EnvelopeError(RasuraError):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature: ``keyid`` is :func:`key_id` of the signer's key, ``sig`` a DER ECDSA signature over the PAE."""
+    """One signature: :func:`key_id` of the signer's key, and DER ECDSA over the PAE."""
 
     keyid: str
     sig: bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -42,6 +43,9 @@ MAX_TIMESTAMP = 253_402_300_799
 """The last second of the year 9999: no calendar of ours goes further (the format allows 2^63 - 1)."""
 
 _SIGNATURE_PREFIX = "\u2014 "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+"""ASCII control characters other than the newline (signed-note, "Format")."""
+
 _KEY_ID_BYTES = 4
 _ED25519_KEY_BYTES = 32
 _ED25519_SIGNATURE_BYTES = 64
@@ -258,7 +262,7 @@ def _check_name(name: str) -> None:
 def _check_text(text: str) -> None:
     if len(text) > MAX_NOTE_BYTES or not _is_utf8(text):
         raise NoteError(f"a note is UTF-8 text of at most {MAX_NOTE_BYTES} bytes")
-    if not text.endswith("\n") or any(one < " " and one != "\n" for one in text):
+    if not text.endswith("\n") or _CONTROL.search(text):
         raise NoteError("a note ends in a newline and has no control characters")
 
 

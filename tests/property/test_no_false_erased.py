@@ -6,20 +6,21 @@ Random fault schedules against every way of erasing. ``RASURA_FAULT_SCHEDULES`` 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rasura.certificate import Method, Outcome, Technique
+from rasura.certificate import Method, Outcome
 from rasura_agent.erase import engine
-from rasura_agent.erase.engine import execute
+from rasura_agent.erase.engine import Ports, execute
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
-from rasura_agent.guard import Protection
 from rasura_agent.inventory.model import Transport
 from rasura_agent.verify.readback import ReadBack
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.signing import overwrite_policy
 from simulators.world import ManualClock
 
 SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "400"))
@@ -35,15 +36,13 @@ many = settings(
 
 
 def policy(pattern: PatternKind) -> Policy:
-    return Policy(
-        "test", "0" * 64, Method.CLEAR, Technique.OVERWRITE, pattern, False, Protection(frozenset())
-    )
+    return replace(overwrite_policy(), pattern=pattern)
 
 
 def erase(block: SimulatedBlock, pattern: PatternKind) -> engine.EraseResult:
     plan = plan_drive(block.drive, policy(pattern), ())
     key = bytes(range(32))
-    return execute(plan, block, ManualClock(), lambda size: key[:size], lambda _event: None, BLOCK)
+    return execute(plan, Ports(block), ManualClock(), lambda size: key[:size], lambda _event: None, BLOCK)
 
 
 # One pass and one read-back of eight blocks; two passes on flash: 24 transfers at most.

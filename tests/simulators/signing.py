@@ -12,7 +12,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rasura.bundle import Bundle
-from rasura.certificate import ErasureCertificate, Method, Technique
+from rasura.certificate import ErasureCertificate, Method
 from rasura.checkpoint import Checkpoint, sign_checkpoint
 from rasura.keys import issue_site, new_authority
 from rasura.note import VerifierKey
@@ -20,7 +20,7 @@ from rasura.receipt import Receipt
 from rasura.site_kit import SiteKit, write_site_kit
 from rasura.tree import inclusion_proof, leaf_hash, root_hash
 from rasura.trust import Trust
-from rasura_agent.erase.engine import execute
+from rasura_agent.erase.engine import Ports, execute
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
 from rasura_agent.guard import Protection
@@ -70,7 +70,7 @@ class TrustWorld:
         block = SimulatedBlock(simulated_drive(32 * 1024), dict(faults))
         plan = plan_drive(block.drive, overwrite_policy(), ())
         clock = ManualClock(self.now)
-        result = execute(plan, block, clock, bytes, lambda _event: None, 4096)
+        result = execute(plan, Ports(block), clock, bytes, lambda _event: None, 4096)
         around = Circumstances(
             NO_MACHINE, overwrite_policy(), "LOT-1", None, clock.source, None, {"SIM0001": "P-17"}
         )
@@ -98,13 +98,14 @@ NO_MACHINE = Machine(None, None, None, None, None)
 
 def overwrite_policy() -> Policy:
     return Policy(
-        "test",
-        "0" * 64,
-        Method.CLEAR,
-        Technique.OVERWRITE,
-        PatternKind.RANDOM,
-        False,
-        Protection(frozenset()),
+        name="test",
+        sha256="0" * 64,
+        method=Method.CLEAR,
+        technique=None,
+        pattern=PatternKind.RANDOM,
+        allow_weaker=False,
+        accept_r1_basis=False,
+        protection=Protection(),
     )
 
 

@@ -63,7 +63,7 @@ def test_tables_show_every_drive_and_every_reason() -> None:
     first, second = plans("A", None)
     refused = replace(second, refusals=(MOUNTED,))
     text = plan_table((first, refused))
-    assert "Clear by overwrite: zero, then read back in full" in text
+    assert "Clear by overwrite (zero)" in text
     assert "REFUSED  /dev/sdb is mounted at /home" in text
     assert text.endswith("1 drive would be erased, 1 left alone.")
     listed = drives_table((first.drive, second.drive))

@@ -12,7 +12,7 @@ from rasura.certificate import Outcome, RangeKind, VerificationStatus
 from rasura.errors import RefusedError
 from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
 from rasura_agent.erase.buffers import aligned_buffer, same
-from rasura_agent.erase.engine import EraseResult, execute
+from rasura_agent.erase.engine import EraseResult, Ports, execute
 from rasura_agent.erase.events import Phase, Progress
 from rasura_agent.erase.overwrite import MAX_ERRORS
 from rasura_agent.erase.pattern import Constant, RandomStream
@@ -36,7 +36,7 @@ def erase(
         if events is not None:
             events.append(event)
 
-    return execute(plan, block, ManualClock(), os.urandom, on_event, BLOCK)
+    return execute(plan, Ports(block), ManualClock(), os.urandom, on_event, BLOCK)
 
 
 def drive_with(**faults_at: BlockFault) -> SimulatedBlock:
@@ -100,7 +100,7 @@ def test_another_drive_under_the_same_name_is_not_touched() -> None:
     block = drive_with()
     block.drive = simulated_drive(CAPACITY, serial="SIM0002")
     plan = plan_drive(simulated_drive(CAPACITY), load_policy("clear-zero"), ())
-    result = execute(plan, block, ManualClock(), os.urandom, lambda _event: None, BLOCK)
+    result = execute(plan, Ports(block), ManualClock(), os.urandom, lambda _event: None, BLOCK)
     assert result.outcome is Outcome.REFUSED
     assert not result.touched
     assert block.transfers == 0
@@ -111,7 +111,8 @@ def test_a_replaced_or_resized_drive_is_not_touched(facts: dict[str, int]) -> No
     block = drive_with()
     plan = plan_drive(replace(block.drive, **facts), load_policy("clear-zero"), ())
     assert (
-        execute(plan, block, ManualClock(), os.urandom, lambda _event: None, BLOCK).outcome is Outcome.REFUSED
+        execute(plan, Ports(block), ManualClock(), os.urandom, lambda _event: None, BLOCK).outcome
+        is Outcome.REFUSED
     )
     assert block.transfers == 0
 
@@ -122,7 +123,8 @@ def test_a_refused_plan_is_not_carried_out() -> None:
         block.drive, load_policy("clear-zero"), (Refusal(RefusalReason.MOUNTED, "it is mounted"),)
     )
     assert (
-        execute(plan, block, ManualClock(), os.urandom, lambda _event: None, BLOCK).outcome is Outcome.REFUSED
+        execute(plan, Ports(block), ManualClock(), os.urandom, lambda _event: None, BLOCK).outcome
+        is Outcome.REFUSED
     )
     assert block.transfers == 0
 
@@ -134,7 +136,7 @@ def test_stopping_ends_with_what_was_done() -> None:
     def stop_at_the_tenth(event: Progress) -> str | None:
         return "stopped by the operator" if event.done >= 10 * BLOCK else None
 
-    result = execute(plan, block, ManualClock(), os.urandom, stop_at_the_tenth, BLOCK)
+    result = execute(plan, Ports(block), ManualClock(), os.urandom, stop_at_the_tenth, BLOCK)
     assert (result.outcome, result.reason) == (Outcome.FAILED, "stopped by the operator")
     assert [(one.offset, one.length) for one in result.errors] == [(10 * BLOCK, CAPACITY - 10 * BLOCK)]
 
@@ -205,7 +207,7 @@ def test_a_file_deleted_in_the_middle_is_a_failure(tmp_path: Path, size: int) ->
             path.unlink(missing_ok=True)
 
     plan = plan_drive(drive, load_policy("clear-zero"), ())
-    result = execute(plan, port, ManualClock(), os.urandom, delete, BLOCK)
+    result = execute(plan, Ports(port), ManualClock(), os.urandom, delete, BLOCK)
     port.close()
     assert result.outcome is Outcome.FAILED
     assert "gone" in (result.reason or "")
@@ -222,7 +224,7 @@ def test_a_file_that_shrinks_in_the_middle_is_a_failure(tmp_path: Path) -> None:
             os.truncate(path, BLOCK)
 
     plan = plan_drive(drive, load_policy("clear-random"), ())
-    result = execute(plan, port, ManualClock(), os.urandom, shrink, BLOCK)
+    result = execute(plan, Ports(port), ManualClock(), os.urandom, shrink, BLOCK)
     port.close()
     assert result.outcome is Outcome.FAILED
 

@@ -11,7 +11,7 @@ import pytest
 
 from simulators.nvme import SimulatedNvmeSubsystem
 from simulators.nvme_security import Ssc, Tcg
-from simulators.nvme_types import BROADCAST, DNR, DriveGoneError, LbaFormat, NvmeOptions, Op, Status
+from simulators.nvme_types import BROADCAST, DNR, DriveGoneError, LbaFormat, NvmeOptions, Op, Remnant, Status
 from simulators.world import ManualClock, Medium
 
 INVALID_FIELD = Status.INVALID_FIELD | DNR
@@ -281,6 +281,18 @@ def test_namespaces_are_created_attached_and_deleted() -> None:
 def test_a_lying_drive_shows_old_data_in_a_new_namespace() -> None:
     drive = subsystem(unallocated=b"secret!!" * 64)
     drive.faults.exposes_old_data = True
+    drive.admin(0, Op.NAMESPACE_MANAGEMENT, data_out=create_data(1))
+    drive.admin(0, Op.NAMESPACE_ATTACHMENT, 2, 0, data_out=controller_list(0))
+    assert drive.read(0, 2, 0, 1) == (Status.SUCCESS, b"secret!!" * 64)
+
+
+def test_data_that_a_sanitize_left_in_unallocated_capacity_becomes_readable_later() -> None:
+    drive = subsystem(unallocated=b"secret!!" * 64)
+    drive.faults.leaves = (Remnant(nsid=0),)
+    drive.faults.exposes_old_data = True
+    assert drive.admin(0, Op.SANITIZE, 0, 2)[0] == 0
+    drive.clock.sleep(40)
+    assert drive.read(0, 1, 0, 64) == (Status.SUCCESS, bytes(64 * 512))
     drive.admin(0, Op.NAMESPACE_MANAGEMENT, data_out=create_data(1))
     drive.admin(0, Op.NAMESPACE_ATTACHMENT, 2, 0, data_out=controller_list(0))
     assert drive.read(0, 2, 0, 1) == (Status.SUCCESS, b"secret!!" * 64)

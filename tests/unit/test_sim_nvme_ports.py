@@ -89,6 +89,15 @@ def test_faults_that_leave_the_host_in_the_dark(fault: FaultKind, carried_out: b
     assert sos(line.execute(LOG)) == (2 if carried_out else 0)
 
 
+@pytest.mark.parametrize("fault", [FaultKind.HANG, FaultKind.HANG_UNSEEN, FaultKind.BUS_RESET])
+def test_the_host_resets_the_controller_when_it_gets_no_answer(fault: FaultKind) -> None:
+    line = port(subsystem(), c1=fault)
+    line.subsystem.faults.forgets_status_on_reset = True
+    line.execute(SANITIZE)
+    line.execute(LOG)
+    assert sos(line.execute(LOG)) == 0
+
+
 def test_an_abort_did_nothing() -> None:
     line = port(subsystem(), c0=FaultKind.ABORT)
     answer = line.execute(SANITIZE)

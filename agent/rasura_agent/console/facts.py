@@ -40,14 +40,17 @@ def plan_facts(plan: DrivePlan) -> dict[str, Any]:
         "wouldErase": plan.runnable,
         "refusals": [{"reason": one.reason, "sentence": one.sentence} for one in plan.refusals],
         "unreachable": plan.unreachable,
-        "method": plan.method,
-        "technique": plan.technique,
-        "basis": plan.basis,
-        "passes": list(plan.passes),
-        "estimateSeconds": round(plan.estimate_s) if plan.estimate_s is not None else None,
-        "passedOver": [
-            {"technique": one.technique, "method": one.method, "reason": one.reason}
-            for one in plan.passed_over
+        "noCommands": plan.no_commands,
+        "ways": [
+            {
+                "technique": way.technique,
+                "method": way.method,
+                "basis": way.basis,
+                "passes": list(way.passes),
+                "estimateSeconds": round(way.estimate_s) if way.estimate_s is not None else None,
+                "out": way.out,
+            }
+            for way in plan.ways
         ],
     }
 

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from rasura.certificate import Outcome
 from rasura_agent.confirm import DriveOutcome
-from rasura_agent.console.words import duration, fact, passes, size, table, title
+from rasura_agent.console.words import aligned, duration, fact, how, size, table, title
 from rasura_agent.erase.events import Progress
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.inventory.model import Drive
@@ -51,22 +51,28 @@ def plan_table(plans: tuple[DrivePlan, ...]) -> str:
     blocks = []
     for plan in plans:
         lines = [f"{fact(plan.drive.path)}  {title(plan.drive)}"]
-        if plan.refusals:
-            lines += [f"  REFUSED  {fact(refusal.sentence)}" for refusal in plan.refusals]
-        elif plan.unreachable is not None:
-            lines.append(f"  REFUSED  {plan.unreachable}")
-        else:
-            lines.append(
-                f"  {plan.method} by {plan.technique}: {passes(plan)}, then read back in full"
-                f" ({_estimate(plan.estimate_s)})"
-            )
-            lines.append(f"  basis: {plan.basis}")
-            lines += [f"  not by {one.technique} ({one.method}): {one.reason}" for one in plan.passed_over]
+        lines += [f"  REFUSED  {fact(refusal.sentence)}" for refusal in plan.refusals]
+        if not plan.refusals and plan.unreachable is not None:
+            lines.append(f"  REFUSED  {fact(plan.unreachable)}")
+        if not plan.refusals:
+            lines += _ways(plan)
         blocks.append("\n".join(lines))
     runnable = sum(plan.runnable for plan in plans)
     noun = "drive" if runnable == 1 else "drives"
     blocks.append(f"{runnable} {noun} would be erased, {len(plans) - runnable} left alone.")
     return "\n\n".join(blocks)
+
+
+def _ways(plan: DrivePlan) -> list[str]:
+    """Each way of a drive: those in, in the order in which they are tried, then those out with the reason."""
+    rows = [
+        (f"  {number}.", how(way), _estimate(way.estimate_s), way.basis)
+        for number, way in enumerate(plan.chosen, 1)
+    ]
+    rows += [("  out", how(way), "", fact(way.out)) for way in plan.ways if way.out is not None]
+    if plan.no_commands is not None:
+        rows.append(("  out", "Purge by device commands", "", fact(plan.no_commands)))
+    return aligned(rows).splitlines()
 
 
 def _estimate(seconds: float | None) -> str:
@@ -78,7 +84,7 @@ def result_lines(outcome: DriveOutcome) -> str:
     drive = outcome.plan.drive
     words = [outcome.outcome.value]
     if outcome.outcome is Outcome.ERASED:
-        words += [f"{outcome.method} by {outcome.technique} ({passes(outcome.plan)})"]
+        words += [how(outcome.result.way)] if outcome.result is not None and outcome.result.way else []
     elif outcome.reason:
         words.append(fact(outcome.reason))
     lines = [f"{words[0]:<8} {fact(drive.path)}  {'; '.join(words[1:])}"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rasura.text import printable
-from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.plan import Way
 from rasura_agent.inventory.model import Drive
 
-__all__ = ["duration", "fact", "passes", "size", "table", "title"]
+__all__ = ["aligned", "duration", "fact", "how", "size", "table", "title"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -53,15 +53,18 @@ def title(drive: Drive) -> str:
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows under a header."""
+    return aligned([header, *rows])
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns as wide as their widest cell; the last one runs free."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = []
-    for row in [header, *rows]:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
-def passes(plan: DrivePlan) -> str:
-    """The passes in order, such as ``one, then zero``."""
-    return ", then ".join(plan.passes)
+def how(way: Way) -> str:
+    """A way in a few words, such as ``Clear by overwrite (one, then zero)``."""
+    passes = f" ({', then '.join(way.passes)})" if way.passes else ""
+    return f"{way.method} by {way.technique}{passes}"

@@ -1,40 +1,65 @@
-"""The engine: carries out one drive's plan through a block port and says what came of it.
+"""The engine: carries out one drive's plan through its ports and says what came of it.
 
-The way: identify again -> write every pass -> read the last one back -> identify again -> outcome.
-ERASED is said in one place only, when every pass wrote every byte, every byte was read back as
-written, and the drive is still the one it was.
+The way: identify again -> prepare -> for each way of the plan: overwrite and read back, or mark, have
+the drive erase itself, look at the spots -> identify again -> outcome. Only a technique that the drive
+*refused* hands over to the next one.
+
+ERASED is said in one place only. It needs the drive to be still the one it was, and either that every
+pass wrote every byte and every byte was read back as written; or that the drive accepted its command in
+this run, was followed to its end, and none of the spots holds what it held.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rasura.certificate import Method, Outcome, Range, VerificationStatus
+from rasura.certificate import Method, Outcome, Range, Technique, VerificationStatus
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
-from rasura_agent.drive.port import BlockPort
+from rasura_agent.drive.port import BlockPort, Disposition, DrivePort
 from rasura_agent.erase.buffers import BLOCK_BYTES
 from rasura_agent.erase.events import Phase, Progress
+from rasura_agent.erase.firmware.family import Family, Prepared
+from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
 from rasura_agent.erase.overwrite import PassResult, write_pass
 from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
-from rasura_agent.erase.plan import DrivePlan, PassKind
+from rasura_agent.erase.plan import DrivePlan, PassKind, Way
 from rasura_agent.inventory.model import Drive
 from rasura_agent.verify.readback import ReadBack, read_back
+from rasura_agent.verify.spots import SEED_BYTES, MarkerError, SpotCheck, Spots
 
-__all__ = ["EraseResult", "execute", "identity_change"]
+__all__ = ["EraseResult", "Ports", "execute", "identity_change"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The lines to one drive; ``device`` and ``family`` only where its own commands can be used."""
+
+    block: BlockPort
+    device: DrivePort | None = None
+    family: Family | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EraseResult:
-    """What happened to one drive. ``touched`` is whether anything may have been written to it."""
+    """What happened to one drive. ``touched`` is whether anything may have been written to it.
+
+    ``way`` is the last one that was tried. An overwrite fills ``passes`` and ``read_back``, a device
+    command ``commands``, ``spots`` and ``seed``.
+    """
 
     outcome: Outcome
     reason: str | None
-    method: Method | None
+    way: Way | None
+    capacity_bytes: int
     passes: tuple[PassResult, ...]
     read_back: ReadBack | None
+    commands: tuple[CommandRecord, ...]
+    spots: SpotCheck | None
+    seed: bytes | None
+    prepared: Prepared | None
     started_at: datetime
     finished_at: datetime
     duration_s: float
@@ -42,24 +67,40 @@ class EraseResult:
     touched: bool
 
     @property
+    def method(self) -> Method | None:
+        """The method achieved."""
+        return self.way.method if self.outcome is Outcome.ERASED and self.way is not None else None
+
+    @property
     def errors(self) -> tuple[Range, ...]:
-        """Every range that some pass could not write or that was not read back as written."""
+        """Every range that some pass could not write, or that does not hold what it should."""
         found = {one for result in self.passes for one in result.errors}
         found.update(self.read_back.errors if self.read_back is not None else ())
+        found.update((*self.spots.unreadable, *self.spots.left) if self.spots is not None else ())
         return tuple(sorted(found, key=lambda one: (one.offset, one.length, one.kind)))
 
     @property
+    def bytes_read(self) -> int:
+        """How much was read to verify."""
+        parts = (self.read_back, self.spots)
+        return sum(part.bytes_read for part in parts if part is not None)
+
+    @property
     def verification_status(self) -> VerificationStatus:
-        """What the read-back found."""
-        if self.read_back is None:
+        """What verification found."""
+        if self.read_back is not None:
+            mismatch, complete = self.read_back.mismatch, self.read_back.complete
+        elif self.spots is not None:
+            mismatch, complete = bool(self.spots.left), self.spots.complete
+        else:
             return VerificationStatus.NOT_RUN
-        if self.read_back.mismatch:
+        if mismatch:
             return VerificationStatus.MISMATCH
-        return VerificationStatus.COMPLETE if self.read_back.complete else VerificationStatus.INCOMPLETE
+        return VerificationStatus.COMPLETE if complete else VerificationStatus.INCOMPLETE
 
 
 def identity_change(expected: Drive, found: Drive) -> str | None:
-    """How the drive behind the descriptor differs from the one that was planned, or ``None``."""
+    """How the drive behind the descriptor differs from the one expected, or ``None``."""
     if found.identity_sha256 != expected.identity_sha256:
         serial = found.serial or "no serial"
         return f"the drive at {expected.path} is not the one that was planned: it now says {serial}"
@@ -70,100 +111,206 @@ def identity_change(expected: Drive, found: Drive) -> str | None:
     return None
 
 
+@dataclass(slots=True)
 class _Run:
     """One drive's run; collects what happened so that any exit can tell it."""
 
-    def __init__(
-        self, plan: DrivePlan, port: BlockPort, clock: Clock, on_event: Callable[[Progress], str | None]
-    ) -> None:
-        self.plan, self.port, self.clock, self.on_event = plan, port, clock, on_event
-        self.passes: list[PassResult] = []
-        self.read: ReadBack | None = None
-        self.touched = False
-        self.started_at, self.start = clock.wall(), clock.monotonic()
+    plan: DrivePlan
+    ports: Ports
+    clock: Clock
+    new_key: Callable[[int], bytes]
+    on_event: Callable[[Progress], str | None]
+    block_bytes: int
+    drive: Drive = field(init=False)
+    """The drive as it must answer now; preparing it may have changed its capacity."""
+    started_at: datetime = field(init=False)
+    start: float = field(init=False)
+    touched: bool = False
+    way: Way | None = None
+    passes: list[PassResult] = field(default_factory=list)
+    read: ReadBack | None = None
+    commands: list[CommandRecord] = field(default_factory=list)
+    spots: SpotCheck | None = None
+    seed: bytes | None = None
+    prepared: Prepared | None = None
+
+    def __post_init__(self) -> None:
+        self.drive = self.plan.drive
+        self.started_at, self.start = self.clock.wall(), self.clock.monotonic()
 
     def end(self, outcome: Outcome, reason: str | None) -> EraseResult:
         return EraseResult(
             outcome=outcome,
             reason=reason,
-            method=self.plan.method if outcome is Outcome.ERASED else None,
+            way=self.way,
+            capacity_bytes=self.drive.capacity_bytes,
             passes=tuple(self.passes),
             read_back=self.read,
+            commands=tuple(self.commands),
+            spots=self.spots,
+            seed=self.seed,
+            prepared=self.prepared,
             started_at=self.started_at,
             finished_at=self.clock.wall(),
             duration_s=self.clock.monotonic() - self.start,
-            direct=self.port.direct,
+            direct=self.ports.block.direct,
             touched=self.touched,
         )
 
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""
         try:
-            return identity_change(self.plan.drive, self.port.identify())
+            return identity_change(self.drive, self.ports.block.identify())
         except (OSError, RasuraError) as error:
             return f"the drive is gone: {error}"
 
-    def progress(self, phase: Phase, step: int) -> Callable[[int], str | None]:
-        began, drive = self.clock.monotonic(), self.plan.drive
-        steps = len(self.plan.passes) + 1
+    def progress(self, phase: Phase, step: int, steps: int) -> Callable[[int], str | None]:
+        began = self.clock.monotonic()
 
         def report(done: int) -> str | None:
             elapsed = self.clock.monotonic() - began
-            return self.on_event(
-                Progress(drive.path, phase, step, steps, done, drive.capacity_bytes, elapsed)
-            )
+            total = self.drive.capacity_bytes
+            return self.on_event(Progress(self.drive.path, phase, step, steps, done, total, elapsed))
 
         return report
+
+    def line(self) -> Line | None:
+        """A line for device commands, reporting progress in bytes of the drive as far as it is known."""
+        if self.ports.device is None:
+            return None
+        report = self.progress(Phase.COMMAND, 1, 2)
+
+        def watch(running: Running) -> str | None:
+            return report(int((running.fraction or 0.0) * self.drive.capacity_bytes))
+
+        return Line(self.ports.device, self.clock, watch)
 
 
 def execute(
     plan: DrivePlan,
-    port: BlockPort,
+    ports: Ports,
     clock: Clock,
     new_key: Callable[[int], bytes],
     on_event: Callable[[Progress], str | None],
     block_bytes: int = BLOCK_BYTES,
 ) -> EraseResult:
-    """Carry out ``plan`` on the drive behind ``port``; the only judge of the outcome.
+    """Carry out ``plan`` on the drive behind ``ports``; the only judge of the outcome.
 
-    ``new_key`` gives that many fresh random bytes. ``on_event`` answers with why to stop, or
-    ``None`` to go on. Never raises for what the drive does.
+    ``new_key`` gives that many fresh random bytes. ``on_event`` answers with why to stop, or ``None``
+    to go on. Never raises for what the drive does.
     """
-    run = _Run(plan, port, clock, on_event)
+    run = _Run(plan, ports, clock, new_key, on_event, block_bytes)
     if not plan.runnable:
         return run.end(Outcome.REFUSED, "the plan does not allow it")
     change = run.changed()
     if change is not None:
         # Nothing was written: whatever stands there now has not been touched.
         return run.end(Outcome.REFUSED, change)
-    capacity = plan.drive.capacity_bytes
-    patterns = _patterns(plan.passes, new_key)
+    obstacle = _prepare(run)
+    if obstacle is not None:
+        return run.end(Outcome.FAILED if run.touched else Outcome.REFUSED, obstacle)
+    refused = []
+    for way in plan.chosen:
+        run.way = way
+        if way.technique is Technique.OVERWRITE:
+            return _overwrite(run, way)
+        result = _by_command(run, way.technique)
+        if isinstance(result, EraseResult):
+            return result
+        refused.append(f"{way.technique}: {result}")
+    reason = f"the drive refused every technique that the plan allows ({'; '.join(refused)})"
+    return run.end(Outcome.FAILED, reason)
+
+
+def _prepare(run: _Run) -> str | None:
+    """Have the drive ready for its own commands; why it is not, or ``None``."""
+    family, line = run.ports.family, run.line()
+    if family is None or line is None:
+        return None
+    # Leaving a failure mode or lifting a hidden area changes the drive.
+    run.touched = True
+    run.prepared = family.prepare(line)
+    run.commands.extend(line.records)
+    if run.prepared.obstacle is not None:
+        return run.prepared.obstacle
+    try:
+        now = run.ports.block.identify()
+    except (OSError, RasuraError) as error:
+        return f"the drive is gone: {error}"
+    # A lifted hidden area makes the drive larger; never may it become smaller.
+    if now.capacity_bytes > run.drive.capacity_bytes:
+        run.drive = replace(run.drive, capacity_bytes=now.capacity_bytes, identity_pages=now.identity_pages)
+    return run.changed()
+
+
+def _overwrite(run: _Run, way: Way) -> EraseResult:
+    capacity, steps = run.drive.capacity_bytes, len(way.passes) + 1
+    patterns = _patterns(way.passes, run.new_key)
     run.touched = True
     for number, pattern in enumerate(patterns, 1):
-        result = write_pass(port, capacity, pattern, clock, run.progress(Phase.WRITE, number), block_bytes)
+        progress = run.progress(Phase.WRITE, number, steps)
+        result = write_pass(run.ports.block, capacity, pattern, run.clock, progress, run.block_bytes)
         run.passes.append(result)
         if result.stopped is not None:
             return run.end(Outcome.FAILED, result.stopped)
-    verify_progress = run.progress(Phase.VERIFY, len(patterns) + 1)
-    run.read = read_back(port, capacity, patterns[-1], verify_progress, block_bytes)
+    progress = run.progress(Phase.VERIFY, steps, steps)
+    run.read = read_back(run.ports.block, capacity, patterns[-1], progress, run.block_bytes)
+    return _judge(run)
+
+
+def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
+    """One device command; a string says why the drive refused it, so that the next way may be tried."""
+    family, line = run.ports.family, run.line()
+    if family is None or line is None:
+        return "there is no line for the drive's own commands"
+    run.touched = True
+    run.seed = run.new_key(SEED_BYTES)
+    try:
+        spots = Spots(run.ports.block, run.drive.capacity_bytes, run.seed)
+    except MarkerError as error:
+        return run.end(Outcome.FAILED, f"{error}; without marks its own word could not be checked")
+    ended = family.run(technique, line)
+    run.commands.extend(ended.records)
+    if ended.disposition is Disposition.REFUSED:
+        return ended.reason
+    if ended.disposition is Disposition.UNKNOWN:
+        return run.end(Outcome.UNKNOWN, ended.reason)
+    run.spots = spots.look()
     return _judge(run)
 
 
 def _judge(run: _Run) -> EraseResult:
     """The one place that says ERASED."""
-    capacity, read = run.plan.drive.capacity_bytes, run.read
-    change = run.changed()
-    if change is not None:
-        return run.end(Outcome.FAILED, change)
-    if any(one.errors or one.bytes_written != capacity for one in run.passes):
-        return run.end(Outcome.FAILED, "part of the drive could not be written")
-    if read is None or read.stopped is not None:
-        return run.end(Outcome.FAILED, "the drive could not be read back" if read is None else read.stopped)
-    if read.mismatch:
-        return run.end(Outcome.FAILED, "the drive does not hold what was written to it")
-    if not read.complete:
-        return run.end(Outcome.FAILED, "part of the drive could not be read back")
+    problem = run.changed() or (_spot_problem(run.spots) if run.read is None else _overwrite_problem(run))
+    if problem is not None:
+        return run.end(Outcome.FAILED, problem)
     return run.end(Outcome.ERASED, None)
+
+
+def _overwrite_problem(run: _Run) -> str | None:
+    read = run.read
+    if any(one.errors or one.bytes_written != run.drive.capacity_bytes for one in run.passes):
+        return "part of the drive could not be written"
+    if read is None or not run.passes:
+        return "nothing was read back"
+    if read.stopped is not None:
+        return read.stopped
+    if read.mismatch:
+        return "the drive does not hold what was written to it"
+    if not read.complete or read.bytes_total != run.drive.capacity_bytes:
+        return "part of the drive could not be read back"
+    return None
+
+
+def _spot_problem(spots: SpotCheck | None) -> str | None:
+    if spots is None:
+        return "nothing was looked at"
+    if spots.left:
+        count = spots.surviving_markers + spots.unchanged_samples
+        return f"the drive reports success, but old data is still there in {count} of the places looked at"
+    if not spots.complete:
+        return f"{len(spots.unreadable)} of the places to look at could not be read"
+    return None
 
 
 def _patterns(passes: tuple[PassKind, ...], new_key: Callable[[int], bytes]) -> list[Pattern]:

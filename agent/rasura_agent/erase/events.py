@@ -12,7 +12,8 @@ class Phase(StrEnum):
     """The part of a drive's way that is running."""
 
     WRITE = "write"
-    FLUSH = "flush"
+    COMMAND = "command"
+    """The drive erases itself; ``done`` is its own word on how far it is, in bytes of its capacity."""
     VERIFY = "verify"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rasura.certificate import Method, Technique
+from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.policy import PatternKind, Policy
 from rasura_agent.guard import Refusal
 from rasura_agent.inventory.model import Drive, Transport
@@ -14,7 +15,7 @@ __all__ = [
     "DrivePlan",
     "MediaType",
     "PassKind",
-    "PassedOverTechnique",
+    "Way",
     "media_type",
     "plan_drive",
     "residual_risks",
@@ -42,38 +43,46 @@ class PassKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PassedOverTechnique:
-    """A technique that will not be used, the method it would reach, and why not."""
+class Way:
+    """One technique for one drive, in or out.
 
-    technique: str
-    method: Method
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DrivePlan:
-    """What will be done to one drive; with a ``refusal`` nothing will.
-
-    ``estimate_s`` is seconds for writing and reading back, by the media's usual rate; ``None``
-    where there is no usual rate.
+    ``passes`` are those of an overwrite, empty for a device command. ``estimate_s`` is seconds, by
+    the drive's own word or by the media's usual rate; ``None`` where nobody can say. ``out`` says
+    why it is not used; ``None`` means that it will be tried, in the plan's order.
     """
 
-    drive: Drive
     technique: Technique
     method: Method
     basis: str
     passes: tuple[PassKind, ...]
     estimate_s: float | None
-    passed_over: tuple[PassedOverTechnique, ...]
+    out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrivePlan:
+    """What will be done to one drive: its ways in the order in which they are tried, those out listed too."""
+
+    drive: Drive
+    ways: tuple[Way, ...]
+    no_commands: str | None = None
+    """Why nothing is known of the drive's own commands; ``None`` when they are among the ways."""
     refusals: tuple[Refusal, ...] = ()
     unreachable: str | None = None
     """Why the method that the policy asks for cannot be reached (then nothing is done)."""
+
+    @property
+    def chosen(self) -> tuple[Way, ...]:
+        """The ways that will be tried; the next one only where the drive refused the one before."""
+        return tuple(way for way in self.ways if way.out is None)
 
     @property
     def runnable(self) -> bool:
         """Whether the drive may and can be erased."""
         return not self.refusals and self.unreachable is None
 
+
+_STRENGTH = {Method.CLEAR: 1, Method.PURGE: 2, Method.DESTROY: 3}
 
 _BASIS = "NIST SP 800-88r2 Clear"
 _BASIS_FLASH = "NIST SP 800-88r1 A-1, two passes on flash"
@@ -103,26 +112,63 @@ def media_type(drive: Drive) -> MediaType:
             return MediaType.UNKNOWN
 
 
-def plan_drive(drive: Drive, policy: Policy, refusals: tuple[Refusal, ...]) -> DrivePlan:
-    """What ``policy`` means for ``drive``; total, never raises."""
+def plan_drive(
+    drive: Drive,
+    policy: Policy,
+    refusals: tuple[Refusal, ...],
+    offers: tuple[Offer, ...] = (),
+    no_commands: str | None = None,
+) -> DrivePlan:
+    """What ``policy`` means for ``drive``, which offers the device commands ``offers``; total, never raises.
+
+    The policy's technique, if it names one, is the only one. Otherwise Clear is done by overwriting,
+    which reading back proves, and Purge by the drive's own commands, strongest first; weaker ways
+    follow only where the policy allows them.
+    """
+    ways = tuple(_judge(way, policy) for way in (*map(_offered, offers), _overwriting(drive, policy)))
+    unreachable = None
+    if all(way.out is not None for way in ways):
+        unreachable = f"the policy asks for {policy.method}" + (
+            f" by {policy.technique}" if policy.technique is not None else ""
+        )
+        reasons = dict.fromkeys(way.out for way in ways if way.out is not None)
+        unreachable += f", which is not to be had here: {'; '.join(reasons)}"
+    if not offers and no_commands is None:
+        no_commands = _no_commands(drive)
+    return DrivePlan(drive, ways, no_commands if not offers else None, refusals, unreachable)
+
+
+def _judge(way: Way, policy: Policy) -> Way:
+    reason = way.out
+    weaker = _STRENGTH[way.method] < _STRENGTH[policy.method]
+    if policy.technique is not None and way.technique is not policy.technique:
+        reason = reason or f"the policy asks for {policy.technique}"
+    elif weaker and not policy.allow_weaker:
+        reason = reason or f"{way.technique} reaches {way.method} only, and the policy allows nothing weaker"
+    elif (
+        policy.technique is None
+        and policy.method is Method.CLEAR
+        and way.technique is not Technique.OVERWRITE
+    ):
+        reason = reason or "the policy asks for Clear, which overwriting reaches and reading back proves"
+    return replace(way, out=reason)
+
+
+def _offered(offer: Offer) -> Way:
+    return Way(offer.technique, offer.method, offer.basis, (), offer.estimate_s, offer.obstacle)
+
+
+def _overwriting(drive: Drive, policy: Policy) -> Way:
     medium = media_type(drive)
     passes = _passes(policy.pattern, medium)
-    unreachable = None
-    if policy.method is not Method.CLEAR and not policy.allow_weaker:
-        unreachable = (
-            f"the policy asks for {policy.method} and allows nothing weaker; overwriting reaches Clear"
-        )
-    return DrivePlan(
-        drive=drive,
-        technique=Technique.OVERWRITE,
-        method=Method.CLEAR,
-        basis=_BASIS_FLASH if len(passes) > 1 else _BASIS,
-        passes=passes,
-        estimate_s=_estimate(drive, medium, len(passes)),
-        passed_over=_passed_over(drive),
-        refusals=refusals,
-        unreachable=unreachable,
-    )
+    basis = _BASIS_FLASH if len(passes) > 1 else _BASIS
+    return Way(Technique.OVERWRITE, Method.CLEAR, basis, passes, _estimate(drive, medium, len(passes)))
+
+
+def _no_commands(drive: Drive) -> str:
+    if media_type(drive) is MediaType.VIRTUAL:
+        return "this is no physical drive: it takes no device command"
+    return "the drive's own commands were not asked for"
 
 
 def _passes(pattern: PatternKind, medium: MediaType) -> tuple[PassKind, ...]:
@@ -140,35 +186,25 @@ def _estimate(drive: Drive, medium: MediaType, passes: int) -> float | None:
     return drive.capacity_bytes * (passes + 1) / rate if rate is not None else None
 
 
-def _passed_over(drive: Drive) -> tuple[PassedOverTechnique, ...]:
-    if drive.transport in {Transport.FILE, Transport.LOOP, Transport.VIRTIO}:
-        return (
-            PassedOverTechnique(
-                "sanitize", Method.PURGE, "this is no physical drive: it takes no device command"
-            ),
-        )
-    return (
-        PassedOverTechnique(
-            "sanitize", Method.PURGE, "this version of the agent does not use the drive's own commands"
-        ),
-    )
-
-
-def residual_risks(drive: Drive, plan: DrivePlan, *, direct: bool) -> tuple[str, ...]:
-    """What an overwrite of this drive cannot reach or prove, as sentences that begin with a code."""
+def residual_risks(drive: Drive, way: Way, *, direct: bool) -> tuple[str, ...]:
+    """What this way of erasing cannot reach or prove, as sentences that begin with a code."""
     medium = media_type(drive)
     risks = []
+    by_overwriting = way.technique is Technique.OVERWRITE
     if medium is MediaType.VIRTUAL:
         risks.append("virtual: the medium is a file or a virtual disk; copies made below it are out of reach")
-    else:
+    elif by_overwriting:
         risks.append("remapped-sectors: sectors that the drive has retired cannot be overwritten")
-    if medium in {MediaType.SSD, MediaType.FLASH, MediaType.UNKNOWN}:
+    else:
+        risks.append("drive's-word: beyond the spots that were read, the drive's own report is believed")
+    if by_overwriting and medium in {MediaType.SSD, MediaType.FLASH, MediaType.UNKNOWN}:
         risks.append("over-provisioning: flash keeps spare blocks that overwriting does not address")
     if drive.transport in {Transport.ATA, Transport.SATA, Transport.USB, None}:
         risks.append("hidden-areas: HPA, AMA and DCO were not examined")
     if drive.transport is Transport.USB:
         risks.append("bridge: a USB bridge stands between; capacity and identity are its word")
-    if medium in {MediaType.FLASH, MediaType.UNKNOWN} and PassKind.RANDOM not in plan.passes:
+    constant = by_overwriting and PassKind.RANDOM not in way.passes
+    if constant and medium in {MediaType.FLASH, MediaType.UNKNOWN}:
         risks.append(
             "capacity-not-proven: a constant pattern cannot show that every address is a place of its own"
         )

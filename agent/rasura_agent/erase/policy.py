@@ -6,9 +6,10 @@
 
     [erase]
     method = "Clear"            # Clear or Purge
-    technique = "overwrite"
-    pattern = "random"          # random or zero
+    technique = "overwrite"     # left out: the plan chooses
+    pattern = "random"          # of an overwrite: random or zero
     allow_weaker = false        # may a weaker method be used where the asked one is not to be had?
+    accept_r1_basis = false     # may what only NIST SP 800-88 Rev. 1 calls Purge be called so?
 
     [protect]
     serials = ["WD-123"]        # never touch these drives
@@ -55,16 +56,19 @@ class Policy:
     name: str
     sha256: str
     method: Method
-    technique: Technique
+    technique: Technique | None
+    """The only technique to use; ``None`` leaves the choice to the plan."""
     pattern: PatternKind
     allow_weaker: bool
+    accept_r1_basis: bool
+    """Whether what only the withdrawn Rev. 1 of NIST SP 800-88 calls Purge may be called so."""
     protection: Protection
 
 
 _Kind = TypeVar("_Kind", bound=StrEnum)  # Python 3.11 has no PEP 695 yet
 
 _SHAPE: dict[str, dict[str, type]] = {
-    "erase": {"method": str, "technique": str, "pattern": str, "allow_weaker": bool},
+    "erase": {"method": str, "technique": str, "pattern": str, "allow_weaker": bool, "accept_r1_basis": bool},
     "protect": {"serials": list, "removable": bool},
 }
 
@@ -111,9 +115,10 @@ def parse_policy(raw: bytes) -> Policy:
         name=name,
         sha256=hashlib.sha256(raw).hexdigest(),
         method=method,
-        technique=_one_of(Technique, erase.get("technique", Technique.OVERWRITE), "technique"),
+        technique=_one_of(Technique, erase["technique"], "technique") if "technique" in erase else None,
         pattern=_one_of(PatternKind, erase.get("pattern", PatternKind.RANDOM), "pattern"),
         allow_weaker=erase.get("allow_weaker", False),
+        accept_r1_basis=erase.get("accept_r1_basis", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
     )
 

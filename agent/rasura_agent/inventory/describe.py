@@ -112,7 +112,7 @@ def _own_pages(attributes: Mapping[str, bytes | str]) -> _OwnPages:
 
 def _raw(attributes: Mapping[str, bytes | str], key: str) -> bytes | None:
     value = attributes.get(key)
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ def _notes(name: str, drive: Drive, attributes: Mapping[str, bytes | str]) -> li
     return []
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def _natural(name: str) -> str:
     """A key that sorts sdb before sdaa, and nvme2n1 before nvme10n1."""
-    return [(len(part), part) for part in re.split(r"(\d+)", name)]
+    lettered = re.sub(r"^(sd|vd|xvd|hd|dasd)([a-z]+)$", lambda match: match[1] + match[2].rjust(8), name)
+    return re.sub(r"\d+", lambda match: match[0].zfill(8), lettered)

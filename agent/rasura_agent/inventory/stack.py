@@ -205,7 +205,9 @@ class Stack:
                 is_image = node is not None and (node.number in images or node.backing_file is not None)
                 for vertex in self._closure({nearest}):
                     found = self.found[vertex]
-                    found.mounts[Mount(nearest.removeprefix("file:"), printable(mount.mountpoint))] = None
+                    found.mounts[
+                        Mount(printable(nearest.removeprefix("file:")), printable(mount.mountpoint))
+                    ] = None
                     found.backs_root |= is_root
                     found.backs_live_medium |= is_live or (is_root and is_image)
 

@@ -39,8 +39,8 @@ def printable(value: bytes | str) -> str:
     Bytes are taken for UTF-8. Control and format characters go too: a drive's name must not be able to
     steer a terminal or to turn the direction of a line on a certificate.
     """
-    raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
-    return "".join(c if c.isprintable() else REPLACEMENT for c in raw.decode("utf-8", "replace"))
+    decoded = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return "".join(c if c.isprintable() else REPLACEMENT for c in decoded)
 
 
 def text(value: bytes | str | None) -> str | None:
@@ -63,7 +63,7 @@ def identifier(value: bytes | str | None) -> str | None:
 
 def udev_decoded(value: str) -> bytes:
     r"""The bytes behind one of udev's ``*_ENC`` properties, where ``\x20`` stands for a space."""
-    raw = value.encode("utf-8", "surrogateescape")
+    raw = value.encode("utf-8", "surrogatepass")
     return _UDEV_ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), raw)
 
 

@@ -35,6 +35,7 @@ class BlockNode:
     """Of an attached loop device: the path, as the kernel shows it to us."""
     is_bcache_member: bool = False
     read_only: bool | None = None
+    diskseq: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def _node(files: SystemFiles, name: str, place: str) -> BlockNode | None:
         optional_text(files, f"{place}/loop/backing_file"),
         not name.startswith("bcache") and _exists(files, f"{place}/bcache"),
         {"0": False, "1": True}.get(optional_text(files, f"{place}/ro") or ""),
+        optional_text(files, f"{place}/diskseq"),
     )
 
 

@@ -34,7 +34,8 @@ def gather_usage(
     """The usage of each of ``drives``, by ``Drive.path``.
 
     Give all drives of the machine at once: what uses one namespace, path or logical unit of a drive counts
-    for the others too. Call it before opening a drive exclusively, or that drive will be busy. Never raises.
+    for the others too. Call it before any of them is opened exclusively: a drive that is will be busy, and
+    one that is just being asked cannot be opened. Never raises.
     """
     files, probe = files or LocalFiles(), probe or LocalProbe()
     virtual = tuple(drive.path for drive in drives if drive.is_virtual)
@@ -68,8 +69,10 @@ class _Gatherer:
         unreadable = [issue.sentence for issue in self.issues if not issue.claims]
         topology = self.state.topology
         own = None if drive.device_number is None else topology.at(drive.device_number)
-        if own is None:
-            unreadable.append(f"the kernel does not list {drive.path} any more")
+        if own is None or _path(own) != drive.path or _replaced(drive, topology.nodes[own]):
+            unreadable.append(
+                f"{drive.path} is not the drive any more that was found there: list the drives again"
+            )
             return _usage([], read_only=False, busy=False, unreadable=unreadable)
         disks = {own} | {
             name
@@ -128,6 +131,10 @@ def _usage(found: Sequence[Found], *, read_only: bool, busy: bool, unreadable: S
 
 def _path(name: str) -> str:
     return "/dev/" + name.replace("!", "/")
+
+
+def _replaced(drive: Drive, node: BlockNode) -> bool:
+    return drive.diskseq is not None and node.diskseq not in {None, str(drive.diskseq)}
 
 
 def _is_area(name: str) -> bool:

@@ -1,0 +1,136 @@
+"""Every ioctl number, structure size and offset, against the kernel headers as a C compiler sees them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rasura_agent.drive.tcg.psid import OPAL_KEY_BYTES
+from rasura_agent.drive.transport import block_ioctl, mmc_ioctl, nvme_ioctl
+
+_CC = shutil.which("gcc") or shutil.which("cc")
+_HEADERS = Path("/usr/include/linux")
+
+pytestmark = pytest.mark.skipif(
+    _CC is None or not (_HEADERS / "nvme_ioctl.h").exists() or not (_HEADERS / "sed-opal.h").exists(),
+    reason="a C compiler and the kernel headers, the oracle, are not installed",
+)
+
+_NVME = ("opcode", "nsid", "metadata", "addr", "data_len", "cdw10", "cdw15", "timeout_ms", "result")
+_MMC = (
+    "write_flag",
+    "is_acmd",
+    "opcode",
+    "arg",
+    "response",
+    "flags",
+    "blksz",
+    "blocks",
+    "cmd_timeout_ms",
+    "data_ptr",
+)
+_OPAL = ("lr", "key_len", "key")
+
+_EXPRESSIONS = {
+    **{
+        name: name
+        for name in (
+            "NVME_IOCTL_ID",
+            "NVME_IOCTL_ADMIN_CMD",
+            "MMC_IOC_CMD",
+            "MMC_IOC_MULTI_CMD",
+            "MMC_IOC_MAX_BYTES",
+            "MMC_IOC_MAX_CMDS",
+            "BLKROGET",
+            "BLKSSZGET",
+            "BLKPBSZGET",
+            "BLKGETSIZE64",
+            "BLKGETDISKSEQ",
+            "BLKDISCARD",
+            "BLKSECDISCARD",
+            "BLKZEROOUT",
+            "IOC_OPAL_PSID_REVERT_TPR",
+        )
+    },
+    "nvme": "sizeof(struct nvme_passthru_cmd)",
+    "mmc": "sizeof(struct mmc_ioc_cmd)",
+    "mmc multi": "sizeof(struct mmc_ioc_multi_cmd)",
+    "opal": "sizeof(struct opal_key)",
+    **{f"nvme.{f}": f"offsetof(struct nvme_passthru_cmd, {f})" for f in _NVME},
+    **{f"mmc.{f}": f"offsetof(struct mmc_ioc_cmd, {f})" for f in _MMC},
+    **{f"opal.{f}": f"offsetof(struct opal_key, {f})" for f in _OPAL},
+}
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    folder = tmp_path_factory.mktemp("abi")
+    prints = "\n".join(f'printf("%lu\\n", (unsigned long)({e}));' for e in _EXPRESSIONS.values())
+    (folder / "abi.c").write_text(
+        "#include <stdio.h>\n#include <stddef.h>\n#include <sys/ioctl.h>\n#include <linux/fs.h>\n"
+        "#include <linux/nvme_ioctl.h>\n#include <linux/mmc/ioctl.h>\n#include <linux/sed-opal.h>\n"
+        f"int main(void) {{ {prints} return 0; }}\n"
+    )
+    assert _CC is not None
+    subprocess.run([_CC, "-o", folder / "abi", folder / "abi.c"], check=True, timeout=60)
+    run = subprocess.run([folder / "abi"], check=True, capture_output=True, text=True, timeout=10)
+    return dict(zip(_EXPRESSIONS, map(int, run.stdout.split()), strict=True))
+
+
+@pytest.mark.parametrize("module", [block_ioctl, mmc_ioctl, nvme_ioctl])
+def test_numbers(module: object, kernel: dict[str, int]) -> None:
+    ours = {name: value for name, value in vars(module).items() if name in _EXPRESSIONS}
+    assert ours
+    assert ours == {name: kernel[name] for name in ours}
+
+
+def test_no_number_is_left_unchecked(kernel: dict[str, int]) -> None:
+    ours = {
+        name
+        for module in (block_ioctl, mmc_ioctl, nvme_ioctl)
+        for name, value in vars(module).items()
+        if isinstance(value, int) and name.startswith(("NVME_", "MMC_", "BLK", "IOC_"))
+    }
+    assert ours
+    assert ours <= set(kernel)
+
+
+def _offsets_of(pack: object, size: int, markers: dict[str, bytes]) -> dict[str, int]:
+    assert isinstance(pack, bytes)
+    assert len(pack) == size
+    return {name: pack.index(marker) for name, marker in markers.items()}
+
+
+def test_nvme_structure(kernel: dict[str, int]) -> None:
+    words = [
+        0x01,
+        0,
+        0,
+        0x02020202,
+        0,
+        0,
+        0x03 * 0x0101010101010101,
+        0x04 * 0x0101010101010101,
+        0,
+        0x05050505,
+    ]
+    words += [0x06060606, 0, 0, 0, 0, 0x07070707, 0x08080808, 0x09090909]
+    raw = nvme_ioctl.PASSTHRU.pack(*words)
+    values = (0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09)
+    found = _offsets_of(raw, kernel["nvme"], {n: bytes([v]) for n, v in zip(_NVME, values, strict=True)})
+    assert found == {name: kernel[f"nvme.{name}"] for name in _NVME}
+
+
+def test_mmc_structure(kernel: dict[str, int]) -> None:
+    words = [0x01010101, 0x02020202, 0x03030303, 0x04040404, 0x05050505, 0, 0, 0, 0x06060606, 0x07070707]
+    words += [0x08080808, 0, 0, 0, 0x09090909, 0, 0x0A * 0x0101010101010101]
+    raw = mmc_ioctl.IOC_CMD.pack(*words)
+    found = _offsets_of(raw, kernel["mmc"], {n: bytes([v]) for v, n in enumerate(_MMC, 1)})
+    assert found == {name: kernel[f"mmc.{name}"] for name in _MMC}
+    assert kernel["mmc multi"] == 8
+
+
+def test_opal_key_structure(kernel: dict[str, int]) -> None:
+    assert kernel["opal"] == OPAL_KEY_BYTES
+    assert [kernel[f"opal.{f}"] for f in _OPAL] == [0, 1, 8]
