@@ -17,7 +17,7 @@ from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.site_kit import SiteKit
 from rasura.text import printable
 from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials
-from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts
+from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts, survey_facts
 from rasura_agent.console.screens import (
     PlainProgress,
     TerminalProgress,
@@ -152,6 +152,7 @@ def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -
         _say_notes(survey)
         if survey.plans:
             click.echo(drives_table(tuple(plan.drive for plan in survey.plans)))
+        _say_hidden(survey)
     _require_drives(survey)
     return ExitCode.DONE
 
@@ -164,10 +165,11 @@ def plan(virtual: tuple[Path, ...], devices: tuple[str, ...], policy_name: str, 
     """Show what would be done to each drive, and why others are left alone. Changes nothing."""
     survey = survey_drives(virtual, devices, load_policy(policy_name))
     if as_json:
-        print_json({"drives": [plan_facts(one) for one in survey.plans], "notes": list(survey.notes)})
+        print_json({"drives": [plan_facts(one) for one in survey.plans], **survey_facts(survey)})
     else:
         _say_notes(survey)
         click.echo(plan_table(survey.plans))
+        _say_hidden(survey)
     _require_drives(survey)
     return ExitCode.DONE
 
@@ -294,7 +296,7 @@ def _erase(
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     outcomes = job.run(confirmation, screen)
-    _show(outcomes, as_json=as_json)
+    _show(outcomes, survey, as_json=as_json)
     code = _outcome_code(outcomes)
     if led and client is not None:
         late = certificates.send(client)
@@ -306,12 +308,13 @@ def _erase(
     return code
 
 
-def _show(outcomes: tuple[DriveOutcome, ...], *, as_json: bool) -> None:
+def _show(outcomes: tuple[DriveOutcome, ...], survey: Survey, *, as_json: bool) -> None:
     if as_json:
-        print_json({"drives": [outcome_facts(one) for one in outcomes]})
+        print_json({"drives": [outcome_facts(one) for one in outcomes], **survey_facts(survey)})
         return
     for one in outcomes:
         click.echo(result_lines(one))
+    _say_hidden(survey)
     for one in outcomes:
         if one.certificate is not None and one.path is None:
             # It exists nowhere else: what is on the screen or in a pipe can still be kept.
@@ -356,6 +359,11 @@ def _ask(plans: tuple[DrivePlan, ...]) -> int:
 def _say_notes(survey: Survey) -> None:
     for note in survey.notes:
         click.echo(f"note: {printable(note)}", err=True)
+
+
+def _say_hidden(survey: Survey) -> None:
+    for one in survey.hidden:
+        click.echo(f"{Outcome.UNHANDLED} {printable(one.sentence)}")
 
 
 def _require_drives(survey: Survey) -> None:

@@ -29,11 +29,13 @@ from rasura_agent.erase.events import Progress
 from rasura_agent.erase.plan import DrivePlan, plan_drive
 from rasura_agent.erase.policy import Policy
 from rasura_agent.guard import examine
+from rasura_agent.inventory.behind_raid import HiddenDrive, find_hidden_drives
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.drives import enumerate_drives
 from rasura_agent.inventory.machine import read_machine
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.opened import describe_open
+from rasura_agent.inventory.power import power_note
 from rasura_agent.inventory.usage import gather_usage
 from rasura_agent.inventory.virtual import describe_virtual, describe_virtual_open
 from rasura_agent.report import Circumstances, erasure_claims
@@ -47,9 +49,13 @@ _STOPPED = "stopped by the operator"
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The drives in question, each with its plan, and what else is to be said about the machine."""
+    """The drives in question, each with its plan, and what else is to be said about the machine.
+
+    ``hidden`` are drives behind a RAID controller, which nothing here can reach.
+    """
 
     plans: tuple[DrivePlan, ...]
+    hidden: tuple[HiddenDrive, ...]
     notes: tuple[str, ...]
 
 
@@ -63,10 +69,16 @@ def survey_drives(virtual: tuple[Path, ...], devices: tuple[str, ...], policy: P
     """
     described = tuple(describe_virtual(str(path)) for path in virtual)
     notes: tuple[str, ...] = ()
+    hidden: tuple[HiddenDrive, ...] = ()
     if devices or not virtual:
         inventory = enumerate_drives(include_loop=bool(devices))
         notes = tuple(note.sentence for note in inventory.notes)
         described += _named(inventory.drives, devices) if devices else inventory.drives
+        power = power_note()
+        notes += (power,) if power is not None else ()
+    if not devices and not virtual:
+        hidden, more = find_hidden_drives()
+        notes += more
     paths = [drive.path for drive in described]
     if len(set(paths)) < len(paths):
         raise UsageError("a drive was named twice")
@@ -75,7 +87,7 @@ def survey_drives(virtual: tuple[Path, ...], devices: tuple[str, ...], policy: P
         plan_drive(drive, policy, examine(drive, usages[drive.path], policy.protection))
         for drive in described
     )
-    return Survey(plans, notes)
+    return Survey(plans, hidden, notes)
 
 
 def _named(drives: tuple[Drive, ...], devices: tuple[str, ...]) -> tuple[Drive, ...]:

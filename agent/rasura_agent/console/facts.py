@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rasura.certificate import Outcome
 from rasura_agent.confirm import DriveOutcome
 from rasura_agent.erase.plan import DrivePlan, media_type
 from rasura_agent.inventory.model import Drive
+from rasura_agent.job import Survey
 from rasura_agent.spool import Sent
 
-__all__ = ["drive_facts", "outcome_facts", "plan_facts", "sent_facts"]
+__all__ = ["drive_facts", "outcome_facts", "plan_facts", "sent_facts", "survey_facts"]
 
 
 def drive_facts(drive: Drive) -> dict[str, Any]:
@@ -70,6 +72,17 @@ def outcome_facts(outcome: DriveOutcome) -> dict[str, Any]:
         "logged": outcome.logged,
         "problems": list(outcome.problems),
         "bundle": json.loads(bundle.encode()) if bundle is not None and unwritten else None,
+    }
+
+
+def survey_facts(survey: Survey) -> dict[str, Any]:
+    """What is to be said about the machine beside its drives."""
+    return {
+        "unhandled": [
+            {"name": one.name, "type": one.kind, "outcome": Outcome.UNHANDLED, "sentence": one.sentence}
+            for one in survey.hidden
+        ],
+        "notes": list(survey.notes),
     }
 
 

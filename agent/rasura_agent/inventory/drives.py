@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rasura.errors import RasuraError
 from rasura_agent.inventory.attributes import block_attributes, kernel_node
+from rasura_agent.inventory.behind_raid import RAID_DRIVERS
 from rasura_agent.inventory.describe import describe
 from rasura_agent.inventory.local import LocalFiles, LocalUdev
 from rasura_agent.inventory.model import Drive
@@ -25,11 +26,6 @@ _MADE_BY_KERNEL = "/devices/virtual/block/"
 _REMOVABLE_DISCS = re.compile(r"sr\d+|fd\d+")
 _ELSEWHERE = re.compile(r"nbd\d+|rbd\d+")
 _FIRMWARE_FLASH = re.compile(r"(mtd|ubi)block[\d_]+")
-
-_RAID_DRIVERS = frozenset(
-    {"megaraid_sas", "hpsa", "smartpqi", "aacraid", "arcmsr", "cciss", "3w-9xxx", "3w-sas", "ips"}
-)
-"""SCSI hosts that present volumes of several drives as one, beside drives of their own."""
 
 
 class InventoryError(RasuraError):
@@ -122,7 +118,7 @@ def _notes(name: str, drive: Drive, attributes: Mapping[str, bytes | str]) -> li
             f"{path} is an area of /dev/{area[1]} of its own, which erasing /dev/{area[1]} does not reach"
         )
         return [Note(NoteKind.HARDWARE_PARTITIONS, (f"/dev/{area[1]}", path), sentence)]
-    if driver in _RAID_DRIVERS and text(attributes.get("device/raid_level")) != "N/A":
+    if driver in RAID_DRIVERS and text(attributes.get("device/raid_level")) != "N/A":
         sentence = (
             f"{path} is reached through a RAID controller ({driver}): "
             "it may be a volume over several drives, or hide others"
