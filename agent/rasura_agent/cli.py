@@ -25,10 +25,15 @@ from rasura_agent.console.screens import (
     plan_table,
     result_lines,
 )
+from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.plan import DrivePlan
-from rasura_agent.erase.policy import BUILT_IN, load_policy
-from rasura_agent.job import JobOptions, Survey, prepare_job, survey_drives
+from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
+from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.job import JobOptions, prepare_job
+from rasura_agent.journal import FileJournal
+from rasura_agent.opener import DriveOpener
 from rasura_agent.spool import Sent, Spool, default_folder
+from rasura_agent.survey import Survey, survey_drives
 
 __all__ = ["cli"]
 
@@ -111,6 +116,11 @@ _JOB = _stack(
         metavar="SERIAL=NUMBER",
         help="Your own number for a drive.",
     ),
+    click.option(
+        "--unfreeze",
+        is_flag=True,
+        help="Suspend the machine for a few seconds if its firmware has frozen drives.",
+    ),
     click.option("--plain", is_flag=True, help="Plain lines of progress even on a terminal."),
     _JSON,
 )
@@ -143,7 +153,7 @@ def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -
 
     A dash (null in JSON) means that nobody told us; nothing is guessed.
     """
-    survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]))
+    survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]), None)
     if as_json:
         print_json(
             {"drives": [drive_facts(plan.drive) for plan in survey.plans], "notes": list(survey.notes)}
@@ -163,7 +173,8 @@ def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -
 @_JSON
 def plan(virtual: tuple[Path, ...], devices: tuple[str, ...], policy_name: str, as_json: bool) -> int:
     """Show what would be done to each drive, and why others are left alone. Changes nothing."""
-    survey = survey_drives(virtual, devices, load_policy(policy_name))
+    policy = load_policy(policy_name)
+    survey = survey_drives(virtual, devices, policy, _opener(policy, None))
     if as_json:
         print_json({"drives": [plan_facts(one) for one in survey.plans], **survey_facts(survey)})
     else:
@@ -284,7 +295,11 @@ def _erase(
         lot=options["lot"],
         property_numbers=_property_numbers(options["property_numbers"]),
     )
-    survey = survey_drives(options["virtual"], options["devices"], policy)
+    opener = _opener(policy, options["spool_folder"])
+    survey = survey_drives(options["virtual"], options["devices"], policy, opener)
+    if survey.frozen and options["unfreeze"]:
+        _unfreeze()
+        survey = survey_drives(options["virtual"], options["devices"], policy, opener)
     _say_notes(survey)
     _require_drives(survey)
     if led:
@@ -292,7 +307,7 @@ def _erase(
         click.echo(f"\n{plan_table(survey.plans)}\n", err=as_json)
     confirmation = confirm(survey.plans)
     screen = TerminalProgress() if sys.stderr.isatty() and not options["plain"] else PlainProgress()
-    job, notes = prepare_job(kit, policy, settings, certificates, client)
+    job, notes = prepare_job(kit, policy, settings, certificates, client, opener)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     outcomes = job.run(confirmation, screen)
@@ -306,6 +321,19 @@ def _erase(
                 err=True,
             )
     return code
+
+
+def _opener(policy: Policy, spool_folder: Path | None) -> DriveOpener:
+    """The journal lies beside the spool: on what survives the power."""
+    return DriveOpener(SystemClock(), FileJournal((spool_folder or default_folder()) / "journal"), policy)
+
+
+def _unfreeze() -> None:
+    click.echo("the firmware has frozen drives: the machine sleeps for a few seconds now", err=True)
+    try:
+        Suspender().suspend()
+    except SuspendError as error:
+        say_error(error)
 
 
 def _show(outcomes: tuple[DriveOutcome, ...], survey: Survey, *, as_json: bool) -> None:
@@ -359,6 +387,12 @@ def _ask(plans: tuple[DrivePlan, ...]) -> int:
 def _say_notes(survey: Survey) -> None:
     for note in survey.notes:
         click.echo(f"note: {printable(note)}", err=True)
+    for path in survey.frozen:
+        click.echo(
+            f"note: the firmware has frozen {printable(path)}, so that it refuses its own erase commands: "
+            "use --unfreeze, or unplug its power for a moment and plug it in again",
+            err=True,
+        )
 
 
 def _say_hidden(survey: Survey) -> None:

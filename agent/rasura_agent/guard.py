@@ -41,6 +41,7 @@ class RefusalReason(StrEnum):
     BUSY = "busy"
     USAGE_UNKNOWN = "usage-unknown"
     READ_ONLY = "read-only"
+    NOT_A_DRIVE = "not-a-drive"
     ZERO_SIZE = "zero-size"
 
 

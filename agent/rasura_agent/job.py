@@ -13,96 +13,29 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 from rasura.certificate import Outcome
 from rasura.client import RegistryClient, RegistryRefusedError
 from rasura.consistency import contradictions
-from rasura.errors import RasuraError, UsageError
+from rasura.errors import RasuraError
 from rasura.site_kit import SiteKit
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
-from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
 from rasura_agent.erase.engine import EraseResult, Ports, execute
 from rasura_agent.erase.events import Progress
-from rasura_agent.erase.plan import DrivePlan, plan_drive
+from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
-from rasura_agent.guard import examine
-from rasura_agent.inventory.behind_raid import HiddenDrive, find_hidden_drives
 from rasura_agent.inventory.clock import SystemClock
-from rasura_agent.inventory.drives import enumerate_drives
 from rasura_agent.inventory.machine import read_machine
-from rasura_agent.inventory.model import Drive
-from rasura_agent.inventory.opened import describe_open
-from rasura_agent.inventory.power import power_note
-from rasura_agent.inventory.usage import gather_usage
-from rasura_agent.inventory.virtual import describe_virtual, describe_virtual_open
+from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.spool import Spool
 from rasura_agent.station import SigningStation
 
-__all__ = ["Job", "JobOptions", "Observer", "Survey", "prepare_job", "survey_drives"]
+__all__ = ["Job", "JobOptions", "Observer", "prepare_job"]
 
 _STOPPED = "stopped by the operator"
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The drives in question, each with its plan, and what else is to be said about the machine.
-
-    ``hidden`` are drives behind a RAID controller, which nothing here can reach.
-    """
-
-    plans: tuple[DrivePlan, ...]
-    hidden: tuple[HiddenDrive, ...]
-    notes: tuple[str, ...]
-
-
-def survey_drives(virtual: tuple[Path, ...], devices: tuple[str, ...], policy: Policy) -> Survey:
-    """Find the drives, ask what uses them, and plan; changes nothing.
-
-    With ``virtual`` or ``devices`` only those are considered, otherwise every drive of the machine.
-
-    Raises:
-        UsageError: a file cannot be a virtual drive, or a path is not a drive of this machine.
-    """
-    described = tuple(describe_virtual(str(path)) for path in virtual)
-    notes: tuple[str, ...] = ()
-    hidden: tuple[HiddenDrive, ...] = ()
-    if devices or not virtual:
-        inventory = enumerate_drives(include_loop=bool(devices))
-        notes = tuple(note.sentence for note in inventory.notes)
-        described += _named(inventory.drives, devices) if devices else inventory.drives
-        power = power_note()
-        notes += (power,) if power is not None else ()
-    if not devices and not virtual:
-        hidden, more = find_hidden_drives()
-        notes += more
-    paths = [drive.path for drive in described]
-    if len(set(paths)) < len(paths):
-        raise UsageError("a drive was named twice")
-    usages = gather_usage(described)
-    plans = tuple(
-        plan_drive(drive, policy, examine(drive, usages[drive.path], policy.protection))
-        for drive in described
-    )
-    return Survey(plans, hidden, notes)
-
-
-def _named(drives: tuple[Drive, ...], devices: tuple[str, ...]) -> tuple[Drive, ...]:
-    by_path = {drive.path: drive for drive in drives}
-    named = []
-    for device in devices:
-        # /dev/disk/by-id and the like are links to the kernel's name.
-        path = device if device in by_path else str(Path(device).resolve())
-        if path not in by_path:
-            raise UsageError(
-                f"{device} is not a drive of this machine",
-                hint="'rasura-agent drives' lists them; a partition is not a drive",
-            )
-        named.append(by_path[path])
-    return tuple(named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +49,12 @@ class JobOptions:
 
 
 def prepare_job(
-    kit: SiteKit, policy: Policy, options: JobOptions, spool: Spool, client: RegistryClient | None
+    kit: SiteKit,
+    policy: Policy,
+    options: JobOptions,
+    spool: Spool,
+    client: RegistryClient | None,
+    opener: DriveOpener,
 ) -> tuple[Job, tuple[str, ...]]:
     """Make a station for this boot and fetch the registry's latest checkpoint.
 
@@ -141,15 +79,7 @@ def prepare_job(
         property_numbers=options.property_numbers,
     )
     station = SigningStation(kit, options.operator, clock.wall())
-    return Job(open_ports, clock, station, around, spool, client), tuple(notes)
-
-
-def open_ports(plan: DrivePlan) -> Ports:
-    """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""
-    path = plan.drive.path
-    if plan.drive.is_virtual:
-        return Ports(open_virtual_drive(path, lambda descriptor: describe_virtual_open(descriptor, path)))
-    return Ports(open_block_device(path, describe_open))
+    return Job(opener.open, clock, station, around, spool, client), tuple(notes)
 
 
 class Observer(Protocol):

@@ -37,12 +37,16 @@ from rasura.certificate import (
 )
 from rasura_agent.erase.engine import EraseResult
 from rasura_agent.erase.firmware.family import Prepared
+from rasura_agent.erase.firmware.line import CommandRecord
 from rasura_agent.erase.plan import DrivePlan, media_type, residual_risks
 from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.machine import Machine
 from rasura_agent.inventory.model import Drive
 
 __all__ = ["Circumstances", "erasure_claims", "rfc3339"]
+
+_COMMANDS_KEPT = 50
+"""From each end of the record."""
 
 _UNKNOWN_AREA = HiddenArea(before=Presence.UNKNOWN, after=Presence.UNKNOWN)
 _UNKNOWN_AREAS = HiddenAreas(hpa=_UNKNOWN_AREA, ama=_UNKNOWN_AREA, dco=_UNKNOWN_AREA)
@@ -146,16 +150,8 @@ def erasure_claims(
         residual_risks=(*residual_risks(plan.drive, way, direct=result.direct), *prepared.risks),
         health_before=None,
         health_after=None,
-        commands=tuple(
-            CommandClaims(
-                name=one.name,
-                at_ms=round(one.at_s * 1000),
-                took_ms=round(one.took_s * 1000),
-                disposition=one.disposition.value,
-                detail=one.detail,
-            )
-            for one in result.commands
-        ),
+        commands=_commands(result.commands),
+        commands_omitted=max(0, len(result.commands) - 2 * _COMMANDS_KEPT),
         not_before=Checkpointed(checkpoint=around.checkpoint) if around.checkpoint is not None else None,
         station=station,
         supersedes=None,
@@ -164,6 +160,23 @@ def erasure_claims(
 
 def _ms(seconds: float | None) -> int | None:
     return round(seconds * 1000) if seconds is not None else None
+
+
+def _commands(records: tuple[CommandRecord, ...]) -> tuple[CommandClaims, ...]:
+    """The first and the last commands; in between a drive is only asked how far it is, for hours."""
+    kept = records
+    if len(records) > 2 * _COMMANDS_KEPT:
+        kept = (*records[:_COMMANDS_KEPT], *records[-_COMMANDS_KEPT:])
+    return tuple(
+        CommandClaims(
+            name=one.name,
+            at_ms=round(one.at_s * 1000),
+            took_ms=round(one.took_s * 1000),
+            disposition=one.disposition.value,
+            detail=one.detail,
+        )
+        for one in kept
+    )
 
 
 def _passed_over(plan: DrivePlan) -> tuple[PassedOver, ...]:

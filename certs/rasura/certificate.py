@@ -106,6 +106,8 @@ class Outcome(StrEnum):
     UNKNOWN = "UNKNOWN"
     REFUSED = "REFUSED"
     SKIPPED = "SKIPPED"
+    UNHANDLED = "UNHANDLED"
+    """Seen behind a RAID controller and out of reach; never on a certificate of its own."""
 
 
 class Presence(StrEnum):
@@ -377,7 +379,9 @@ class ErasureCertificate(_Claims, frozen=True):
     health_before: str | None
     health_after: str | None
     commands: tuple[CommandClaims, ...]
-    """Device commands with their raw status; none for an overwrite."""
+    """Device commands with their raw status, the first and the last ones; none for an overwrite."""
+    commands_omitted: int
+    """How many more there were in between, asking the drive how far it was."""
     not_before: Checkpointed | None
     station: Station
     supersedes: str | None

@@ -1,67 +1,78 @@
 """The worst case: no path may report ERASED while old data can be read.
 
-Random fault schedules against every way of erasing. ``RASURA_FAULT_SCHEDULES`` says how many.
+Random fault schedules and faulty drives against every way of erasing. ``RASURA_FAULT_SCHEDULES`` says
+how many schedules in all; a few hundred by default, 100000 for a long run.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rasura.certificate import Method, Outcome
+from rasura_agent.drive.port import Disposition
 from rasura_agent.erase import engine
-from rasura_agent.erase.engine import Ports, execute
+from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
 from rasura_agent.inventory.model import Transport
 from rasura_agent.verify.readback import ReadBack
+from rasura_agent.verify.spots import SpotCheck
+from simulators import bench
+from simulators.ata_options import ALL_SANITIZE, AtaOptions, Freeze
+from simulators.bench import SECTOR_BYTES, SECTORS, AtaRig, Bench, MemoryJournal, NvmeRig, Rig, ScsiRig
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.nvme_types import NvmeOptions, Remnant
+from simulators.ports_media import Lie
+from simulators.sat import BridgeOptions
+from simulators.scsi_options import ScsiOptions
 from simulators.signing import overwrite_policy
-from simulators.world import ManualClock
+from simulators.world import FaultKind, FaultSchedule, ManualClock
 
-SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "400"))
-CAPACITY = 32 * 1024
+SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "600"))
+CAPACITY = SECTORS * SECTOR_BYTES
 BLOCK = 4096
-
-many = settings(
-    max_examples=SCHEDULES,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+CONTENT = Random("old data").randbytes(CAPACITY)
+RUNS = 3
+"""A drive is met again after a power cut or a failure, as a workshop would."""
 
 
-def policy(pattern: PatternKind) -> Policy:
-    return replace(overwrite_policy(), pattern=pattern)
+def share(part: float) -> settings:
+    """So many of all schedules for one test. Shrinking is kept for the few that fail."""
+    return settings(
+        max_examples=max(20, int(SCHEDULES * part)),
+        deadline=None,
+        database=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
 
 
-def erase(block: SimulatedBlock, pattern: PatternKind) -> engine.EraseResult:
-    plan = plan_drive(block.drive, policy(pattern), ())
-    key = bytes(range(32))
-    return execute(plan, Ports(block), ManualClock(), lambda size: key[:size], lambda _event: None, BLOCK)
+# Overwriting, against faults of single transfers. Two passes and a read-back are 24 transfers.
 
 
-# One pass and one read-back of eight blocks; two passes on flash: 24 transfers at most.
-schedules = st.dictionaries(st.integers(0, 24), st.sampled_from(BlockFault), max_size=4)
-
-
-@many
+@share(0.25)
 @given(
-    faults=schedules,
+    faults=st.dictionaries(st.integers(0, 24), st.sampled_from(BlockFault), max_size=4),
     pattern=st.sampled_from(PatternKind),
     transport=st.sampled_from([Transport.SATA, Transport.USB]),
     fake=st.booleans(),
 )
-def test_erased_means_that_no_old_data_is_left(
+def test_overwriting(
     faults: dict[int, BlockFault], pattern: PatternKind, transport: Transport, fake: bool
 ) -> None:
     drive = simulated_drive(CAPACITY, transport=transport, rotational=None)
     block = SimulatedBlock(drive, dict(faults), real_bytes=CAPACITY // 2 if fake else None)
-    result = erase(block, pattern)
+    plan = plan_drive(drive, replace(overwrite_policy(), pattern=pattern), ())
+    key = bytes(range(32))
+    result = execute(plan, Ports(block), ManualClock(), lambda size: key[:size], lambda _event: None, BLOCK)
     if result.outcome is Outcome.ERASED:
         assert not block.old_data_left()
         assert result.method is Method.CLEAR
@@ -71,20 +82,221 @@ def test_erased_means_that_no_old_data_is_left(
         assert result.reason
 
 
-@pytest.mark.parametrize("pattern", PatternKind)
-def test_a_healthy_drive_is_erased(pattern: PatternKind) -> None:
-    block = SimulatedBlock(simulated_drive(CAPACITY))
-    result = erase(block, pattern)
-    assert result.outcome is Outcome.ERASED
-    assert not block.old_data_left()
+# The drives' own commands, against faulty drives on faulty paths, over power cuts.
 
 
-def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that believed the drive instead of reading back would be caught by the property above."""
+def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
+    """``usual`` five times in six: a drive that is wrong in every way at once never gets far."""
+    return st.sampled_from([usual] * 5 * len(others) + list(others))
 
-    def believe(_port: object, capacity: int, *_more: object) -> ReadBack:
-        return ReadBack(capacity, capacity, (), None)
 
+fault_schedules = st.just({}) | st.dictionaries(st.integers(0, 30), st.sampled_from(FaultKind), max_size=2)
+lies = st.none() | st.builds(
+    Lie,
+    leaves=st.sampled_from([((0, 1 << 62),), ((0, 1),), ((63, 64),), ((20, 29),), ()]),
+    leaves_hidden=st.booleans(),
+    instantly=st.booleans(),
+)
+fractions = mostly(None, 0.0, 0.4, 0.99)
+techniques = st.sets(st.sampled_from(sorted(ALL_SANITIZE, key=lambda one: one.name))).map(frozenset)
+policies = st.builds(
+    lambda method, weaker, r1, hidden: replace(
+        overwrite_policy(), method=method, allow_weaker=weaker, accept_r1_basis=r1, allow_hidden=hidden
+    ),
+    st.sampled_from([Method.PURGE, Method.PURGE, Method.CLEAR]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+
+ata_options = st.builds(
+    AtaOptions,
+    rotation_rate=st.sampled_from([1, 7200]),
+    sanitize=techniques,
+    security=mostly(True, False),
+    enhanced_erase=mostly(True, False),
+    bios_freezes=mostly(Freeze.NEVER, Freeze.AT_BOOT, Freeze.AT_EVERY_POWER_ON),
+    bios_freezes_sanitize=mostly(Freeze.NEVER, Freeze.AT_BOOT),
+    user_password=mostly(None, b"theirs".ljust(32, b"\0")),
+    erase_word=st.sampled_from([0, 1, 60, 0xFF]),
+    erase_s=st.sampled_from([0.0, 300.0]),
+    overwrite_s=st.just(60.0),
+    erase_fails_at=fractions,
+    erase_keeps_password=mostly(False, True),
+    sanitize_fails_at=fractions,
+    progress_stuck_at=mostly(None, 0.5),
+    sanitize_completed_before=st.booleans(),
+    hpa_sectors=st.sampled_from([None, 32]),
+    dco_sectors=st.sampled_from([None, 40]),
+    write_cache=st.booleans(),
+    lie=lies,
+)
+bridges = mostly(
+    None,
+    BridgeOptions(swallows_descriptor=True),
+    BridgeOptions(fixed_sense=True),
+    BridgeOptions(pretends=True),
+)
+scsi_options = st.builds(
+    ScsiOptions,
+    rotation_rate=st.sampled_from([1, 10500]),
+    sanitize=techniques,
+    reports_opcodes=mostly(True, False),
+    overwrite_s=st.just(60.0),
+    format_s=st.just(120.0),
+    sanitize_fails_at=fractions,
+    progress_stuck_at=mostly(None, 0.5),
+    reports_progress=st.booleans(),
+    write_after_sanitize=mostly(False, True),
+    format_fails_at=fractions,
+    format_writes=st.booleans(),
+    visible_blocks=st.sampled_from([None, 32]),
+    descriptor_sense=st.booleans(),
+    write_cache=st.booleans(),
+    lie=lies,
+)
+nvme_options = st.builds(
+    NvmeOptions,
+    sanicap=st.sampled_from([0, 0x4000_0007, 0x4000_0001, 0x4000_0004]),
+    fna=st.sampled_from([0x04, 0x00, 0x07]),
+    oacs=mostly(0x000B, 0x0001),
+    block_erase_value=st.sampled_from([0, 0xFF]),
+    overwrite_pass_seconds=st.just(40.0),
+)
+
+
+def check(rig: Rig, journal: MemoryJournal, policy: Policy, faults: list[tuple[Any, Any]]) -> None:
+    """Meet the drive again and again; whenever a run says ERASED, nothing old may be readable."""
+    station = Bench(rig, 5, journal)
+    before = rig.sectors()
+    for device_faults, block_faults in faults:
+        met = station.run(policy, FaultSchedule(dict(device_faults)), FaultSchedule(dict(block_faults)))
+        if met is None:
+            continue
+        _, result = met
+        if result.outcome is Outcome.ERASED:
+            after = rig.sectors()[: bench.reach(result, SECTORS) * SECTOR_BYTES]
+            assert not bench.old_sectors(before[: len(after)], after)
+            if result.spots is not None:
+                assert not bench.marker_sectors(result, after)
+            assert not result.errors
+            assert result.method is not None
+            if result.method is Method.CLEAR:
+                assert policy.method is Method.CLEAR or policy.allow_weaker
+            return
+        assert result.method is None
+        assert result.reason
+
+
+runs = st.lists(st.tuples(fault_schedules, fault_schedules), min_size=1, max_size=RUNS)
+
+
+@share(0.3)
+@given(options=ata_options, bridge=bridges, policy=policies, faults=runs)
+def test_ata(options: AtaOptions, bridge: BridgeOptions | None, policy: Policy, faults: Any) -> None:
+    journal = MemoryJournal()
+    check(AtaRig(options, bridge, CONTENT, journal), journal, policy, faults)
+
+
+@share(0.25)
+@given(options=scsi_options, policy=policies, faults=runs)
+def test_scsi(options: ScsiOptions, policy: Policy, faults: Any) -> None:
+    check(ScsiRig(options, CONTENT), MemoryJournal(), policy, faults)
+
+
+@share(0.2)
+@given(
+    options=nvme_options,
+    namespaces=mostly(1, 2),
+    leaves=st.sampled_from([(), (), (Remnant(1, range(5, 9)),), (Remnant(1, range(SECTORS)),)]),
+    ignored=mostly(False, True),
+    fails_at=fractions,
+    sticks_at=mostly(None, 0.5),
+    forgets=mostly(False, True),
+    stale=st.booleans(),
+    policy=policies,
+    faults=runs,
+)
+def test_nvme(
+    options: NvmeOptions,
+    namespaces: int,
+    leaves: tuple[Remnant, ...],
+    ignored: bool,
+    fails_at: float | None,
+    sticks_at: float | None,
+    forgets: bool,
+    stale: bool,
+    policy: Policy,
+    faults: Any,
+) -> None:
+    rig = NvmeRig(options, CONTENT, namespaces)
+    wrong = rig.subsystem.faults
+    wrong.leaves, wrong.sanitize_ignored, wrong.sanitize_fails_at = leaves, ignored, fails_at
+    wrong.sanitize_sticks_at, wrong.forgets_status_on_reset = sticks_at, forgets
+    if stale:
+        rig.subsystem.sanitize.pretend_earlier_success(0x2)
+    check(rig, MemoryJournal(), policy, faults)
+
+
+# Healthy drives are erased: the property above is not kept by refusing everything.
+
+PURGE = replace(overwrite_policy(), method=Method.PURGE)
+HEALTHY = {
+    "ata hard disk": lambda: AtaRig(AtaOptions(), None, CONTENT, MemoryJournal()),
+    "ata ssd": lambda: AtaRig(AtaOptions(rotation_rate=1), None, CONTENT, MemoryJournal()),
+    "ata with a protected area": lambda: AtaRig(AtaOptions(hpa_sectors=32), None, CONTENT, MemoryJournal()),
+    "ata with an overlay": lambda: AtaRig(AtaOptions(dco_sectors=32), None, CONTENT, MemoryJournal()),
+    "sas hard disk": lambda: ScsiRig(ScsiOptions(), CONTENT),
+    "sas ssd": lambda: ScsiRig(ScsiOptions(rotation_rate=1), CONTENT),
+    "nvme": lambda: NvmeRig(NvmeOptions(), CONTENT),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize("policy", [PURGE, overwrite_policy()], ids=["purge", "clear"])
+def test_healthy_drives_are_erased(name: str, policy: Policy) -> None:
+    rig = HEALTHY[name]()
+    met = Bench(rig).run(policy)
+    assert met is not None
+    assert (met[1].outcome, met[1].method) == (Outcome.ERASED, policy.method), met[1].reason
+    assert not bench.old_sectors(CONTENT, rig.sectors())
+
+
+# Planted faults: each test above can fail.
+
+
+def believe(_port: object, capacity: int, *_more: object) -> ReadBack:
+    """Reading back that believes the drive."""
+    return ReadBack(capacity, capacity, (), None)
+
+
+def test_a_planted_fault_in_reading_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "read_back", believe)
     with pytest.raises(AssertionError):
-        test_erased_means_that_no_old_data_is_left()
+        test_overwriting()
+
+
+@pytest.mark.parametrize("kind", [test_ata, test_scsi, test_nvme], ids=["ata", "scsi", "nvme"])
+def test_a_planted_fault_in_looking_at_marks_is_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def see_nothing(_spots: object) -> SpotCheck:
+        return SpotCheck(BLOCK, 0, 0, (), ())
+
+    monkeypatch.setattr(engine.Spots, "look", see_nothing)
+    with pytest.raises(AssertionError):
+        kind()
+
+
+@pytest.mark.parametrize("kind", [test_ata, test_scsi, test_nvme], ids=["ata", "scsi", "nvme"])
+def test_a_planted_fault_in_the_verdict_is_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that takes whatever a technique ends in for a success, as a peer of ours once did."""
+
+    def optimist(run: Any, technique: Any) -> EraseResult:
+        line: Line | None = run.line()
+        ended: TechniqueEnd | None = run.ports.family.run(technique, line) if line is not None else None
+        assert ended is None or ended.disposition in Disposition
+        run.spots = SpotCheck(BLOCK, 0, 0, (), ())
+        return run.end(Outcome.ERASED, None)
+
+    monkeypatch.setattr(engine, "_by_command", optimist)
+    with pytest.raises(AssertionError):
+        kind()

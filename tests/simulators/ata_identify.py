@@ -87,6 +87,7 @@ def _sanitize_word(options: AtaOptions) -> int:
         return 0
     return (
         1 << 12
+        | 1 << 11
         | options.antifreeze << 10
         | (Technique.CRYPTO in options.sanitize) << 13
         | (Technique.OVERWRITE in options.sanitize) << 14

@@ -78,8 +78,8 @@ class Registers:
     def switch(self, arg: int, now: float) -> bool:
         """Carry out CMD6: bits 25:24 access, 23:16 index, 15:8 value. False is SWITCH_ERROR."""
         access, index, value = arg >> 24 & 3, arg >> 16 & 0xFF, arg >> 8 & 0xFF
-        if arg >> 26 or arg & 0xFF or access not in {_SET_BITS, _CLEAR_BITS, _WRITE_BYTE}:
-            return False  # bits 31:26 and 7:3 are zero; no other command set (bits 2:0) exists here
+        if arg >> 26 or arg & 0xF8 or access not in {_SET_BITS, _CLEAR_BITS, _WRITE_BYTE}:
+            return False  # bits 31:26 and 7:3 are zero; Cmd Set (2:0) counts in access mode 0 only
         if access == _SET_BITS:
             value |= self.raw[index]
         elif access == _CLEAR_BITS:

@@ -37,6 +37,10 @@ class Target(Protocol):
         """Carry out one CDB; raises ``HostTimeoutError``."""
         ...
 
+    def settle(self) -> None:
+        """Bring the medium up to date with the clock."""
+        ...
+
     def aborted(self, cdb: bytes) -> Answer:
         """What the host sees when the drive aborts ``cdb`` without acting."""
         ...
@@ -109,6 +113,7 @@ class Bay:
 
     def rescan(self) -> None:
         """The kernel asks the drive for its capacity again."""
+        self.target.settle()
         usable = self.target.block_bytes in _SD_BLOCK_SIZES
         self.kernel_block_bytes = self.target.block_bytes if usable else 512
         self.kernel_blocks = self.target.blocks if usable else 0
@@ -296,13 +301,17 @@ _NO_ANSWER = Answer(0, b"", b"")
 
 
 def pass_through_16(command: AtaCommand) -> bytes:
-    """ATA PASS-THROUGH(16) for a command (SAT-4 clause 12.2.2): CK_COND, and its length in COUNT.
+    """ATA PASS-THROUGH(16) for a command (SAT-4 clause 12.2.2): its length in COUNT, CK_COND but for data in.
+
+    AHCI has no ending registers to give for data in, so libata is not asked for them.
 
     A data command whose COUNT is not applicable gets the number of blocks there, as hdparm and smartctl do.
     """
-    flags, count = 0x20, command.count
+    count = command.count
+    flags = {AtaProtocol.NON_DATA: 0x20, AtaProtocol.PIO_IN: 0x0E, AtaProtocol.PIO_OUT: 0x26}[
+        command.protocol
+    ]
     if command.protocol is not AtaProtocol.NON_DATA:
-        flags |= 0x06 | (0x08 if command.protocol is AtaProtocol.PIO_IN else 0)
         count = count or (len(command.data_out) or command.data_in_bytes) // 512
     lba, device, high = command.lba, command.device, 0
     if command.ext:

@@ -7,24 +7,34 @@ which are what the simulators are there to test.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from rasura_agent.drive.port import AtaCommand, AtaResult, Command, Disposition, ScsiCommand, SenseData
+from rasura_agent.drive.port import (
+    AtaCommand,
+    AtaProtocol,
+    AtaResult,
+    Command,
+    Disposition,
+    ScsiCommand,
+    SenseData,
+)
 from simulators.scsi_sense import CHECK_CONDITION, GOOD, SenseKey
 
 _SKSV = 0x80
+_SECURITY_ERASE_UNIT = 0xF4
 
 
-class Host(Enum):
-    """What the host adapter says, apart from the target."""
+class Host(IntEnum):
+    """What the host says, apart from the target: ``host_status`` of SG_IO (scsi/scsi_status.h)."""
 
-    OK = "the target answered"
-    TIME_OUT = "no answer within the time-out"
-    NO_CONNECT = "no such target"
-    ERROR = "the transport failed"
-    UNSUPPORTED = "the transport does not carry such commands"
+    OK = 0x00
+    NO_CONNECT = 0x01
+    TIME_OUT = 0x03
+    ERROR = 0x07
+    UNSUPPORTED = -1
+    """No status at all: the ioctl is not for such commands."""
 
 
 class Reply(NamedTuple):
@@ -130,25 +140,30 @@ def judge_by_specification(
 ) -> tuple[Disposition, str]:
     """The plainest reading of the standards; in doubt, unknown."""
     if reply.host is Host.UNSUPPORTED:
-        return Disposition.REFUSED, reply.host.value
+        return Disposition.REFUSED, reply.host.name
     if reply.host is not Host.OK:
-        return Disposition.UNKNOWN, reply.host.value
+        return Disposition.UNKNOWN, reply.host.name
     if isinstance(command, AtaCommand):
-        return _judge_ata(sense, ata)
+        if command.protocol is AtaProtocol.PIO_IN and reply.status == GOOD:
+            return Disposition.DONE, "data in, and no status was asked for"
+        return _judge_ata(command, sense, ata)
     assert isinstance(command, ScsiCommand), "nothing else gets past the host"
     if reply.status == GOOD:
         return Disposition.DONE, "GOOD status"
     return _judge_sense(sense) if reply.status == CHECK_CONDITION else (Disposition.UNKNOWN, "odd status")
 
 
-def _judge_ata(sense: SenseData | None, ata: AtaResult | None) -> tuple[Disposition, str]:
+def _judge_ata(
+    command: AtaCommand, sense: SenseData | None, ata: AtaResult | None
+) -> tuple[Disposition, str]:
     if ata is None:
         if sense is not None and sense.key == SenseKey.ILLEGAL_REQUEST:
             return Disposition.REFUSED, "the translation layer rejected it"
         return Disposition.UNKNOWN, "no ATA status was returned"
     if not ata.status & 0x21:
         return Disposition.DONE, f"ATA status {ata.status:02x}h"
-    if ata.status & 0x20 or not ata.error & 0x14:
+    # SECURITY ERASE UNIT may abort after it has begun.
+    if ata.status & 0x20 or not ata.error & 0x14 or command.command == _SECURITY_ERASE_UNIT:
         return Disposition.UNKNOWN, f"ATA status {ata.status:02x}h, error {ata.error:02x}h"
     return Disposition.REFUSED, f"ATA error {ata.error:02x}h"
 
@@ -157,6 +172,7 @@ def _judge_sense(sense: SenseData | None) -> tuple[Disposition, str]:
     if sense is None:
         return Disposition.UNKNOWN, "no sense data"
     detail = f"sense {sense.key:x}h/{sense.asc:02x}h/{sense.ascq:02x}h"
-    if sense.key in {SenseKey.ILLEGAL_REQUEST, SenseKey.NOT_READY}:
+    # NOT READY proves nothing: the very operation asked for may be what keeps the drive busy.
+    if sense.key == SenseKey.ILLEGAL_REQUEST:
         return Disposition.REFUSED, detail
     return Disposition.UNKNOWN, detail

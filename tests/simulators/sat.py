@@ -97,6 +97,10 @@ class SatTarget:
 
     # Power, blocks and identity, as the kernel uses them
 
+    def settle(self) -> None:
+        """See the drive."""
+        self.drive.settle()
+
     def power_off(self) -> None:
         """See the drive."""
         self.drive.power_off()

@@ -217,7 +217,8 @@ class SimulatedScsiDrive:
                 unmap = 0xFFFFFFFF if options.unmaps else 0
                 page = scsi_inquiry.block_limits(max_unmap=unmap, max_write_same=options.max_write_same)
             case scsi_inquiry.BLOCK_DEVICE_CHARACTERISTICS:
-                page = scsi_inquiry.block_device_characteristics(options.rotation_rate)
+                after = 0b11 if options.write_after_sanitize else 0b01
+                page = scsi_inquiry.block_device_characteristics(options.rotation_rate, after)
             case scsi_inquiry.LOGICAL_BLOCK_PROVISIONING:
                 page = scsi_inquiry.logical_block_provisioning(unmaps=options.unmaps)
             case _:

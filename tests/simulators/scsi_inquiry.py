@@ -55,9 +55,15 @@ def block_limits(*, max_unmap: int, max_write_same: int) -> bytes:
     return page(BLOCK_LIMITS, bytes(content))
 
 
-def block_device_characteristics(rotation_rate: int) -> bytes:
-    """Block Device Characteristics VPD page; a rate of 1 is a non-rotating medium."""
-    return page(BLOCK_DEVICE_CHARACTERISTICS, struct.pack(">HBB56x", rotation_rate, 0, 0x03))
+def block_device_characteristics(rotation_rate: int, after_sanitize: int = 0) -> bytes:
+    """Block Device Characteristics VPD page; a rate of 1 is a non-rotating medium.
+
+    ``after_sanitize`` is WABEREQ and WACEREQ: 01b any data, 11b a write is required before a read.
+    """
+    return page(
+        BLOCK_DEVICE_CHARACTERISTICS,
+        struct.pack(">HBB56x", rotation_rate, 0, after_sanitize << 6 | after_sanitize << 4 | 0x03),
+    )
 
 
 def logical_block_provisioning(*, unmaps: bool) -> bytes:

@@ -105,6 +105,7 @@ def overwrite_policy() -> Policy:
         pattern=PatternKind.RANDOM,
         allow_weaker=False,
         accept_r1_basis=False,
+        allow_hidden=False,
         protection=Protection(),
     )
 

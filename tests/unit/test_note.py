@@ -213,11 +213,11 @@ def test_what_cannot_be_a_text_is_not_signed(text: str) -> None:
 
 
 @given(
-    st.text(st.characters(exclude_categories=("Cs",), min_codepoint=32) | st.just("\n"), max_size=80),
+    st.text(st.characters(exclude_categories=["Cs"], min_codepoint=32) | st.just("\n"), max_size=80),
     st.lists(
         st.builds(
             NoteSignature,
-            st.text(st.characters(categories=("L", "N", "P")), min_size=1).map(lambda name: "n" + name),
+            st.text(st.characters(categories=["L", "N", "P"]), min_size=1).map(lambda name: "n" + name),
             st.binary(min_size=4, max_size=4),
             st.binary(min_size=1, max_size=80),
         ),

@@ -21,8 +21,10 @@ GOOD = b'name = "x"\n[erase]\nmethod = "Clear"\n'
 def test_built_in_policies(name: str) -> None:
     policy = load_policy(name)
     assert policy.name == name
-    assert policy.method is Method.CLEAR
-    assert policy.pattern is PatternKind(name.removeprefix("clear-"))
+    assert policy.method is (Method.PURGE if name == "purge" else Method.CLEAR)
+    assert policy.method is Method.PURGE or policy.pattern is PatternKind(name.removeprefix("clear-"))
+    assert not policy.allow_weaker
+    assert not policy.allow_hidden
 
 
 def test_every_key(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_switch_refuses_and_the_next_status_tells(index: int, value: int, access
 
 def test_switch_refuses_bits_that_are_zero_and_partitions_that_are_not_there() -> None:
     one = device()
-    for arg in (1 << 26 | 3 << 24 | 179 << 16, 3 << 24 | 179 << 16 | 1 << 3, 3 << 24 | 179 << 16 | 1):
+    for arg in (1 << 26 | 3 << 24 | 179 << 16, 3 << 24 | 179 << 16 | 1 << 3, 3 << 24 | 179 << 16 | 1 << 7):
         send(one, 6, arg, R1B)
         assert send(one, 13, 1 << 16) & SWITCH_ERROR
     assert switch(one, 179, 1) == SWITCH_ERROR

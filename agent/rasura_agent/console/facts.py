@@ -9,8 +9,8 @@ from rasura.certificate import Outcome
 from rasura_agent.confirm import DriveOutcome
 from rasura_agent.erase.plan import DrivePlan, media_type
 from rasura_agent.inventory.model import Drive
-from rasura_agent.job import Survey
 from rasura_agent.spool import Sent
+from rasura_agent.survey import Survey
 
 __all__ = ["drive_facts", "outcome_facts", "plan_facts", "sent_facts", "survey_facts"]
 
@@ -82,6 +82,7 @@ def survey_facts(survey: Survey) -> dict[str, Any]:
             {"name": one.name, "type": one.kind, "outcome": Outcome.UNHANDLED, "sentence": one.sentence}
             for one in survey.hidden
         ],
+        "frozen": list(survey.frozen),
         "notes": list(survey.notes),
     }
 

@@ -35,11 +35,15 @@ __all__ = ["EraseResult", "Ports", "execute", "identity_change"]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The lines to one drive; ``device`` and ``family`` only where its own commands can be used."""
+    """The lines to one drive; ``device`` and ``family`` only where its own commands can be used.
+
+    ``rescan`` has the block layer look at the capacity again.
+    """
 
     block: BlockPort
     device: DrivePort | None = None
     family: Family | None = None
+    rescan: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +237,26 @@ def _prepare(run: _Run) -> str | None:
     run.commands.extend(line.records)
     if run.prepared.obstacle is not None:
         return run.prepared.obstacle
+    if run.prepared.still_hidden is not None and not run.plan.hidden_allowed:
+        return (
+            f"part of the drive stays hidden ({run.prepared.still_hidden}), which the policy does not allow"
+        )
+    return _grown(run) if run.prepared.lifted else run.changed()
+
+
+def _grown(run: _Run) -> str | None:
+    """Take over the capacity after hidden areas were lifted; what is wrong with the drive, or ``None``."""
     try:
+        run.ports.rescan()
         now = run.ports.block.identify()
     except (OSError, RasuraError) as error:
         return f"the drive is gone: {error}"
-    # A lifted hidden area makes the drive larger; never may it become smaller.
-    if now.capacity_bytes > run.drive.capacity_bytes:
-        run.drive = replace(run.drive, capacity_bytes=now.capacity_bytes, identity_pages=now.identity_pages)
-    return run.changed()
+    before = run.drive
+    same = (before.serial, before.model, before.wwn, before.diskseq)
+    if same != (now.serial, now.model, now.wwn, now.diskseq) or now.capacity_bytes < before.capacity_bytes:
+        return f"the drive at {before.path} is not the one that was planned any more"
+    run.drive = replace(before, capacity_bytes=now.capacity_bytes, identity_pages=now.identity_pages)
+    return None
 
 
 def _overwrite(run: _Run, way: Way) -> EraseResult:
@@ -266,7 +282,7 @@ def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
     run.touched = True
     run.seed = run.new_key(SEED_BYTES)
     try:
-        spots = Spots(run.ports.block, run.drive.capacity_bytes, run.seed)
+        spots = _marked(run, family, technique, run.seed)
     except MarkerError as error:
         return run.end(Outcome.FAILED, f"{error}; without marks its own word could not be checked")
     ended = family.run(technique, line)
@@ -277,6 +293,22 @@ def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
         return run.end(Outcome.UNKNOWN, ended.reason)
     run.spots = spots.look()
     return _judge(run)
+
+
+def _marked(run: _Run, family: Family, technique: Technique, seed: bytes) -> Spots:
+    """Mark the drive; one that a failed sanitize bars is first opened by one that is not believed."""
+    capacity = run.drive.capacity_bytes
+    try:
+        return Spots(run.ports.block, capacity, seed)
+    except MarkerError:
+        line = run.line()
+        if run.prepared is None or not run.prepared.barred or line is None:
+            raise
+        opened = family.run(technique, line)
+        run.commands.extend(opened.records)
+        if opened.disposition is not Disposition.DONE:
+            raise
+        return Spots(run.ports.block, capacity, seed)
 
 
 def _judge(run: _Run) -> EraseResult:

@@ -70,6 +70,8 @@ class DrivePlan:
     refusals: tuple[Refusal, ...] = ()
     unreachable: str | None = None
     """Why the method that the policy asks for cannot be reached (then nothing is done)."""
+    hidden_allowed: bool = False
+    """Whether the drive may be called erased although an area of it stays hidden."""
 
     @property
     def chosen(self) -> tuple[Way, ...]:
@@ -135,7 +137,14 @@ def plan_drive(
         unreachable += f", which is not to be had here: {'; '.join(reasons)}"
     if not offers and no_commands is None:
         no_commands = _no_commands(drive)
-    return DrivePlan(drive, ways, no_commands if not offers else None, refusals, unreachable)
+    return DrivePlan(
+        drive=drive,
+        ways=ways,
+        no_commands=no_commands if not offers else None,
+        refusals=refusals,
+        unreachable=unreachable,
+        hidden_allowed=policy.allow_hidden,
+    )
 
 
 def _judge(way: Way, policy: Policy) -> Way:

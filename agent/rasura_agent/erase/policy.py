@@ -10,6 +10,7 @@
     pattern = "random"          # of an overwrite: random or zero
     allow_weaker = false        # may a weaker method be used where the asked one is not to be had?
     accept_r1_basis = false     # may what only NIST SP 800-88 Rev. 1 calls Purge be called so?
+    allow_hidden = false        # may an area that the drive hides (HPA, AMA, DCO) stay hidden?
 
     [protect]
     serials = ["WD-123"]        # never touch these drives
@@ -34,7 +35,7 @@ from rasura_agent.guard import Protection
 __all__ = ["BUILT_IN", "PatternKind", "Policy", "PolicyError", "load_policy", "parse_policy"]
 
 _FOLDER = resources.files("rasura_agent.erase") / "policies"
-BUILT_IN = ("clear-random", "clear-zero")
+BUILT_IN = ("clear-random", "clear-zero", "purge")
 """Policies that come with the agent, by name; the first is the default."""
 
 
@@ -62,13 +63,22 @@ class Policy:
     allow_weaker: bool
     accept_r1_basis: bool
     """Whether what only the withdrawn Rev. 1 of NIST SP 800-88 calls Purge may be called so."""
+    allow_hidden: bool
+    """Whether a drive may be called erased although an area that it hides could not be lifted."""
     protection: Protection
 
 
 _Kind = TypeVar("_Kind", bound=StrEnum)  # Python 3.11 has no PEP 695 yet
 
 _SHAPE: dict[str, dict[str, type]] = {
-    "erase": {"method": str, "technique": str, "pattern": str, "allow_weaker": bool, "accept_r1_basis": bool},
+    "erase": {
+        "method": str,
+        "technique": str,
+        "pattern": str,
+        "allow_weaker": bool,
+        "accept_r1_basis": bool,
+        "allow_hidden": bool,
+    },
     "protect": {"serials": list, "removable": bool},
 }
 
@@ -119,6 +129,7 @@ def parse_policy(raw: bytes) -> Policy:
         pattern=_one_of(PatternKind, erase.get("pattern", PatternKind.RANDOM), "pattern"),
         allow_weaker=erase.get("allow_weaker", False),
         accept_r1_basis=erase.get("accept_r1_basis", False),
+        allow_hidden=erase.get("allow_hidden", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
     )
 

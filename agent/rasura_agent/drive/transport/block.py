@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from rasura.errors import RefusedError
-from rasura_agent.drive.port import BlockPort
 from rasura_agent.inventory.model import Drive
 
-__all__ = ["open_block_device", "open_virtual_drive"]
+__all__ = ["BlockDevice", "open_block_device", "open_for_questions", "open_virtual_drive", "rescan"]
 
 _DIRECT_ALIGNMENT = 4096
 """No logical sector in use is larger; a file of such a size can be written past the cache to its end."""
 
 
-class _Descriptor:
+class BlockDevice:
     """A :class:`~rasura_agent.drive.port.BlockPort` over a file descriptor."""
 
     def __init__(self, descriptor: int, identify: Callable[[int], Drive], *, direct: bool) -> None:
@@ -24,10 +24,16 @@ class _Descriptor:
         self._identify = identify
         self.direct = direct
 
+    def fileno(self) -> int:
+        """The descriptor: the drive's own commands go through it too, so that they reach this very drive."""
+        return self._descriptor
+
     def identify(self) -> Drive:
+        """Describe the drive behind this very descriptor."""
         return self._identify(self._descriptor)
 
     def write(self, offset: int, data: memoryview) -> None:
+        """Write all of ``data``, going on after short transfers."""
         done = 0
         while done < len(data):
             step = os.pwrite(self._descriptor, data[done:], offset + done)
@@ -36,6 +42,7 @@ class _Descriptor:
             done += step
 
     def read(self, offset: int, into: memoryview) -> None:
+        """Fill ``into``, going on after short transfers; past the page cache, or with the cache dropped."""
         if not self.direct:
             os.posix_fadvise(self._descriptor, offset, len(into), os.POSIX_FADV_DONTNEED)
         done = 0
@@ -46,23 +53,25 @@ class _Descriptor:
             done += step
 
     def flush(self) -> None:
+        """Flush the drive's cache, by fsync(2)."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:
+        """Close the descriptor."""
         os.close(self._descriptor)
 
 
-def open_block_device(path: str, identify: Callable[[int], Drive]) -> BlockPort:
+def open_block_device(path: str, identify: Callable[[int], Drive]) -> BlockDevice:
     """Open a block device for erasing: exclusively (the kernel refuses it if anything holds it), O_DIRECT.
 
     Raises:
         RefusedError: the kernel does not let us, with what to do next.
     """
     flags = os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC
-    return _Descriptor(_open(path, flags), identify, direct=True)
+    return BlockDevice(_open(path, flags), identify, direct=True)
 
 
-def open_virtual_drive(path: str, identify: Callable[[int], Drive]) -> BlockPort:
+def open_virtual_drive(path: str, identify: Callable[[int], Drive]) -> BlockDevice:
     """Open a file as a drive; past the page cache where its size and file system allow it.
 
     Raises:
@@ -71,14 +80,34 @@ def open_virtual_drive(path: str, identify: Callable[[int], Drive]) -> BlockPort
     flags = os.O_RDWR | os.O_CLOEXEC
     descriptor = _open(path, flags)
     if os.fstat(descriptor).st_size % _DIRECT_ALIGNMENT:
-        return _Descriptor(descriptor, identify, direct=False)
+        return BlockDevice(descriptor, identify, direct=False)
     try:
         # Through /proc, so that it is this very file again and not whatever has its name by now.
         direct = os.open(f"/proc/self/fd/{descriptor}", flags | os.O_DIRECT)
     except OSError:
-        return _Descriptor(descriptor, identify, direct=False)
+        return BlockDevice(descriptor, identify, direct=False)
     os.close(descriptor)
-    return _Descriptor(direct, identify, direct=True)
+    return BlockDevice(direct, identify, direct=True)
+
+
+def open_for_questions(path: str) -> int:
+    """A descriptor for asking a drive what it is and can, without claiming it; the caller closes it.
+
+    Raises:
+        RefusedError: the kernel does not let us.
+    """
+    return _open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def rescan(device_number: tuple[int, int]) -> None:
+    """Have the kernel read a SCSI or ATA drive's capacity again (``device/rescan``, sysfs-bus-scsi).
+
+    A namespace or a card has no such file: the kernel follows its size by itself. Raises ``OSError``.
+    """
+    major, minor = device_number
+    file = Path(f"/sys/dev/block/{major}:{minor}/device/rescan")
+    if file.exists():
+        file.write_text("1")
 
 
 def _open(path: str, flags: int) -> int:
@@ -93,5 +122,5 @@ def _open(path: str, flags: int) -> int:
             errno.ENOENT: "it is gone: check its cable and look at 'rasura-agent drives' again",
         }
         raise RefusedError(
-            f"cannot open {path} for erasing: {error.strerror}", hint=hints.get(error.errno or 0)
+            f"cannot open {path}: {error.strerror}", hint=hints.get(error.errno or 0)
         ) from None

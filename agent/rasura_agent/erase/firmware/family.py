@@ -14,26 +14,36 @@ __all__ = ["Family", "Prepared"]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The drive is ready for a technique, or ``obstacle`` says why not.
+    """The drive is ready to be erased, or ``obstacle`` says why not.
 
+    ``barred``: an earlier sanitize failed, and until one succeeds the drive takes no blocks, so that it
+    cannot be marked. ``still_hidden`` says what stays out of reach of the block layer, for certain.
     ``native_capacity_bytes`` counts hidden areas too. ``risks`` are residual risks in words.
     """
 
     obstacle: str | None = None
+    barred: bool = False
+    lifted: bool = False
+    still_hidden: str | None = None
     hidden_areas: HiddenAreas | None = None
     native_capacity_bytes: int | None = None
     risks: tuple[str, ...] = ()
 
 
 class Family(Protocol):
-    """One drive that speaks one command set."""
+    """One drive that speaks one command set, as it was met before planning."""
 
     def offers(self) -> tuple[Offer, ...]:
         """Every technique of the set, strongest first, with its obstacle if it cannot be used."""
         ...
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the firmware froze it at boot, which a suspend to RAM may undo."""
+        ...
+
     def prepare(self, line: Line) -> Prepared:
-        """Bring the drive into a state from which a technique can begin.
+        """Bring the drive into a state from which it can be erased.
 
         A sanitize that is still running is followed to its end, a failure mode left, a drive locked by
         an earlier run unlocked, hidden areas lifted.

@@ -1,0 +1,157 @@
+"""A drive that is found with a user password set, before anything is done to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rasura.certificate import Technique
+from rasura.errors import RasuraError
+from rasura_agent.drive.ata.security import SecurityState, SecurityStatus
+from rasura_agent.erase.firmware.ata_drive import Silence, security_of
+from rasura_agent.erase.firmware.ata_password import (
+    EMPTY_PASSWORD,
+    PUBLISHED_PASSWORD,
+    Removal,
+    master_password_note,
+    remove_password,
+)
+from rasura_agent.erase.firmware.line import CommandRecord, Intent, Journal, Line
+
+__all__ = ["LockFound", "Recovery", "recover_locked"]
+
+_OURS = frozenset({Technique.ATA_SECURITY_ERASE.value, Technique.ATA_SECURITY_ERASE_ENHANCED.value})
+
+
+class LockFound(StrEnum):
+    """Whose password was on the drive."""
+
+    NONE = "no password is set"
+    PUBLISHED = "the published password of an interrupted erase"
+    EMPTY = "the empty password"
+    FOREIGN = "a password that is not known here"
+    FROZEN = "a password is set and cannot be removed now"
+    EXPIRED = "a password is set and no attempt is left"
+    SILENT = "the drive does not say"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was found and what became of it.
+
+    ``free``: no password is set now, and every technique may be tried. ``interrupted`` are the security
+    erases that earlier runs began on this drive and did not settle: what they left of the data is not
+    known. ``state`` is the standard's name (SEC1, …) of the state the drive was left in.
+    """
+
+    found: LockFound
+    free: bool
+    reason: str
+    state: str | None
+    interrupted: tuple[Intent, ...]
+    records: tuple[CommandRecord, ...]
+    duration_s: float
+
+
+def recover_locked(line: Line, journal: Journal, drive_identity: str) -> Recovery:
+    """Free the drive from the published password, or the empty one, if it is locked by it.
+
+    Nothing is sent but IDENTIFY DEVICE, UNLOCK and DISABLE PASSWORD; each password is tried once, or
+    once more where the first answer was lost, which stays below the drive's limit of five attempts.
+    A drive without a password is left alone. Intents are settled when no password is left.
+    """
+    interrupted, unread = _interrupted(journal, drive_identity)
+    found, security, reason = _recover(line)
+    state = None if isinstance(security, Silence) else security.state
+    free = not isinstance(security, Silence) and not security.enabled and not security.locked
+    reason += unread
+    if interrupted:
+        reason += "; an earlier security erase of this drive was interrupted, and its data may still be there"
+    if free:
+        reason += _settle(journal, interrupted)
+    return Recovery(
+        found,
+        free,
+        reason,
+        None if state is None else state.name,
+        interrupted,
+        tuple(line.records),
+        line.elapsed_s,
+    )
+
+
+def _interrupted(journal: Journal, drive_identity: str) -> tuple[tuple[Intent, ...], str]:
+    """The security erases not settled, and what to add to the reason if the journal cannot be read."""
+    try:
+        intents = journal.open_intents(drive_identity)
+    except RasuraError as error:
+        # The password is tried all the same: it needs no journal.
+        return (), f"; whether an earlier erase was interrupted is unknown: {error}"
+    return tuple(intent for intent in intents if intent.technique in _OURS), ""
+
+
+def _settle(journal: Journal, intents: tuple[Intent, ...]) -> str:
+    try:
+        for intent in intents:
+            journal.settle(intent)
+    except RasuraError as error:
+        # The drive is free all the same; a later run finds it so and settles then.
+        return f" (the journal could not be settled: {error})"
+    return ""
+
+
+_Found = tuple[LockFound, SecurityStatus | Silence, str]
+
+
+def _recover(line: Line) -> _Found:
+    security = security_of(line)
+    if isinstance(security, Silence):
+        return LockFound.SILENT, security, f"whether a password is set is unknown: {security.detail}"
+    if not security.enabled and not security.locked:
+        return LockFound.NONE, security, "no password is set on the drive"
+    match security.state:
+        case SecurityState.SEC6:
+            reason = (
+                "a password is set, and the drive is unlocked but frozen (SEC6): remove the disk password in "
+                "the machine's firmware setup, or pull the drive's power and plug it in again"
+            )
+            return LockFound.FROZEN, security, reason
+        case None:
+            reason = "the bits of its security status contradict each other"
+            return LockFound.SILENT, security, reason
+        case SecurityState.SEC4 if security.count_expired:
+            return _expired(security)
+        case _:
+            return _try_passwords(line, security)
+
+
+def _expired(security: SecurityStatus | Silence) -> _Found:
+    reason = (
+        "the drive is locked (SEC4) and takes no more passwords until its power goes: pull its power, or "
+        "switch the machine off, and start again"
+    )
+    return LockFound.EXPIRED, security, reason
+
+
+def _try_passwords(line: Line, security: SecurityStatus) -> _Found:
+    locked = security.state is SecurityState.SEC4
+    for password, found in ((PUBLISHED_PASSWORD, LockFound.PUBLISHED), (EMPTY_PASSWORD, LockFound.EMPTY)):
+        removal = remove_password(line, password)
+        if removal.free:
+            was = "locked by" if locked else "unlocked, with"
+            return found, removal.security, f"the drive was {was} {found}, which is removed now"
+        if isinstance(removal.security, Silence):
+            reason = f"while its password was being removed the drive fell silent: {removal.security.detail}"
+            return LockFound.SILENT, removal.security, reason
+        if removal.fits or (locked and removal.state is SecurityState.SEC5):
+            return _fits_and_stays(found, removal)
+        if removal.security.count_expired:
+            return _expired(removal.security)
+    reason = f"the drive has a password that is not known here; {master_password_note(security)}"
+    return LockFound.FOREIGN, removal.security, reason
+
+
+def _fits_and_stays(found: LockFound, removal: Removal) -> _Found:
+    state = "in no clear state" if removal.state is None else f"in {removal.state.name}"
+    reason = f"the drive took {found}, but would not let it be removed and is left {state}"
+    return found, removal.security, reason

@@ -1,0 +1,81 @@
+"""SCSI (SAS) drives behind the family port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rasura.certificate import Technique
+from rasura_agent.drive.port import Disposition
+from rasura_agent.erase.firmware.family import Prepared
+from rasura_agent.erase.firmware.line import Line, TechniqueEnd
+from rasura_agent.erase.firmware.offer import Offer
+from rasura_agent.erase.firmware.scsi_blocks import use_all_blocks
+from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities, read_capabilities
+from rasura_agent.erase.firmware.scsi_format import run_format_unit
+from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
+from rasura_agent.erase.firmware.scsi_offers import offers
+from rasura_agent.erase.firmware.scsi_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
+from rasura_agent.erase.firmware.scsi_state import ScsiState, settle
+from rasura_agent.inventory.model import Drive
+
+__all__ = ["ScsiFamily"]
+
+_AT_WORK = frozenset({ScsiState.SANITIZING, ScsiState.FORMATTING})
+
+
+@dataclass(slots=True)
+class ScsiFamily:
+    """One SCSI drive; ``capabilities`` are as last read."""
+
+    drive: Drive
+    capabilities: ScsiCapabilities
+
+    @classmethod
+    def meet(cls, line: Line, drive: Drive) -> ScsiFamily | str:
+        """Ask the drive what it can; a string says why it does not tell."""
+        capabilities = read_capabilities(line)
+        if capabilities.inquiry is None:
+            return f"it does not answer SCSI commands: {'; '.join(capabilities.unread) or 'no INQUIRY data'}"
+        return cls(drive, capabilities)
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Every SCSI technique."""
+        return offers(self.capabilities, self.drive)
+
+    @property
+    def is_frozen(self) -> bool:
+        """No: SCSI has no freeze lock."""
+        return False
+
+    def prepare(self, line: Line) -> Prepared:
+        """Follow or leave an earlier sanitize, and have the drive use all its blocks."""
+        now = self.capabilities = read_capabilities(line)
+        identity = same_identity(now.serial, now.wwn, self.drive)
+        if identity.identity is not Identity.SAME:
+            return Prepared(risks=(f"hidden-areas: they were not examined: {identity.sentence}",))
+        state = now.state
+        if state in _AT_WORK:
+            adopted = adopt_sanitize(line, now)
+            state = settle(line).state
+            if adopted.disposition is not Disposition.REFUSED and state is not ScsiState.SANITIZE_FAILED:
+                return Prepared(obstacle=adopted.reason)
+        barred = False
+        if state is ScsiState.SANITIZE_FAILED:
+            barred = leave_failure_mode(line).disposition is not Disposition.REFUSED
+        if state in _AT_WORK:
+            return Prepared(obstacle=f"it is still at work: {state.value}")
+        used = use_all_blocks(line)
+        self.capabilities = read_capabilities(line)
+        unsure = used.end.disposition is Disposition.UNKNOWN
+        return Prepared(
+            barred=barred,
+            lifted=bool(used.hidden_blocks),
+            native_capacity_bytes=self.capabilities.total_bytes,
+            risks=(f"hidden-areas: {used.end.reason}",) if unsure else (),
+        )
+
+    def run(self, technique: Technique, line: Line) -> TechniqueEnd:
+        """Carry out one SCSI technique."""
+        if technique is Technique.SCSI_FORMAT_UNIT:
+            return run_format_unit(line, self.capabilities)
+        return run_sanitize(line, SanitizeKind(technique), self.capabilities)

@@ -1,0 +1,211 @@
+"""FORMAT UNIT on SCSI drives (SBC-4): as a technique of its own, and to get rid of odd block lengths.
+
+A format that is cut short by a reset or a loss of power leaves the drive "medium format corrupted"
+(31h/00h) and guarantees nothing; it is begun again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rasura_agent.drive.port import Disposition
+from rasura_agent.drive.scsi.capacity import Capacity
+from rasura_agent.drive.scsi.format_unit import format_unit
+from rasura_agent.erase.firmware.follow import LookState, follow
+from rasura_agent.erase.firmware.line import Line, TechniqueEnd
+from rasura_agent.erase.firmware.scsi_blocks import read_capacity, read_mode, select_all_blocks
+from rasura_agent.erase.firmware.scsi_capabilities import REFORMATTED_BLOCK_BYTES, ScsiCapabilities
+from rasura_agent.erase.firmware.scsi_pace import format_pace, too_fast
+from rasura_agent.erase.firmware.scsi_state import Observation, OperationLook, ScsiState, begin, settle
+
+__all__ = ["PLAIN_BLOCK_BYTES", "adopt_format", "reformat_to_512", "run_format_unit"]
+
+PLAIN_BLOCK_BYTES = 512
+"""The logical block length that every system can use."""
+
+_FORMATTABLE = frozenset({ScsiState.READY, ScsiState.FORMAT_FAILED, ScsiState.FORMAT_CORRUPT})
+
+
+@dataclass(frozen=True, slots=True)
+class _Protection:
+    """Protection information to format with (SBC-4): type 0 to 3, and the interval exponent."""
+
+    type: int = 0
+    interval_exponent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Formatted:
+    """How formatting ended. ``took_s`` is seconds from FORMAT UNIT to READY, of the last attempt."""
+
+    disposition: Disposition
+    reason: str
+    state: ScsiState
+    seen_running: bool = False
+    lost_sight: bool = False
+    interrupted: bool = False
+    took_s: float = 0.0
+
+    def end(self, line: Line) -> TechniqueEnd:
+        return line.end(self.disposition, self.reason, self.state.value)
+
+
+def run_format_unit(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
+    """Format the drive as it is formatted, after making it use all its blocks: hidden ones count too.
+
+    Protection information stays of the type that it is; the grown defect list is kept. DONE says that
+    the drive went through a whole format; whether it overwrote its blocks by that, only looking tells.
+    """
+    before = settle(line)
+    if before.state not in _FORMATTABLE:
+        return _left_alone(line, before)
+    capacity, mode = read_capacity(line), read_mode(line)
+    if capacity is not None:
+        block_bytes = capacity.block_bytes
+    elif mode is not None and mode.block_descriptor is not None:
+        block_bytes = mode.block_descriptor.block_bytes
+    else:
+        reason = "the drive does not tell its block length, so it was not formatted"
+        return line.end(Disposition.REFUSED, reason, before.state.value)
+    protection = _Protection()
+    if capacity is not None and capacity.protection_type in (1, 2, 3):
+        exponent = capacity.protection_interval_exponent or 0
+        protection = _Protection(capacity.protection_type, exponent if capacity.protection_type > 1 else 0)
+    formatted = _format(line, capabilities, block_bytes, protection, capacity)
+    if formatted.disposition is not Disposition.DONE:
+        return formatted.end(line)
+    doubt = None
+    after = read_capacity(line)
+    if formatted.lost_sight:
+        doubt = "the drive was reset meanwhile, and was not seen at work after that"
+    elif not formatted.seen_running:
+        doubt = f"the format was over within {formatted.took_s:.0f} s without ever being seen at work"
+    elif capabilities.rotational and too_fast(capabilities, formatted.took_s):
+        doubt = f"the format was over within {formatted.took_s:.0f} s, too few to write all blocks"
+    elif after is None or after.blocks is None or after.block_bytes != block_bytes:
+        doubt = "after the format the drive does not tell the size that it must have"
+    elif capacity is not None and capacity.blocks is not None and after.blocks < capacity.blocks:
+        doubt = f"after the format the drive has {after.blocks} blocks, before it had {capacity.blocks}"
+    if doubt is not None:
+        return line.end(Disposition.UNKNOWN, doubt, formatted.state.value)
+    return formatted.end(line)
+
+
+def reformat_to_512(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
+    """Bring a drive of 520, 524 or 528-byte blocks to 512, without protection information.
+
+    No erasure: DONE says that READ CAPACITY now has blocks of 512 bytes and that the drive is ready,
+    and then it is still to be erased. REFUSED: it is as it was. The kernel keeps the old capacity until
+    it is told to look again (``device/rescan`` in sysfs).
+    """
+    before = settle(line)
+    if before.state not in _FORMATTABLE:
+        return _left_alone(line, before)
+    capacity = read_capacity(line)
+    if before.state is ScsiState.READY and (
+        capacity is None or capacity.block_bytes not in REFORMATTED_BLOCK_BYTES
+    ):
+        told = "not told" if capacity is None else str(capacity.block_bytes)
+        reason = f"the drive is ready and the length of its blocks {told}: there is nothing to reformat"
+        return line.end(Disposition.REFUSED, reason, before.state.value)
+    formatted = _format(line, capabilities, PLAIN_BLOCK_BYTES, _Protection(), capacity)
+    if formatted.disposition is not Disposition.DONE:
+        return formatted.end(line)
+    after = read_capacity(line)
+    if after is None or after.block_bytes != PLAIN_BLOCK_BYTES:
+        reason = "after the format READ CAPACITY does not tell blocks of 512 bytes"
+        return line.end(Disposition.UNKNOWN, reason, formatted.state.value)
+    reason = "the drive was formatted to blocks of 512 bytes; erasing it is a step of its own"
+    return line.end(Disposition.DONE, reason, formatted.state.value)
+
+
+def adopt_format(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
+    """Follow a format that this run did not begin to its end. Never DONE, as ``adopt_sanitize``."""
+    before = settle(line)
+    if before.state is not ScsiState.FORMATTING:
+        reason = f"there is no format to follow: {before.detail}"
+        return line.end(Disposition.REFUSED, reason, before.state.value)
+    look = OperationLook(line, ScsiState.FORMATTING)
+    followed = follow(line, look, format_pace(capabilities))
+    if followed.state is not LookState.SUCCEEDED:
+        return line.end(Disposition.UNKNOWN, followed.detail, look.last.state.value)
+    reason = "a format that this run did not begin has ended: the drive is idle and may be erased afresh"
+    return line.end(Disposition.REFUSED, reason, look.last.state.value)
+
+
+def _left_alone(line: Line, before: Observation) -> TechniqueEnd:
+    reason = f"nothing was sent, for the drive takes no FORMAT UNIT in its state: {before.detail}"
+    return line.end(Disposition.REFUSED, reason, before.state.value)
+
+
+def _format(
+    line: Line,
+    capabilities: ScsiCapabilities,
+    block_bytes: int,
+    protection: _Protection,
+    before: Capacity | None,
+) -> _Formatted:
+    """MODE SELECT, FORMAT UNIT, follow; once more if the format was interrupted (31h/00h)."""
+    ended = _format_once(line, capabilities, block_bytes, protection, before)
+    if not ended.interrupted:
+        return ended
+    # With the format, a reset made the drive forget the MODE SELECT too: both again.
+    again = _format_once(line, capabilities, block_bytes, protection, before)
+    if again.disposition is Disposition.REFUSED:
+        reason = f"a format was interrupted, and could not be repeated: {again.reason}"
+        return replace(again, disposition=Disposition.UNKNOWN, reason=reason)
+    return again
+
+
+def _format_once(
+    line: Line,
+    capabilities: ScsiCapabilities,
+    block_bytes: int,
+    protection: _Protection,
+    before: Capacity | None,
+) -> _Formatted:
+    selected = select_all_blocks(line, block_bytes)
+    # Another length than it is formatted to leaves the drive "medium format corrupted".
+    ready = settle(line)
+    if selected.disposition is not Disposition.DONE:
+        reason = f"all blocks of {block_bytes} bytes could not be selected: {selected.detail}"
+        return _Formatted(selected.disposition, reason, ready.state)
+    if ready.state not in _FORMATTABLE:
+        return _Formatted(Disposition.UNKNOWN, f"after MODE SELECT: {ready.detail}", ready.state)
+    command = format_unit(
+        protection_type=protection.type, protection_interval_exponent=protection.interval_exponent
+    )
+    sent_at = line.elapsed_s
+    begun = begin(line, command, ScsiState.FORMATTING, ready.state)
+    if begun.disposition is Disposition.REFUSED:
+        return _undone(line, before, block_bytes, f"the drive refused FORMAT UNIT: {begun.detail}")
+    if begun.disposition is Disposition.UNKNOWN:
+        reason = f"whether the format was begun is not known: {begun.detail}"
+        return _Formatted(Disposition.UNKNOWN, reason, begun.state or ScsiState.UNKNOWN)
+    # "Format in progress" (04h/04h), then "format command failed" (31h/01h), corrupted (31h/00h) or READY.
+    look = OperationLook(line, ScsiState.FORMATTING)
+    followed = follow(line, look, format_pace(capabilities))
+    took_s = line.elapsed_s - sent_at
+    succeeded = followed.state is LookState.SUCCEEDED
+    failed = followed.state is LookState.FAILED
+    return _Formatted(
+        Disposition.DONE if succeeded else Disposition.UNKNOWN,
+        f"accepted, and followed to its end for {took_s:.0f} s" if succeeded else followed.detail,
+        look.last.state,
+        seen_running=followed.seen_running or begun.state is ScsiState.FORMATTING,
+        lost_sight=look.lost_sight,
+        interrupted=failed and look.last.state is ScsiState.FORMAT_CORRUPT,
+        took_s=took_s,
+    )
+
+
+def _undone(line: Line, before: Capacity | None, block_bytes: int, reason: str) -> _Formatted:
+    """After a refused FORMAT UNIT: take back a new block length, or the drive stays closed."""
+    if before is None or before.block_bytes == block_bytes:
+        return _Formatted(Disposition.REFUSED, reason, settle(line).state)
+    select_all_blocks(line, before.block_bytes)
+    now = settle(line)
+    if now.state is ScsiState.READY:
+        return _Formatted(Disposition.REFUSED, reason, now.state)
+    reason = f"{reason}; its block length could not be set back, and it was left: {now.detail}"
+    return _Formatted(Disposition.UNKNOWN, reason, now.state)

@@ -1,0 +1,74 @@
+"""Opening drives: to ask what they can do, and to erase them. Wires transports to families."""
+
+from __future__ import annotations
+
+import os
+
+from rasura.errors import RasuraError
+from rasura_agent.clock import Clock
+from rasura_agent.drive.transport.block import (
+    open_block_device,
+    open_for_questions,
+    open_virtual_drive,
+    rescan,
+)
+from rasura_agent.drive.transport.device import DeviceLine, device_line
+from rasura_agent.erase.engine import Ports
+from rasura_agent.erase.firmware.families import meet
+from rasura_agent.erase.firmware.family import Family
+from rasura_agent.erase.firmware.line import Journal, Line
+from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.policy import Policy
+from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.inventory.opened import describe_open
+from rasura_agent.inventory.virtual import describe_virtual_open
+
+__all__ = ["DriveOpener"]
+
+_NOT_PHYSICAL = frozenset({Transport.FILE, Transport.LOOP, Transport.VIRTIO})
+
+
+class DriveOpener:
+    """Opens the drives of one job."""
+
+    def __init__(self, clock: Clock, journal: Journal, policy: Policy) -> None:
+        self._clock, self._journal, self._policy = clock, journal, policy
+
+    def ask(self, drive: Drive) -> Family | str:
+        """What the drive's own commands offer; a string says why that is not known. Changes nothing."""
+        if drive.transport in _NOT_PHYSICAL:
+            return "this is no physical drive: it takes no device command"
+        try:
+            descriptor = open_for_questions(drive.path)
+        except RasuraError as error:
+            return str(error)
+        try:
+            return self._meet(drive, device_line(drive, descriptor))
+        finally:
+            os.close(descriptor)
+
+    def open(self, plan: DrivePlan) -> Ports:
+        """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""
+        drive, number = plan.drive, plan.drive.device_number
+        if drive.is_virtual:
+            return Ports(open_virtual_drive(drive.path, lambda fd: describe_virtual_open(fd, drive.path)))
+        block = open_block_device(drive.path, describe_open)
+        if plan.no_commands is not None or number is None:
+            return Ports(block)
+        # One descriptor for blocks and commands: both reach the drive that was claimed.
+        line = device_line(drive, block.fileno())
+        family = self._meet(drive, line)
+        if isinstance(line, str) or isinstance(family, str):
+            return Ports(block)
+        return Ports(block, line.port, family, lambda: rescan(number))
+
+    def _meet(self, drive: Drive, line: DeviceLine | str) -> Family | str:
+        if isinstance(line, str):
+            return line
+        return meet(
+            Line(line.port, self._clock, lambda _running: None),
+            drive,
+            line.nsid,
+            self._journal,
+            accept_r1_basis=self._policy.accept_r1_basis,
+        )

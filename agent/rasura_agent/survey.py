@@ -1,0 +1,104 @@
+"""The survey: which drives there are, what uses them, what they can do, and what the policy makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rasura.errors import UsageError
+from rasura_agent.drive.scsi.virtual import VirtualKind, virtual_disk
+from rasura_agent.erase.plan import DrivePlan, plan_drive
+from rasura_agent.erase.policy import Policy
+from rasura_agent.guard import Refusal, RefusalReason, examine
+from rasura_agent.inventory.behind_raid import HiddenDrive, find_hidden_drives
+from rasura_agent.inventory.drives import enumerate_drives
+from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.inventory.power import power_note
+from rasura_agent.inventory.usage import gather_usage
+from rasura_agent.inventory.virtual import describe_virtual
+from rasura_agent.opener import DriveOpener
+
+__all__ = ["Survey", "survey_drives"]
+
+_SCSI = frozenset({Transport.SCSI, Transport.SAS, Transport.FC, Transport.ISCSI})
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The drives in question, each with its plan, and what else is to be said about the machine.
+
+    ``hidden`` are drives behind a RAID controller, which nothing here can reach.
+    """
+
+    plans: tuple[DrivePlan, ...]
+    hidden: tuple[HiddenDrive, ...]
+    notes: tuple[str, ...]
+    frozen: tuple[str, ...]
+    """Paths of drives that the firmware froze at boot."""
+
+
+def survey_drives(
+    virtual: tuple[Path, ...], devices: tuple[str, ...], policy: Policy, opener: DriveOpener | None
+) -> Survey:
+    """Find the drives, ask what uses them and what they can do, and plan; changes nothing.
+
+    With ``virtual`` or ``devices`` only those are considered, otherwise every drive of the machine.
+    Without an ``opener`` the drives are not asked for their own commands.
+
+    Raises:
+        UsageError: a file cannot be a virtual drive, or a path is not a drive of this machine.
+    """
+    described = tuple(describe_virtual(str(path)) for path in virtual)
+    notes: tuple[str, ...] = ()
+    hidden: tuple[HiddenDrive, ...] = ()
+    if devices or not virtual:
+        inventory = enumerate_drives(include_loop=bool(devices))
+        notes = tuple(note.sentence for note in inventory.notes)
+        described += _named(inventory.drives, devices) if devices else inventory.drives
+        power = power_note()
+        notes += (power,) if power is not None else ()
+    if not devices and not virtual:
+        hidden, more = find_hidden_drives()
+        notes += more
+    paths = [drive.path for drive in described]
+    if len(set(paths)) < len(paths):
+        raise UsageError("a drive was named twice")
+    usages = gather_usage(described)
+    plans, frozen = [], []
+    for drive in described:
+        refusals = (*_made_of_others(drive), *examine(drive, usages[drive.path], policy.protection))
+        met = "it was not asked" if refusals or opener is None else opener.ask(drive)
+        offers = () if isinstance(met, str) else met.offers()
+        plans.append(plan_drive(drive, policy, refusals, offers, met if isinstance(met, str) else None))
+        if not isinstance(met, str) and met.is_frozen:
+            frozen.append(drive.path)
+    return Survey(tuple(plans), hidden, notes, tuple(frozen))
+
+
+def _made_of_others(drive: Drive) -> tuple[Refusal, ...]:
+    """A volume of a RAID controller is no drive: what is erased on it says nothing of the drives behind."""
+    if drive.transport not in _SCSI:
+        return ()
+    disk = virtual_disk(drive.manufacturer, drive.model)
+    if disk is None or disk.kind is VirtualKind.HYPERVISOR:
+        return ()
+    sentence = (
+        f"{drive.path} is a volume of {disk.maker}, not a drive: set the controller to HBA or JBOD mode, "
+        "so that the drives behind it can be erased"
+    )
+    return (Refusal(RefusalReason.NOT_A_DRIVE, sentence),)
+
+
+def _named(drives: tuple[Drive, ...], devices: tuple[str, ...]) -> tuple[Drive, ...]:
+    by_path = {drive.path: drive for drive in drives}
+    named = []
+    for device in devices:
+        # /dev/disk/by-id and the like are links to the kernel's name.
+        path = device if device in by_path else str(Path(device).resolve())
+        if path not in by_path:
+            raise UsageError(
+                f"{device} is not a drive of this machine",
+                hint="'rasura-agent drives' lists them; a partition is not a drive",
+            )
+        named.append(by_path[path])
+    return tuple(named)
