@@ -1,0 +1,177 @@
+"""The HTTP face: raw bytes in, JSON and plain text out, every error application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from rasura.errors import RasuraError
+from rasura.strict_json import MAX_BYTES
+from rasura_registry.errors import StoreError
+from rasura_registry.log import Conflict, Submission
+from rasura_registry.registry import NotJsonError, Registry, SubmissionError
+from rasura_registry.tiles import Tile
+
+__all__ = ["BODY_TIMEOUT_S", "create_app"]
+
+BODY_TIMEOUT_S = 30.0
+"""A bundle is a few kB; who needs longer than this for it is not sending one."""
+
+_MAX_DISCARDED_BYTES = 8 * MAX_BYTES
+"""Who sends too much is let finish, within reason: closing earlier would lose the answer that says so."""
+
+_WORKERS = 4
+"""Bodies made durable side by side share the disk's work; more threads only fight for the interpreter."""
+
+_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+_PRIVATE = {"Cache-Control": "private, no-store"}
+_FRESH = {"Cache-Control": "no-cache"}
+
+_T = TypeVar("_T")
+
+
+class _BodyError(Exception):
+    """The body is too large, too slow, or broken off."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def create_app(registry: Registry, *, body_timeout_s: float = BODY_TIMEOUT_S) -> FastAPI:
+    """The application over an open registry."""
+    app = FastAPI(title="Rasura registry", openapi_url=None)
+    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="request")
+
+    async def in_pool(function: Callable[..., _T], *values: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *values)
+
+    @app.put("/certificates/{certificate_id}")
+    async def put_certificate(certificate_id: str, request: Request) -> Response:
+        raw = await _read_body(request, body_timeout_s)
+        answer = await in_pool(registry.take, certificate_id, raw)
+        if isinstance(answer, Submission):
+            answer = await asyncio.wrap_future(registry.log_it(answer))
+        if isinstance(answer, Conflict):
+            return _problem(HTTPStatus.CONFLICT, "another certificate with this id is in the log already")
+        receipt = answer.receipt
+        return _json(
+            HTTPStatus.CREATED if answer.new else HTTPStatus.OK,
+            {"id": certificate_id, "index": receipt.index, "receipt": receipt.encode()},
+        )
+
+    @app.get("/certificates/{certificate_id}")
+    async def get_certificate(certificate_id: str) -> Response:
+        # Until people have accounts, knowing the id, which nobody can guess, is the right to read.
+        bundle = await in_pool(registry.certificate, certificate_id)
+        if bundle is None:
+            return _problem(HTTPStatus.NOT_FOUND, "no certificate with this id is in the log")
+        return Response(bundle, media_type="application/json", headers=_PRIVATE)
+
+    @app.get("/checkpoint")
+    async def get_checkpoint() -> Response:
+        return Response(await in_pool(registry.checkpoint), media_type="text/plain", headers=_FRESH)
+
+    @app.get("/tile/{path:path}")
+    async def get_tile(path: str) -> Response:
+        tile = Tile.parse(path)
+        if tile is not None and tile.level is None:
+            # An entry names its certificate's id, and the id is the right to read the certificate.
+            return _problem(
+                HTTPStatus.FORBIDDEN, "bundles of entries are kept but not published: they hold ids"
+            )
+        data = None if tile is None else await in_pool(registry.tile, tile)
+        if data is None:
+            return _problem(HTTPStatus.NOT_FOUND, "there is no such tile")
+        return Response(data, media_type="application/octet-stream", headers=_IMMUTABLE)
+
+    @app.get("/trust.toml")
+    async def get_trust() -> Response:
+        return Response(registry.trust_toml, media_type="application/toml", headers=_FRESH)
+
+    @app.get("/health")
+    async def get_health() -> Response:
+        size = registry.size
+        if size is None:
+            return _problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the last batch failed; the next one will try again"
+            )
+        return _json(HTTPStatus.OK, {"status": "ok", "size": size})
+
+    _add_error_handlers(app)
+    return app
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(RasuraError)
+    async def on_rasura_error(_: Request, error: RasuraError) -> Response:
+        if isinstance(error, SubmissionError):
+            status = (
+                HTTPStatus.BAD_REQUEST if isinstance(error, NotJsonError) else HTTPStatus.UNPROCESSABLE_ENTITY
+            )
+            return _problem(status, str(error), reasons=error.reasons)
+        if isinstance(error, StoreError) and error.full:
+            return _problem(HTTPStatus.INSUFFICIENT_STORAGE, f"the registry's disk is full: {error}")
+        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    @app.exception_handler(_BodyError)
+    async def on_body_error(_: Request, error: _BodyError) -> Response:
+        # The rest of the body may still be coming, so the connection is of no more use.
+        response = _problem(error.status, str(error))
+        response.headers["Connection"] = "close"
+        return response
+
+    @app.exception_handler(HTTPException)
+    async def on_http_exception(_: Request, error: HTTPException) -> Response:
+        response = _problem(HTTPStatus(error.status_code), f"{error.detail}: no such resource or method here")
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def on_bug(_: Request, __: Exception) -> Response:
+        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the registry met a bug; its log has the details")
+
+
+async def _read_body(request: Request, timeout_s: float) -> bytes:
+    too_large = _BodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a bundle has at most {MAX_BYTES} bytes")
+    body, received = bytearray(), 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.stream():
+                received += len(chunk)
+                if received <= MAX_BYTES:
+                    body += chunk
+                elif received > _MAX_DISCARDED_BYTES:
+                    raise too_large
+    except TimeoutError:
+        raise _BodyError(
+            HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {timeout_s:g} s"
+        ) from None
+    except ClientDisconnect:
+        raise _BodyError(HTTPStatus.BAD_REQUEST, "the body broke off") from None
+    if received > MAX_BYTES:
+        raise too_large
+    return bytes(body)
+
+
+def _json(status: HTTPStatus, value: dict[str, Any], media_type: str = "application/json") -> Response:
+    return Response(json.dumps(value), status, media_type=media_type, headers=_PRIVATE)
+
+
+def _problem(status: HTTPStatus, detail: str, **members: Any) -> Response:
+    value = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        **members,
+    }
+    return _json(status, value, "application/problem+json")

@@ -1,0 +1,266 @@
+"""The data folder: everything a registry is, under one path.
+
+::
+
+    keys/ca.key  keys/log.key   the only secrets (mode 0600)
+    ca.pem  trust.toml          the authority's certificate; what auditors are given
+    index.sqlite3               the order of the entries, and every signed checkpoint
+    bodies/                     the submissions, byte for byte
+    tile/  checkpoint           the log as it is published
+    sites/NAME/                 site folders, until they are handed to their workshop
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from rasura import durable
+from rasura.errors import RasuraError, UsageError
+from rasura.keys import (
+    certificate_pem,
+    issue_site,
+    load_certificates,
+    load_private_key,
+    new_authority,
+    private_key_pem,
+)
+from rasura.note import NoteError, VerifierKey
+from rasura.site_kit import write_site_kit
+from rasura.trust import Trust
+from rasura_registry.errors import FolderError, FolderInUseError
+from rasura_registry.files import DurableFiles
+from rasura_registry.index import SqliteIndex, create_index
+from rasura_registry.log import start_log
+
+__all__ = ["Folder", "add_site", "initialise"]
+
+_FORBIDDEN_IN_SITE = set('/\\:*?"<>|')
+"""The folder is copied to sticks, whose file system is mostly FAT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where things are in the data folder at ``root``."""
+
+    root: Path
+
+    @property
+    def authority_key(self) -> Path:
+        """The private key that certifies sites."""
+        return self.root / "keys" / "ca.key"
+
+    @property
+    def log_key(self) -> Path:
+        """The private key that signs checkpoints."""
+        return self.root / "keys" / "log.key"
+
+    @property
+    def authority(self) -> Path:
+        """The authority's certificate."""
+        return self.root / "ca.pem"
+
+    @property
+    def trust(self) -> Path:
+        """What auditors are given."""
+        return self.root / "trust.toml"
+
+    @property
+    def index(self) -> Path:
+        """The SQLite file."""
+        return self.root / "index.sqlite3"
+
+    def site(self, name: str) -> Path:
+        """The folder of a site."""
+        return self.root / "sites" / name
+
+    def read(self, path: Path) -> bytes:
+        """The content of one of the files above.
+
+        Raises:
+            FolderError: it cannot be read, so this is no registry's folder, or not ours to read.
+        """
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise FolderError(
+                f"{self.root} cannot be used as a registry's folder: {path.name}: {error.strerror}",
+                hint="make one with 'rasura-registry init'",
+            ) from None
+
+    def load_log_key(self) -> Ed25519PrivateKey:
+        """The log's key; raises :class:`FolderError`."""
+        pem = self.read(self.log_key)
+        try:
+            key = serialization.load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise FolderError(f"{self.log_key} is not an Ed25519 private key in PEM")
+        return key
+
+    def load_trust(self) -> Trust:
+        """The trust file, checked against the log's key; raises :class:`FolderError`."""
+        try:
+            trust = Trust.parse(self.read(self.trust).decode("utf-8", "replace"))
+        except FolderError:
+            raise
+        except RasuraError as error:
+            raise FolderError(f"{self.trust}: {error}") from None
+        key = self.load_log_key()
+        if len(trust.logs) != 1 or trust.logs[0] != VerifierKey.of(trust.logs[0].name, key):
+            raise FolderError(f"{self.trust} does not name the log whose key is {self.log_key.name}")
+        return trust
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one server process; the kernel lets go when the process ends.
+
+        Raises:
+            FolderInUseError: another process holds it.
+            FolderError: it cannot be locked.
+        """
+        try:
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FolderError(f"{self.root} cannot be locked: {error.strerror}") from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise FolderInUseError(
+                    f"another registry is running on {self.root}",
+                    hint="one folder has one server: stop the other",
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def initialise(
+    root: Path, *, origin: str, sites: Sequence[str], url: str | None, now: datetime
+) -> VerifierKey:
+    """Make a new registry at ``root``, whole or not at all; returns the log's verifier key.
+
+    Raises:
+        FolderInUseError: ``root`` is there and not empty.
+        UsageError: a name cannot be used.
+        FolderError: the file system said no.
+    """
+    _check_origin(origin)
+    for site in sites:
+        _check_site(site)
+    if len(set(sites)) != len(sites):
+        raise UsageError("a site is named twice")
+    _check_free(root)
+    with _built_aside(root) as building:
+        folder = Folder(building)
+        log_key = Ed25519PrivateKey.generate()
+        authority_key, authority = new_authority(origin, now)
+        verifier_key = VerifierKey.of(origin, log_key)
+        folder.log_key.parent.mkdir(mode=0o700)
+        log_pem = log_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        durable.write_file(folder.log_key, log_pem, mode=0o600)
+        durable.write_file(folder.authority_key, private_key_pem(authority_key), mode=0o600)
+        durable.write_file(folder.authority, certificate_pem(authority))
+        durable.write_file(folder.trust, Trust((authority,), (verifier_key,)).to_toml().encode())
+        (building / "sites").mkdir()
+        create_index(folder.index)
+        index = SqliteIndex(folder.index)
+        try:
+            start_log(DurableFiles(building), index, log_key, origin, int(now.timestamp()))
+        finally:
+            index.close()
+        for site in sites:
+            add_site(building, site, url=url, now=now)
+    return verifier_key
+
+
+def add_site(root: Path, site: str, *, url: str | None, now: datetime) -> Path:
+    """Certify a new site and make its folder, whole or not at all; returns where it is.
+
+    Raises:
+        FolderInUseError: the site has a folder already.
+        UsageError: the name cannot be used, or ``root`` is no registry.
+    """
+    _check_site(site)
+    folder = Folder(root)
+    trust = folder.load_trust()
+    authority_key = load_private_key(folder.read(folder.authority_key))
+    authority = load_certificates(folder.read(folder.authority))[0]
+    target = folder.site(site)
+    if target.exists():
+        raise FolderInUseError(f"the site {site!r} has a folder already: {target}")
+    key, certificate = issue_site(authority_key, authority, site, now)
+    with _built_aside(target) as building:
+        building.rmdir()
+        write_site_kit(
+            building, site=site, key=key, chain=(certificate, authority), trust=trust, registry_url=url
+        )
+    return target
+
+
+def _check_free(root: Path) -> None:
+    try:
+        there = sorted(path.name for path in root.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FolderError(f"{root} cannot be a registry's folder: {error.strerror}") from None
+    if Folder(root).index.name in there:
+        raise FolderInUseError(f"{root} is a registry already", hint="start it with 'rasura-registry serve'")
+    if there:
+        raise FolderInUseError(f"{root} is not empty", hint="name a new folder")
+
+
+@contextmanager
+def _built_aside(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target`` that takes its place when everything in it is there."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            yield building
+            durable.sync_folder(building)
+            building.rename(target)
+            durable.sync_folder(target.parent)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise FolderError(f"cannot make {target}: {error.strerror}") from None
+
+
+def _check_origin(origin: str) -> None:
+    try:
+        VerifierKey.of(origin, Ed25519PrivateKey.generate())
+    except NoteError:
+        problem = "it needs characters, and no space or plus"
+    else:
+        problem = "it needs 64 characters at most" if len(origin) > 64 else ""
+    if problem:
+        raise UsageError(
+            f"{origin[:80]!r} cannot be the registry's name: {problem}",
+            hint="use the address it will have, without the scheme: log.example.org/rasura",
+        )
+
+
+def _check_site(site: str) -> None:
+    fits = 1 <= len(site) <= 64 and len(site.encode("utf-8", "replace")) <= 200
+    if not fits or not site.isprintable() or site != site.strip(" .") or set(site) & _FORBIDDEN_IN_SITE:
+        raise UsageError(
+            f"{site[:80]!r} cannot be a site's name: it becomes a folder on a stick",
+            hint='1 to 64 characters, no / \\ : * ? " < > |, no space or dot at either end',
+        )

@@ -1,0 +1,193 @@
+"""The registry behind its HTTP face: what may be logged, is; what is logged, can be had."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from rasura import strict_json
+from rasura.bundle import Bundle
+from rasura.entry import Entry
+from rasura.errors import RasuraError
+from rasura.verifier import check_submission
+from rasura_registry.errors import StoreError
+from rasura_registry.files import DurableFiles, Files, body_name
+from rasura_registry.folder import Folder
+from rasura_registry.index import Index, SqliteIndex
+from rasura_registry.log import CHECKPOINT_FILE, Conflict, Log, Recorded, Submission
+from rasura_registry.sequencer import Sequencer
+from rasura_registry.tiles import Tile
+
+__all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
+
+_logger = logging.getLogger(__name__)
+
+
+class SubmissionError(RasuraError):
+    """The submission does not hold; ``reasons`` are sentences."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class NotJsonError(SubmissionError):
+    """The submission is not even JSON."""
+
+
+class Registry:
+    """One open data folder. Its methods block on files, except :meth:`log_it`; any thread may call them."""
+
+    def __init__(
+        self,
+        files: Files,
+        index: Index,
+        log: Log,
+        sequencer: Sequencer,
+        authorities: tuple[x509.Certificate, ...],
+        trust_toml: bytes,
+        clock: Callable[[], int],
+    ) -> None:
+        self.trust_toml = trust_toml
+        self._files = files
+        self._index = index
+        self._log = log
+        self._sequencer = sequencer
+        self._authorities = authorities
+        self._clock = clock
+
+    @property
+    def size(self) -> int | None:
+        """How many entries are published; None while a failure waits to be repaired."""
+        published = self._log.published
+        return published.size if published else None
+
+    def take(self, certificate_id: str, raw: bytes) -> Submission | Recorded | Conflict:
+        """Judge a submission and make its body durable; or say that its entry is there already.
+
+        Raises:
+            SubmissionError: it must not be logged.
+            StoreError: the disk or the index said no.
+        """
+        entry = self._judge(certificate_id, raw)
+        there = self._index.find(entry.id)
+        if there is not None:
+            if there.entry != entry.encode():
+                return self._alert(Conflict(there))
+            receipt = self._log.receipt(there)
+            if receipt is not None:
+                return Recorded(False, receipt)
+        digest = hashlib.sha256(raw).hexdigest()
+        self._files.create(body_name(digest), raw)
+        return Submission(entry, digest)
+
+    def log_it(self, submission: Submission) -> Future[Recorded | Conflict]:
+        """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`."""
+        future = self._sequencer.submit(submission)
+        future.add_done_callback(self._alert_if_conflict)
+        return future
+
+    def certificate(self, certificate_id: str) -> bytes | None:
+        """The bundle with its receipt, or None when no published entry bears that id.
+
+        Raises:
+            StoreError: the disk or the index said no, or the body is gone.
+        """
+        row = self._index.find(certificate_id)
+        receipt = None if row is None else self._log.receipt(row)
+        if row is None or receipt is None:
+            return None
+        raw = self._files.read(body_name(row.body_sha256))
+        if raw is None:
+            raise StoreError(f"the body of {certificate_id} is not there any more")
+        return Bundle.parse(raw).with_receipt(receipt).encode()
+
+    def checkpoint(self) -> bytes:
+        """The published checkpoint; raises :class:`StoreError`."""
+        note = self._files.read(CHECKPOINT_FILE)
+        if note is None:
+            raise StoreError("the checkpoint is not there any more")
+        return note
+
+    def tile(self, tile: Tile) -> bytes | None:
+        """A tile's bytes, or None; raises :class:`StoreError`."""
+        return self._files.read(tile.name)
+
+    def _judge(self, certificate_id: str, raw: bytes) -> Entry:
+        try:
+            bundle = Bundle.parse(raw)
+        except RasuraError as error:
+            raise _unreadable(raw, error) from None
+        reasons = check_submission(bundle, self._authorities, datetime.fromtimestamp(self._clock(), UTC))
+        if reasons:
+            raise SubmissionError(*reasons)
+        try:
+            entry = bundle.entry()
+        except RasuraError as error:
+            raise SubmissionError(str(error)) from None
+        if entry.id != certificate_id:
+            raise SubmissionError(f"the certificate's id is {entry.id}, not the one in the address")
+        return entry
+
+    def _alert_if_conflict(self, future: Future[Recorded | Conflict]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            answer = future.result()
+            if isinstance(answer, Conflict):
+                self._alert(answer)
+
+    @staticmethod
+    def _alert(conflict: Conflict) -> Conflict:
+        _logger.warning(
+            "ALERT another certificate came with the id %s of entry %d",
+            conflict.existing.id,
+            conflict.existing.position,
+        )
+        return conflict
+
+
+def _unreadable(raw: bytes, error: RasuraError) -> SubmissionError:
+    try:
+        strict_json.loads(raw, what="the body")
+    except strict_json.JsonError as reason:
+        return NotJsonError(str(reason))
+    return SubmissionError(str(error))
+
+
+def _posix_seconds() -> int:
+    return int(time.time())
+
+
+@contextmanager
+def open_registry(root: Path) -> Iterator[Registry]:
+    """Open a data folder for serving: lock it, check it, publish what a crash left behind.
+
+    Raises:
+        FolderError, FolderInUseError: it is not a registry's folder, or has a server already.
+        LogDamagedError: it contradicts itself.
+        StoreError: the disk or the index said no.
+    """
+    folder = Folder(root)
+    trust = folder.load_trust()
+    with folder.locked():
+        files, index = DurableFiles(root), SqliteIndex(folder.index)
+        try:
+            log = Log(files, index, folder.load_log_key(), trust.logs[0].name, _posix_seconds)
+            log.recover()
+            sequencer = Sequencer(log)
+            sequencer.start()
+            try:
+                yield Registry(
+                    files, index, log, sequencer, trust.authorities, folder.read(folder.trust), _posix_seconds
+                )
+            finally:
+                sequencer.stop()
+        finally:
+            index.close()

@@ -1,0 +1,90 @@
+"""The server process: a socket, uvicorn, and an end without noise."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from rasura import durable
+from rasura.errors import UsageError
+from rasura_registry.app import create_app
+from rasura_registry.registry import open_registry
+
+__all__ = ["serve", "write_port"]
+
+_MAX_CONNECTIONS = 512
+"""Above this, 503: each may hold a body of 1 MiB in memory."""
+
+_GRACE_S = 10
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it really accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def serve(root: Path, host: str, port: int, announce: Callable[[str, int], None]) -> None:
+    """Serve the data folder at ``root`` until SIGTERM or SIGINT; port 0 takes a free one.
+
+    ``announce`` is called with the address once connections are accepted.
+
+    Raises:
+        RasuraError: the folder cannot be opened, see :func:`open_registry`.
+        UsageError: the address cannot be had.
+    """
+    with open_registry(root) as registry, _listen(host, port) as listener:
+        address, actual_port = listener.getsockname()[:2]
+        config = uvicorn.Config(
+            create_app(registry),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=_MAX_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        server = _Server(config, lambda: announce(address, actual_port))
+
+        def stop(_: int, __: FrameType | None) -> None:
+            # uvicorn raises the signal again when it has finished: by then there is nothing to do.
+            server.should_exit = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            server.run([listener])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def write_port(path: Path, port: int) -> None:
+    """Tell a script which port was taken; raises :class:`UsageError`."""
+    try:
+        durable.write_file(path, f"{port}\n".encode())
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot listen on {host} port {port}: {reason}") from None
