@@ -19,7 +19,7 @@ from rasura_agent.erase.firmware.ata_security import run_security_erase
 from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.firmware.line import Journal, Line, TechniqueEnd
 from rasura_agent.erase.firmware.offer import Offer
-from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.inventory.model import Drive
 
 __all__ = ["AtaFamily"]
 
@@ -45,15 +45,11 @@ class AtaFamily:
         return cls(drive, identify, _sanitize_status(line, identify), journal, accept_r1_basis)
 
     def offers(self) -> tuple[Offer, ...]:
-        """Every ATA technique; security erase never through a USB bridge."""
-        found = offers(self.identify, self.drive, self.accept_r1_basis, sanitize=self.sanitize)
-        if self.drive.transport is not Transport.USB:
-            return found
-        bridge = "a USB bridge stands between, and an erase that it cuts short would leave the drive locked"
-        return tuple(
-            replace(one, obstacle=one.obstacle or bridge) if one.technique in _SECURITY else one
-            for one in found
-        )
+        """Every ATA technique, as it will stand once the drive is prepared.
+
+        A sanitize at work, a failure mode and a password are what :meth:`prepare` is there for.
+        """
+        return offers(_as_prepared(self.identify), self.drive, self.accept_r1_basis, sanitize=self._lasting)
 
     @property
     def is_frozen(self) -> bool:
@@ -95,6 +91,12 @@ class AtaFamily:
         return run_sanitize(line, SANITIZE_KINDS[technique], capacity_bytes=self._capacity)
 
     @property
+    def _lasting(self) -> SanitizeStatus | None:
+        """The sanitize status as met, unless preparing the drive will change it."""
+        passing = self.sanitize is not None and self.sanitize.state in {SanitizeState.SD2, SanitizeState.SD3}
+        return None if passing else self.sanitize
+
+    @property
     def _capacity(self) -> int:
         return self.identify.capacity_bytes or self.drive.capacity_bytes
 
@@ -122,6 +124,14 @@ class AtaFamily:
             native_capacity_bytes=(after or found).native_bytes,
             risks=lifted.risks,
         )
+
+
+def _as_prepared(identify: IdentifyDevice) -> IdentifyDevice:
+    """As it would be without the password that it is locked by."""
+    security = identify.security
+    if security is None or not security.locked:
+        return identify
+    return replace(identify, security=replace(security, enabled=False, locked=False, count_expired=False))
 
 
 def _both(before: hidden_areas.HiddenArea, after: hidden_areas.HiddenArea | None) -> HiddenArea:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rasura.certificate import Technique
 from rasura.errors import RasuraError
@@ -18,6 +18,16 @@ from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive
 
 __all__ = ["NvmeFamily"]
+
+_PASSING = frozenset(
+    {
+        SanitizeState.IN_PROGRESS,
+        SanitizeState.MEDIA_VERIFICATION,
+        SanitizeState.POST_VERIFICATION_DEALLOCATION,
+        SanitizeState.FAILED_RESTRICTED,
+    }
+)
+"""What :meth:`NvmeFamily.prepare` deals with."""
 
 
 @dataclass(slots=True)
@@ -38,8 +48,12 @@ class NvmeFamily:
             return str(error)
 
     def offers(self) -> tuple[Offer, ...]:
-        """Every NVMe technique."""
-        return offers(self.capabilities, self.drive, self.accept_r1_basis)
+        """Every NVMe technique, as it will stand once a sanitize at work or failed has been dealt with."""
+        log = self.capabilities.sanitize_log
+        if log is not None and log.state in _PASSING:
+            log = replace(log, state=SanitizeState.SUCCEEDED)
+        rested = replace(self.capabilities, sanitize_log=log)
+        return offers(rested, self.drive, self.accept_r1_basis)
 
     @property
     def is_frozen(self) -> bool:

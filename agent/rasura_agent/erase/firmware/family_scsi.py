@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rasura.certificate import Technique
 from rasura_agent.drive.port import Disposition
@@ -22,6 +22,9 @@ __all__ = ["ScsiFamily"]
 
 _AT_WORK = frozenset({ScsiState.SANITIZING, ScsiState.FORMATTING})
 
+_FORMAT_LOST = frozenset({ScsiState.FORMAT_CORRUPT, ScsiState.FORMAT_FAILED})
+"""No block can be read or written until a format or a sanitize has gone through."""
+
 
 @dataclass(slots=True)
 class ScsiFamily:
@@ -39,8 +42,9 @@ class ScsiFamily:
         return cls(drive, capabilities)
 
     def offers(self) -> tuple[Offer, ...]:
-        """Every SCSI technique."""
-        return offers(self.capabilities, self.drive)
+        """Every SCSI technique, as it will stand once a sanitize or format at work has been followed."""
+        now = self.capabilities
+        return offers(replace(now, state=ScsiState.READY) if now.state in _AT_WORK else now, self.drive)
 
     @property
     def is_frozen(self) -> bool:
@@ -59,7 +63,7 @@ class ScsiFamily:
             state = settle(line).state
             if adopted.disposition is not Disposition.REFUSED and state is not ScsiState.SANITIZE_FAILED:
                 return Prepared(obstacle=adopted.reason)
-        barred = False
+        barred = state in _FORMAT_LOST
         if state is ScsiState.SANITIZE_FAILED:
             barred = leave_failure_mode(line).disposition is not Disposition.REFUSED
         if state in _AT_WORK:

@@ -1,0 +1,98 @@
+"""The crash matrix: the power goes at every single command of every technique, then a fresh run follows.
+
+Whatever was left, a drive that is healthy ends erased, and no run says so too early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from rasura.certificate import Method, Outcome, Technique
+from rasura_agent.erase.policy import Policy
+from simulators import bench
+from simulators.ata_options import AtaOptions
+from simulators.bench import SECTOR_BYTES, SECTORS, AtaRig, Bench, MemoryJournal, NvmeRig, Rig, ScsiRig
+from simulators.nvme_types import NvmeOptions
+from simulators.scsi_options import ScsiOptions
+from simulators.signing import overwrite_policy
+from simulators.world import FaultKind, FaultSchedule
+
+CONTENT = Random("old data").randbytes(SECTORS * SECTOR_BYTES)
+CUTS = [FaultKind.POWER_CUT_BEFORE, FaultKind.POWER_CUT_AFTER]
+FRESH_RUNS = 3
+
+Make = Callable[[MemoryJournal], Rig]
+
+
+def ata(**options: object) -> Make:
+    # Short enough that the matrix stays small, long enough to be plausible for 64 sectors.
+    quick = AtaOptions(
+        **{"overwrite_s": 20.0, "erase_s": 20.0, "enhanced_s": 20.0, "erase_word": 1, **options}
+    )
+    return lambda journal: AtaRig(quick, None, CONTENT, journal)
+
+
+def scsi(**options: object) -> Make:
+    quick = ScsiOptions(**{"overwrite_s": 20.0, "format_s": 20.0, **options})
+    return lambda _journal: ScsiRig(quick, CONTENT)
+
+
+def nvme(_journal: MemoryJournal) -> Rig:
+    return NvmeRig(NvmeOptions(overwrite_pass_seconds=20.0), CONTENT)
+
+
+DRIVES: dict[Technique, Make] = {
+    Technique.ATA_SANITIZE_CRYPTO: ata(),
+    Technique.ATA_SANITIZE_BLOCK: ata(rotation_rate=1),
+    Technique.ATA_SANITIZE_OVERWRITE: ata(),
+    Technique.ATA_SECURITY_ERASE_ENHANCED: ata(),
+    Technique.ATA_SECURITY_ERASE: ata(),
+    Technique.SCSI_SANITIZE_CRYPTO: scsi(),
+    Technique.SCSI_SANITIZE_BLOCK: scsi(rotation_rate=1),
+    Technique.SCSI_SANITIZE_OVERWRITE: scsi(),
+    Technique.SCSI_FORMAT_UNIT: scsi(),
+    Technique.NVME_SANITIZE_CRYPTO: nvme,
+    Technique.NVME_SANITIZE_BLOCK: nvme,
+    Technique.NVME_SANITIZE_OVERWRITE: nvme,
+    Technique.NVME_FORMAT_CRYPTO: nvme,
+    Technique.NVME_FORMAT_USER_DATA: nvme,
+    Technique.OVERWRITE: ata(hpa_sectors=32),
+}
+
+
+def only(technique: Technique) -> Policy:
+    return replace(overwrite_policy(), method=Method.CLEAR, technique=technique)
+
+
+@pytest.mark.parametrize("technique", DRIVES)
+@pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
+@pytest.mark.parametrize("line", ["device", "block"])
+def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: str) -> None:
+    for number in range(2000):
+        journal = MemoryJournal()
+        rig = DRIVES[technique](journal)
+        station = Bench(rig, 3, journal)
+        schedule = FaultSchedule({number: cut})
+        device, block = (schedule, None) if line == "device" else (None, schedule)
+        first = station.run(only(technique), device, block)
+        if schedule.faults:
+            # The run is shorter than that: every command had its turn.
+            assert number > 5
+            return
+        assert first is None, f"the power went at {number} and the run ended with {first}"
+        for _ in range(FRESH_RUNS):
+            again = station.run(only(technique))
+            assert again is not None
+            _, result = again
+            if result.outcome is Outcome.ERASED:
+                break
+            assert result.reason
+        assert result.outcome is Outcome.ERASED, f"cut at {number}: {result.reason}"
+        assert not bench.old_sectors(CONTENT, rig.sectors())
+        assert not bench.marker_sectors(result, rig.sectors())
+        assert not journal.intents, f"cut at {number}: an intent stays open"
+    pytest.fail("the run never ends")
