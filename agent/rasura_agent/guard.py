@@ -42,6 +42,7 @@ class RefusalReason(StrEnum):
     USAGE_UNKNOWN = "usage-unknown"
     READ_ONLY = "read-only"
     NOT_A_DRIVE = "not-a-drive"
+    ODD_SECTORS = "odd-sectors"
     ZERO_SIZE = "zero-size"
 
 

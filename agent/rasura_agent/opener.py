@@ -71,4 +71,5 @@ class DriveOpener:
             line.nsid,
             self._journal,
             accept_r1_basis=self._policy.accept_r1_basis,
+            reformat_sectors=self._policy.reformat_sectors,
         )

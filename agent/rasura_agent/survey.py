@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rasura.errors import UsageError
 from rasura_agent.drive.scsi.virtual import VirtualKind, virtual_disk
+from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.plan import DrivePlan, plan_drive
 from rasura_agent.erase.policy import Policy
 from rasura_agent.guard import Refusal, RefusalReason, examine
@@ -67,12 +68,24 @@ def survey_drives(
     plans, frozen = [], []
     for drive in described:
         refusals = (*_made_of_others(drive), *examine(drive, usages[drive.path], policy.protection))
-        met = "it was not asked" if refusals or opener is None else opener.ask(drive)
+        # A drive of odd sectors shows no capacity: asking it is how to find out.
+        askable = all(refusal.reason is RefusalReason.ZERO_SIZE for refusal in refusals)
+        met = "it was not asked" if opener is None or not askable else opener.ask(drive)
+        if refusals and not isinstance(met, str):
+            refusals = _instead_of_zero_size(drive, met, refusals)
         offers = () if isinstance(met, str) else met.offers()
         plans.append(plan_drive(drive, policy, refusals, offers, met if isinstance(met, str) else None))
         if not isinstance(met, str) and met.is_frozen:
             frozen.append(drive.path)
     return Survey(tuple(plans), hidden, notes, tuple(frozen))
+
+
+def _instead_of_zero_size(drive: Drive, family: Family, refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+    """Refusals of a drive without capacity, knowing what its own commands say of that."""
+    odd = family.odd_sectors
+    if odd is None:
+        return refusals
+    return (Refusal(RefusalReason.ODD_SECTORS, f"{drive.path} shows no capacity: {odd}"),) if odd else ()
 
 
 def _made_of_others(drive: Drive) -> tuple[Refusal, ...]:

@@ -96,3 +96,29 @@ def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: 
         assert not bench.marker_sectors(result, rig.sectors())
         assert not journal.intents, f"cut at {number}: an intent stays open"
     pytest.fail("the run never ends")
+
+
+@pytest.mark.parametrize("block_bytes", [520, 524, 528])
+def test_drives_of_odd_sectors_are_reformatted_and_then_erased(block_bytes: int) -> None:
+    options = ScsiOptions(format_s=120.0, overwrite_s=20.0, format_writes=False)
+    rig = ScsiRig(options, CONTENT, block_bytes)
+    station = Bench(rig)
+    strict = replace(overwrite_policy(), method=Method.PURGE)
+    refused = station.run(strict)
+    assert refused is not None
+    assert refused[1].outcome is Outcome.FAILED
+    assert "reformat_sectors" in (refused[1].reason or "")
+    assert rig.sectors()[: len(CONTENT)] == CONTENT
+    met = station.run(replace(strict, reformat_sectors=True))
+    assert met is not None
+    _, result = met
+    assert (result.outcome, result.method) == (Outcome.ERASED, Method.PURGE), result.reason
+    assert result.capacity_bytes > 0
+    names = [one.name for one in result.commands]
+    assert names.index("FORMAT UNIT") < next(
+        at for at, name in enumerate(names) if name.startswith("SANITIZE")
+    )
+    # What is too little for a sector at the end of the simulated medium belongs to no address.
+    left = rig.sectors()[: result.capacity_bytes]
+    pieces = [CONTENT[at : at + 64] for at in range(0, len(CONTENT), 64)]
+    assert not [piece for piece in pieces if piece in left]

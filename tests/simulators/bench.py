@@ -202,10 +202,12 @@ class AtaRig:
 class ScsiRig:
     """A SAS drive."""
 
-    def __init__(self, options: ScsiOptions, content: bytes) -> None:
+    def __init__(self, options: ScsiOptions, content: bytes, block_bytes: int = SECTOR_BYTES) -> None:
         self.clock = ManualClock()
-        self.bay, self.drive = scsi_bay(self.clock, SECTORS, options)
-        self.drive.medium.data[:] = content
+        self.bay, self.drive = scsi_bay(self.clock, SECTORS, options, block_bytes=block_bytes)
+        # Content repeats over the few bytes more that odd sectors have.
+        size = len(self.drive.medium.data)
+        self.drive.medium.data[:] = (content * 2)[:size]
 
     def connect(
         self, device_faults: FaultSchedule, block_faults: FaultSchedule
@@ -213,7 +215,7 @@ class ScsiRig:
         return self.bay.open_block(block_faults), self.bay.open_port(device_faults, production_judge)
 
     def meet(self, line: Line, drive: Drive, policy: Policy) -> Family | str:
-        return ScsiFamily.meet(line, drive)
+        return ScsiFamily.meet(line, drive, reformat_sectors=policy.reformat_sectors)
 
     def rescan(self) -> None:
         self.bay.rescan()

@@ -106,6 +106,7 @@ def overwrite_policy() -> Policy:
         allow_weaker=False,
         accept_r1_basis=False,
         allow_hidden=False,
+        reformat_sectors=False,
         protection=Protection(),
     )
 

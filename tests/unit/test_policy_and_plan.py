@@ -36,6 +36,7 @@ def test_every_key(tmp_path: Path) -> None:
     )
     policy = load_policy(str(path))
     assert (policy.method, policy.pattern, policy.allow_weaker) == (Method.PURGE, PatternKind.ZERO, True)
+    assert (policy.accept_r1_basis, policy.allow_hidden, policy.reformat_sectors) == (True, True, True)
     assert policy.protection.serials == {"A", "B"}
     assert policy.protection.refuse_removable
 

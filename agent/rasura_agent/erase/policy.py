@@ -11,6 +11,7 @@
     allow_weaker = false        # may a weaker method be used where the asked one is not to be had?
     accept_r1_basis = false     # may what only NIST SP 800-88 Rev. 1 calls Purge be called so?
     allow_hidden = false        # may an area that the drive hides (HPA, AMA, DCO) stay hidden?
+    reformat_sectors = false    # may drives of 520-byte sectors be formatted to 512 first?
 
     [protect]
     serials = ["WD-123"]        # never touch these drives
@@ -65,6 +66,8 @@ class Policy:
     """Whether what only the withdrawn Rev. 1 of NIST SP 800-88 calls Purge may be called so."""
     allow_hidden: bool
     """Whether a drive may be called erased although an area that it hides could not be lifted."""
+    reformat_sectors: bool
+    """Whether drives of 520, 524 or 528-byte sectors may be formatted to 512, to be erased then."""
     protection: Protection
 
 
@@ -78,6 +81,7 @@ _SHAPE: dict[str, dict[str, type]] = {
         "allow_weaker": bool,
         "accept_r1_basis": bool,
         "allow_hidden": bool,
+        "reformat_sectors": bool,
     },
     "protect": {"serials": list, "removable": bool},
 }
@@ -130,6 +134,7 @@ def parse_policy(raw: bytes) -> Policy:
         allow_weaker=erase.get("allow_weaker", False),
         accept_r1_basis=erase.get("accept_r1_basis", False),
         allow_hidden=erase.get("allow_hidden", False),
+        reformat_sectors=erase.get("reformat_sectors", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
     )
 

@@ -38,6 +38,14 @@ class Family(Protocol):
         ...
 
     @property
+    def odd_sectors(self) -> str | None:
+        """Why the kernel shows no capacity although the drive has one.
+
+        ``None`` where there is no such reason; the empty string where preparing the drive mends it.
+        """
+        ...
+
+    @property
     def is_frozen(self) -> bool:
         """Whether the firmware froze it at boot, which a suspend to RAM may undo."""
         ...

@@ -52,6 +52,11 @@ class AtaFamily:
         return offers(_as_prepared(self.identify), self.drive, self.accept_r1_basis, sanitize=self._lasting)
 
     @property
+    def odd_sectors(self) -> str | None:
+        """None: only SCSI drives come with sectors that Linux cannot use."""
+        return None
+
+    @property
     def is_frozen(self) -> bool:
         """SEC2, SEC6, or a sanitize feature set in SD1."""
         security = self.identify.security

@@ -56,6 +56,11 @@ class NvmeFamily:
         return offers(rested, self.drive, self.accept_r1_basis)
 
     @property
+    def odd_sectors(self) -> str | None:
+        """None: only SCSI drives come with sectors that Linux cannot use."""
+        return None
+
+    @property
     def is_frozen(self) -> bool:
         """No: NVMe has no freeze lock that a resume would undo."""
         return False

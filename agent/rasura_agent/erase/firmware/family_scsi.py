@@ -11,7 +11,7 @@ from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.firmware.scsi_blocks import use_all_blocks
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities, read_capabilities
-from rasura_agent.erase.firmware.scsi_format import run_format_unit
+from rasura_agent.erase.firmware.scsi_format import reformat_to_512, run_format_unit
 from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
 from rasura_agent.erase.firmware.scsi_offers import offers
 from rasura_agent.erase.firmware.scsi_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
@@ -21,6 +21,11 @@ from rasura_agent.inventory.model import Drive
 __all__ = ["ScsiFamily"]
 
 _AT_WORK = frozenset({ScsiState.SANITIZING, ScsiState.FORMATTING})
+
+_NEEDS_REFORMAT = (
+    "its sectors have 520 bytes or the like, which Linux cannot use: "
+    "a policy with reformat_sectors = true brings it to 512 first"
+)
 
 _FORMAT_LOST = frozenset({ScsiState.FORMAT_CORRUPT, ScsiState.FORMAT_FAILED})
 """No block can be read or written until a format or a sanitize has gone through."""
@@ -32,19 +37,30 @@ class ScsiFamily:
 
     drive: Drive
     capabilities: ScsiCapabilities
+    reformat_sectors: bool
 
     @classmethod
-    def meet(cls, line: Line, drive: Drive) -> ScsiFamily | str:
+    def meet(cls, line: Line, drive: Drive, *, reformat_sectors: bool) -> ScsiFamily | str:
         """Ask the drive what it can; a string says why it does not tell."""
         capabilities = read_capabilities(line)
         if capabilities.inquiry is None:
             return f"it does not answer SCSI commands: {'; '.join(capabilities.unread) or 'no INQUIRY data'}"
-        return cls(drive, capabilities)
+        return cls(drive, capabilities, reformat_sectors)
 
     def offers(self) -> tuple[Offer, ...]:
         """Every SCSI technique, as it will stand once a sanitize or format at work has been followed."""
         now = self.capabilities
         return offers(replace(now, state=ScsiState.READY) if now.state in _AT_WORK else now, self.drive)
+
+    @property
+    def odd_sectors(self) -> str | None:
+        """Why the kernel shows no capacity, for a drive of 520, 524 or 528-byte sectors; ``None`` for others.
+
+        The empty string where the policy lets it be reformatted.
+        """
+        if not self.capabilities.needs_reformat:
+            return None
+        return "" if self.reformat_sectors else _NEEDS_REFORMAT
 
     @property
     def is_frozen(self) -> bool:
@@ -68,12 +84,23 @@ class ScsiFamily:
             barred = leave_failure_mode(line).disposition is not Disposition.REFUSED
         if state in _AT_WORK:
             return Prepared(obstacle=f"it is still at work: {state.value}")
+        reformatted = now.needs_reformat
+        if reformatted:
+            if not self.reformat_sectors:
+                return Prepared(obstacle=_NEEDS_REFORMAT)
+            # A step of its own: the drive is then usable, and still to be erased.
+            ended = reformat_to_512(line, now)
+            if ended.disposition is not Disposition.DONE:
+                return Prepared(
+                    obstacle=f"it could not be reformatted to sectors of 512 bytes: {ended.reason}"
+                )
+            barred = False
         used = use_all_blocks(line)
         self.capabilities = read_capabilities(line)
         unsure = used.end.disposition is Disposition.UNKNOWN
         return Prepared(
             barred=barred,
-            lifted=bool(used.hidden_blocks),
+            lifted=reformatted or bool(used.hidden_blocks),
             native_capacity_bytes=self.capabilities.total_bytes,
             risks=(f"hidden-areas: {used.end.reason}",) if unsure else (),
         )
