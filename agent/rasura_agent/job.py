@@ -166,7 +166,7 @@ class Job:
         finally:
             # What close(2) could still complain of, the flush has reported.
             with contextlib.suppress(OSError):
-                ports.block.close()
+                ports.close()
         if not result.touched:
             return DriveOutcome(plan, result.outcome, result.reason, result)
         return self._hand_over(self._certify(plan, result))

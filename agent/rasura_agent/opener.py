@@ -43,7 +43,11 @@ class DriveOpener:
         except RasuraError as error:
             return str(error)
         try:
-            return self._meet(drive, device_line(drive, descriptor))
+            device = device_line(drive, descriptor)
+            try:
+                return self._meet(drive, device)
+            finally:
+                _close(device)
         finally:
             os.close(descriptor)
 
@@ -56,20 +60,20 @@ class DriveOpener:
         if plan.no_commands is not None or number is None:
             return Ports(block)
         # One descriptor for blocks and commands: both reach the drive that was claimed.
-        line = device_line(drive, block.fileno())
-        family = self._meet(drive, line)
-        if isinstance(line, str) or isinstance(family, str):
+        device = device_line(drive, block.fileno())
+        family = self._meet(drive, device)
+        if isinstance(device, str) or isinstance(family, str):
+            _close(device)
             return Ports(block)
-        return Ports(block, line.port, family, lambda: rescan(number))
+        return Ports(block, device.port, family, lambda: rescan(number), device.close)
 
-    def _meet(self, drive: Drive, line: DeviceLine | str) -> Family | str:
-        if isinstance(line, str):
-            return line
-        return meet(
-            Line(line.port, self._clock, lambda _running: None),
-            drive,
-            line.nsid,
-            self._journal,
-            accept_r1_basis=self._policy.accept_r1_basis,
-            reformat_sectors=self._policy.reformat_sectors,
-        )
+    def _meet(self, drive: Drive, device: DeviceLine | str) -> Family | str:
+        if isinstance(device, str):
+            return device
+        line = Line(device.port, self._clock, lambda _running: None)
+        return meet(line, device, drive, self._journal, self._policy)
+
+
+def _close(device: DeviceLine | str) -> None:
+    if isinstance(device, DeviceLine):
+        device.close()

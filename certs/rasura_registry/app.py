@@ -29,7 +29,7 @@ _MAX_DISCARDED_BYTES = 8 * MAX_BYTES
 """Who sends too much is let finish, within reason: closing earlier would lose the answer that says so."""
 
 _WORKERS = 4
-"""Bodies made durable side by side share the disk's work; more threads only fight for the interpreter."""
+"""Threads that judge submissions and read files; more would only fight for the interpreter."""
 
 _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 _PRIVATE = {"Cache-Control": "private, no-store"}

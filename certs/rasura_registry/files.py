@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -26,11 +28,13 @@ class Files(Protocol):
     the file may be there or not, but never in part.
     """
 
-    def create(self, name: str, data: bytes) -> None:
-        """Make an immutable file, durable when this returns; the same again is fine.
+    def create_all(self, files: Mapping[str, bytes]) -> None:
+        """Make immutable files, all durable when this returns; one that is there already is fine.
+
+        When it raises, any of them may be there.
 
         Raises:
-            LogDamagedError: the file is there with other content.
+            LogDamagedError: one is there with other content.
         """
 
     def replace(self, name: str, data: bytes) -> None:
@@ -51,19 +55,50 @@ class DurableFiles:
         self._folders = {root}
         self._folders_lock = threading.Lock()
 
-    def create(self, name: str, data: bytes) -> None:
+    def create_all(self, files: Mapping[str, bytes]) -> None:
         """See :class:`Files`."""
+        written: list[_Written] = []
+        try:
+            for name, data in files.items():
+                with _as_store_error("write", name):
+                    written.append(self._write(name, data))
+            # Only now: the disk has worked on all of them meanwhile, and one commit serves many.
+            for one in written:
+                with _as_store_error("write", one.path.name):
+                    os.fsync(one.descriptor)
+                    if one.temporary is not None:
+                        one.temporary.replace(one.path)
+                        one.temporary = None
+            for folder in dict.fromkeys(one.path.parent for one in written):
+                with _as_store_error("write", folder.name):
+                    durable.sync_folder(folder)
+        finally:
+            for one in written:
+                one.close()
+
+    def _write(self, name: str, data: bytes) -> _Written:
+        """Write a file under a temporary name, or find it there; not durable yet."""
         path = self._root / name
-        with _as_store_error("write", name):
-            self._ensure_folder(path.parent)
-            if self.read(name) is None:
-                durable.write_file(path, data)
-                return
-            # Whoever wrote it may have died, or may be about to, before it was durable.
-            _sync_file(path)
-            durable.sync_folder(path.parent)
-        if self.read(name) != data:
-            raise LogDamagedError(f"{name} is there with other content, and such files never change")
+        self._ensure_folder(path.parent)
+        there = self.read(name)
+        if there is not None:
+            if there != data:
+                raise LogDamagedError(f"{name} is there with other content, and such files never change")
+            # Whoever wrote it may have died before it was durable.
+            return _Written(path, None, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        written = _Written(path, temporary, os.open(temporary, flags, 0o644))
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(written.descriptor, rest) :]
+            # Linux begins to write the pages out, so that the fsync later finds little left to do.
+            os.posix_fadvise(written.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        except BaseException:
+            written.close()
+            raise
+        return written
 
     def replace(self, name: str, data: bytes) -> None:
         """See :class:`Files`."""
@@ -88,7 +123,7 @@ class DurableFiles:
                 return
 
     def _ensure_folder(self, folder: Path) -> None:
-        """Make ``folder`` and its name durable. That it exists is no proof: see :meth:`create`."""
+        """Make ``folder`` and its name durable. That it exists is no proof: see :meth:`_write`."""
         if folder in self._folders:
             return
         with self._folders_lock:
@@ -104,15 +139,23 @@ class DurableFiles:
 
 def body_name(sha256: str) -> str:
     """Where the bytes of a submission with that digest (hexadecimal) are kept."""
-    return f"bodies/{sha256[:2]}/{sha256}.json"
+    return f"bodies/{sha256[:1]}/{sha256}.json"
 
 
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+@dataclass(slots=True)
+class _Written:
+    """A file on its way: its open descriptor, and its temporary name until it is renamed to ``path``."""
+
+    path: Path
+    temporary: Path | None
+    descriptor: int
+
+    def close(self) -> None:
+        """Let go of it; if it was not renamed, remove it."""
+        os.close(self.descriptor)
+        if self.temporary is not None:
+            with suppress(OSError):
+                self.temporary.unlink()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ One thread at a time may append; receipts may be asked for from any thread.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from rasura.tree import (
     verify_inclusion,
 )
 from rasura_registry.errors import LogDamagedError
-from rasura_registry.files import Files
+from rasura_registry.files import Files, body_name
 from rasura_registry.index import Index, Sequenced
 from rasura_registry.tiles import TILE_WIDTH, Tile, TileCache, entry_bundle, entry_tiles, grow
 
@@ -53,10 +54,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An entry to be logged, and the digest (hexadecimal) of its body, which is durable already."""
+    """An entry to be logged, and its body: the bytes that were submitted."""
 
     entry: Entry
-    body_sha256: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +181,23 @@ class Log:
         """Give each submission its place, and commit the new ones; True marks those."""
         places: list[tuple[Sequenced, bool] | Conflict] = []
         new: dict[str, Sequenced] = {}
+        bodies: dict[str, bytes] = {}
         position = self._index.sequenced()
         for submission in batch:
             entry = submission.entry.encode()
             there = new.get(submission.entry.id) or self._index.find(submission.entry.id)
             if there is None:
-                row = Sequenced(position + len(new), submission.entry.id, entry, submission.body_sha256)
+                digest = hashlib.sha256(submission.body).hexdigest()
+                row = Sequenced(position + len(new), submission.entry.id, entry, digest)
                 new[row.id] = row
+                bodies[body_name(digest)] = submission.body
                 places.append((row, True))
             elif there.entry == entry:
                 places.append((there, False))
             else:
                 places.append(Conflict(there))
         if new:
+            self._files.create_all(bodies)
             self._index.append(list(new.values()))
         return places
 
@@ -214,17 +219,14 @@ class Log:
         rows = self._index.rows(old - old % TILE_WIDTH, size)
         if [row.position for row in rows] != list(range(old - old % TILE_WIDTH, size)):
             raise LogDamagedError("the positions in the index have a gap")
-        written = []
+        made: dict[Tile, bytes] = {}
         for tile in entry_tiles(old, size):
             first = tile.index * TILE_WIDTH - rows[0].position
-            bundle = entry_bundle([row.entry for row in rows[first : first + tile.width]])
-            self._files.create(tile.name, bundle)
-            written.append(tile)
+            made[tile] = entry_bundle([row.entry for row in rows[first : first + tile.width]])
         leaves = [leaf_hash(row.entry) for row in rows[old % TILE_WIDTH :]]
-        for tile, data in grow(self._load_tile, old, leaves):
-            self._files.create(tile.name, data)
-            written.append(tile)
-        return [tile for tile in written if tile.width == TILE_WIDTH]
+        made.update(grow(self._load_tile, old, leaves))
+        self._files.create_all({tile.name: data for tile, data in made.items()})
+        return [tile for tile in made if tile.width == TILE_WIDTH]
 
     def _sign(self, before: _Signed, size: int) -> _Signed:
         """Sign the tree of ``size``, having proved that it extends the last one that we signed."""

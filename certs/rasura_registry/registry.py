@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -71,7 +70,7 @@ class Registry:
         return published.size if published else None
 
     def take(self, certificate_id: str, raw: bytes) -> Submission | Recorded | Conflict:
-        """Judge a submission and make its body durable; or say that its entry is there already.
+        """Judge a submission, for :meth:`log_it`; or say that its entry is there already.
 
         Raises:
             SubmissionError: it must not be logged.
@@ -85,9 +84,7 @@ class Registry:
             receipt = self._log.receipt(there)
             if receipt is not None:
                 return Recorded(False, receipt)
-        digest = hashlib.sha256(raw).hexdigest()
-        self._files.create(body_name(digest), raw)
-        return Submission(entry, digest)
+        return Submission(entry, raw)
 
     def log_it(self, submission: Submission) -> Future[Recorded | Conflict]:
         """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`."""

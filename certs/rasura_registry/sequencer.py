@@ -16,8 +16,8 @@ from rasura_registry.log import Conflict, Log, Recorded, Submission
 
 __all__ = ["MAX_BATCH", "Sequencer"]
 
-MAX_BATCH = 256
-"""Bounds how long one batch can take, and so how long anybody waits."""
+MAX_BATCH = 128
+"""Bounds how long one batch can take, how many files it has open, and so how long anybody waits."""
 
 _logger = logging.getLogger(__name__)
 

@@ -15,7 +15,18 @@ from rasura.certificate import Method, Outcome, Technique
 from rasura_agent.erase.policy import Policy
 from simulators import bench
 from simulators.ata_options import AtaOptions
-from simulators.bench import SECTOR_BYTES, SECTORS, AtaRig, Bench, MemoryJournal, NvmeRig, Rig, ScsiRig
+from simulators.bench import (
+    SECTOR_BYTES,
+    SECTORS,
+    AtaRig,
+    Bench,
+    MemoryJournal,
+    MmcRig,
+    NvmeRig,
+    Rig,
+    ScsiRig,
+)
+from simulators.mmc_types import SEC_BD_BLK_EN, SEC_GB_CL_EN, SEC_SANITIZE, SECURE_ER_EN, MmcOptions
 from simulators.nvme_types import NvmeOptions
 from simulators.scsi_options import ScsiOptions
 from simulators.signing import overwrite_policy
@@ -45,6 +56,11 @@ def nvme(_journal: MemoryJournal) -> Rig:
     return NvmeRig(NvmeOptions(overwrite_pass_seconds=20.0), CONTENT)
 
 
+def mmc(_journal: MemoryJournal) -> Rig:
+    every = SECURE_ER_EN | SEC_BD_BLK_EN | SEC_GB_CL_EN | SEC_SANITIZE
+    return MmcRig(MmcOptions(sec_feature_support=every), CONTENT)
+
+
 DRIVES: dict[Technique, Make] = {
     Technique.ATA_SANITIZE_CRYPTO: ata(),
     Technique.ATA_SANITIZE_BLOCK: ata(rotation_rate=1),
@@ -60,6 +76,9 @@ DRIVES: dict[Technique, Make] = {
     Technique.NVME_SANITIZE_OVERWRITE: nvme,
     Technique.NVME_FORMAT_CRYPTO: nvme,
     Technique.NVME_FORMAT_USER_DATA: nvme,
+    Technique.MMC_SANITIZE: mmc,
+    Technique.MMC_SECURE_ERASE: mmc,
+    Technique.MMC_SECURE_TRIM: mmc,
     Technique.OVERWRITE: ata(hpa_sectors=32),
 }
 

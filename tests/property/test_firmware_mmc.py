@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from itertools import product
 
@@ -16,24 +15,18 @@ from hypothesis import strategies as st
 
 from rasura.certificate import Technique
 from rasura.errors import RasuraError
-from rasura_agent.drive.port import Completion, Disposition, DrivePort, MmcCommand
+from rasura_agent.drive.port import Disposition, DrivePort
 from rasura_agent.erase.firmware import mmc_erase
-from rasura_agent.erase.firmware.line import Line, TechniqueEnd
+from rasura_agent.erase.firmware.line import Line
 from rasura_agent.erase.firmware.mmc_capabilities import MmcArea, MmcCapabilities, read_capabilities
-from rasura_agent.erase.firmware.mmc_erase import run_sanitize, run_secure_erase, run_secure_trim
 from rasura_agent.erase.firmware.mmc_offers import TECHNIQUES, offers, risks
 from simulators.mmc import SimulatedEmmc
 from simulators.mmc_ports import SimulatedMmcBlock, SimulatedMmcPort
 from simulators.mmc_types import Area, MmcOptions, Reg
 from simulators.world import FaultKind, FaultSchedule, ManualClock, Medium, PowerCut
+from unit.test_firmware_mmc_bench import RUNS, SECRET, AtOnce
 
 SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "400"))
-SECRET = b"somebody's data, to be gone"
-RUNS: dict[Technique, Callable[[Line, MmcCapabilities, Mapping[MmcArea, DrivePort]], TechniqueEnd]] = {
-    Technique.MMC_SANITIZE: run_sanitize,
-    Technique.MMC_SECURE_ERASE: run_secure_erase,
-    Technique.MMC_SECURE_TRIM: run_secure_trim,
-}
 
 many = settings(
     max_examples=SCHEDULES,
@@ -74,23 +67,6 @@ class Trait(Enum):
 
 
 LIES = frozenset({Trait.SANITIZE_LIES, Trait.ERASE_LIES})
-
-
-class AtOnce:
-    """A port that sends sequences as the kernel does: up to the first command without a response."""
-
-    def __init__(self, port: SimulatedMmcPort) -> None:
-        self._port = port
-        self.execute = port.execute
-
-    def execute_sequence(self, commands: Sequence[MmcCommand]) -> tuple[Completion, ...]:
-        completions: list[Completion] = []
-        for command in commands:
-            if completions and completions[-1].mmc_response is None:
-                completions.append(Completion(Disposition.REFUSED, f"{command.name}: not sent"))
-            else:
-                completions.append(self._port.execute(command))
-        return tuple(completions)
 
 
 class Run:

@@ -24,6 +24,7 @@ from rasura_agent.drive.port import (
 )
 from rasura_agent.drive.scsi.disposition import HostStatus, judge
 from rasura_agent.drive.scsi.sense import parse_sense
+from rasura_agent.drive.scsi.virtual import virtual_disk
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.scsi_blocks import use_all_blocks
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities, read_capabilities
@@ -31,7 +32,6 @@ from rasura_agent.erase.firmware.scsi_format import adopt_format, reformat_to_51
 from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
 from rasura_agent.erase.firmware.scsi_offers import offers
 from rasura_agent.erase.firmware.scsi_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
-from rasura_agent.drive.scsi.virtual import virtual_disk
 from simulators.ports import Bay, scsi_bay
 from simulators.ports_media import Lie
 from simulators.ports_reply import Host, Judge, Reply, judge_by_specification
@@ -184,7 +184,7 @@ worlds = st.builds(
 
 
 @many
-@given(world=worlds, runs=st.lists(st.tuples(st.sampled_from(EVERY), schedules), min_size=1, max_size=4))
+@given(world=worlds, runs=st.lists(st.tuples(st.sampled_from(EVERY), schedules), min_size=1, max_size=3))
 def test_done_means_that_no_old_data_is_left(
     world: World, runs: list[tuple[Run, dict[int, FaultKind]]]
 ) -> None:
@@ -192,7 +192,7 @@ def test_done_means_that_no_old_data_is_left(
         world.check(run, faults)
 
 
-@many
+@settings(many, max_examples=SCHEDULES // 2)
 @given(
     run=st.sampled_from(ERASING),
     faults=schedules,

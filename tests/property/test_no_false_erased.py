@@ -27,8 +27,19 @@ from rasura_agent.verify.readback import ReadBack
 from rasura_agent.verify.spots import SpotCheck
 from simulators import bench
 from simulators.ata_options import ALL_SANITIZE, AtaOptions, Freeze
-from simulators.bench import SECTOR_BYTES, SECTORS, AtaRig, Bench, MemoryJournal, NvmeRig, Rig, ScsiRig
+from simulators.bench import (
+    SECTOR_BYTES,
+    SECTORS,
+    AtaRig,
+    Bench,
+    MemoryJournal,
+    MmcRig,
+    NvmeRig,
+    Rig,
+    ScsiRig,
+)
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.mmc_types import MmcOptions
 from simulators.nvme_types import NvmeOptions, Remnant
 from simulators.ports_media import Lie
 from simulators.sat import BridgeOptions
@@ -36,7 +47,7 @@ from simulators.scsi_options import ScsiOptions
 from simulators.signing import overwrite_policy
 from simulators.world import FaultKind, FaultSchedule, ManualClock
 
-SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "600"))
+SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "1000"))
 CAPACITY = SECTORS * SECTOR_BYTES
 BLOCK = 4096
 CONTENT = Random("old data").randbytes(CAPACITY)
@@ -191,14 +202,14 @@ def check(rig: Rig, journal: MemoryJournal, policy: Policy, faults: list[tuple[A
 runs = st.lists(st.tuples(fault_schedules, fault_schedules), min_size=1, max_size=RUNS)
 
 
-@share(0.3)
+@share(0.25)
 @given(options=ata_options, bridge=bridges, policy=policies, faults=runs)
 def test_ata(options: AtaOptions, bridge: BridgeOptions | None, policy: Policy, faults: Any) -> None:
     journal = MemoryJournal()
     check(AtaRig(options, bridge, CONTENT, journal), journal, policy, faults)
 
 
-@share(0.25)
+@share(0.2)
 @given(options=scsi_options, policy=policies, faults=runs)
 def test_scsi(options: ScsiOptions, policy: Policy, faults: Any) -> None:
     check(ScsiRig(options, CONTENT), MemoryJournal(), policy, faults)
@@ -238,9 +249,27 @@ def test_nvme(
     check(rig, MemoryJournal(), policy, faults)
 
 
+@share(0.1)
+@given(
+    features=st.sampled_from([0x55, 0x55, 0x40, 0x11, 0x10, 0x00]),
+    leaves=st.sampled_from([None, range(5, 9), range(SECTORS)]),
+    lies_about_sanitize=mostly(False, True),
+    policy=policies,
+    faults=runs,
+)
+def test_mmc(
+    features: int, leaves: range | None, lies_about_sanitize: bool, policy: Policy, faults: Any
+) -> None:
+    rig = MmcRig(MmcOptions(sec_feature_support=features), CONTENT)
+    rig.device.faults.erase_leaves = leaves
+    rig.device.faults.sanitize_lies = lies_about_sanitize
+    check(rig, MemoryJournal(), policy, faults)
+
+
 # Healthy drives are erased: the property above is not kept by refusing everything.
 
-PURGE = replace(overwrite_policy(), method=Method.PURGE)
+# An eMMC's sanitize is a Purge on the basis of Rev. 1 only.
+PURGE = replace(overwrite_policy(), method=Method.PURGE, accept_r1_basis=True)
 HEALTHY = {
     "ata hard disk": lambda: AtaRig(AtaOptions(), None, CONTENT, MemoryJournal()),
     "ata ssd": lambda: AtaRig(AtaOptions(rotation_rate=1), None, CONTENT, MemoryJournal()),
@@ -249,6 +278,7 @@ HEALTHY = {
     "sas hard disk": lambda: ScsiRig(ScsiOptions(), CONTENT),
     "sas ssd": lambda: ScsiRig(ScsiOptions(rotation_rate=1), CONTENT),
     "nvme": lambda: NvmeRig(NvmeOptions(), CONTENT),
+    "emmc": lambda: MmcRig(MmcOptions(), CONTENT),
 }
 
 
@@ -264,6 +294,10 @@ def test_healthy_drives_are_erased(name: str, policy: Policy) -> None:
 
 # Planted faults: each test above can fail.
 
+KINDS = pytest.mark.parametrize(
+    "kind", [test_ata, test_scsi, test_nvme, test_mmc], ids=["ata", "scsi", "nvme", "mmc"]
+)
+
 
 def believe(_port: object, capacity: int, *_more: object) -> ReadBack:
     """Reading back that believes the drive."""
@@ -276,7 +310,7 @@ def test_a_planted_fault_in_reading_back_is_found(monkeypatch: pytest.MonkeyPatc
         test_overwriting()
 
 
-@pytest.mark.parametrize("kind", [test_ata, test_scsi, test_nvme], ids=["ata", "scsi", "nvme"])
+@KINDS
 def test_a_planted_fault_in_looking_at_marks_is_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def see_nothing(_spots: object) -> SpotCheck:
         return SpotCheck(BLOCK, 0, 0, (), ())
@@ -286,7 +320,7 @@ def test_a_planted_fault_in_looking_at_marks_is_found(kind: Any, monkeypatch: py
         kind()
 
 
-@pytest.mark.parametrize("kind", [test_ata, test_scsi, test_nvme], ids=["ata", "scsi", "nvme"])
+@KINDS
 def test_a_planted_fault_in_the_verdict_is_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes whatever a technique ends in for a success, as a peer of ours once did."""
 

@@ -12,7 +12,7 @@ from rasura_registry.files import DurableFiles
 from rasura_registry.index import SqliteIndex
 from rasura_registry.log import Conflict, Log, Recorded
 from rasura_registry.sequencer import MAX_BATCH, Sequencer
-from registry.world import KEY, ORIGIN, Disk, failing, submission
+from registry.world import KEY, ORIGIN, Disk, Persisted, failing, submission
 
 
 class SlowFiles(DurableFiles):
@@ -60,7 +60,7 @@ def test_a_batch_has_an_end(disk: Disk) -> None:
 
 
 def test_a_failure_is_told_to_everyone_in_the_batch_and_to_nobody_else(disk: Disk) -> None:
-    log, index = disk.boot(failing(1, persists=False))
+    log, index = disk.boot(failing(2, Persisted.NOTHING))
     sequencer = Sequencer(log)
     failed = [sequencer.submit(submission(number)) for number in range(3)]
     sequencer.start()

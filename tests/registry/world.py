@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -36,30 +37,43 @@ def submission(number: int, *, payload: int = 0) -> Submission:
     entry = Entry(
         EntryKind.ERASURE_CERTIFICATE, str(uuid.UUID(int=number)), f"{payload:064x}", "1" * 64, "2" * 64
     )
-    return Submission(entry, f"{number:064x}")
+    return Submission(entry, b"body %d" % number)
 
 
 class PowerCut(BaseException):
     """The process is gone at this very operation; nothing in it may go on."""
 
 
+class Persisted(Enum):
+    """How much of a failed write is on the disk."""
+
+    NOTHING = 0
+    HALF = 1
+    ALL = 2
+
+
 @dataclass
 class Fault:
-    """Fails the ``at``-th write (from 0), having done it or not."""
+    """Fails the ``at``-th write (from 0)."""
 
     at: int = -1
-    persists: bool = False
+    persisted: Persisted = Persisted.NOTHING
     error: type[BaseException] = PowerCut
     writes: int = 0
+    halved: set[int] = field(default_factory=set)
 
-    def around(self, write: Callable[[], None]) -> None:
+    def around(self, write: Callable[[], None], half: Callable[[], None] | None = None) -> None:
+        """Do a write, or what is left of it; only a write of several files can be done by half."""
         hit = self.writes == self.at
+        if half:
+            self.halved.add(self.writes)
         self.writes += 1
-        if hit and not self.persists:
-            raise self.error("before")
-        write()
+        if not hit or self.persisted is Persisted.ALL:
+            write()
+        elif self.persisted is Persisted.HALF and half:
+            half()
         if hit:
-            raise self.error("after")
+            raise self.error(self.persisted.name)
 
 
 class FaultyFiles:
@@ -69,8 +83,9 @@ class FaultyFiles:
         self._files = files
         self._fault = fault
 
-    def create(self, name: str, data: bytes) -> None:
-        self._fault.around(lambda: self._files.create(name, data))
+    def create_all(self, files: Mapping[str, bytes]) -> None:
+        half = dict(list(files.items())[: (len(files) + 1) // 2])
+        self._fault.around(lambda: self._files.create_all(files), lambda: self._files.create_all(half))
 
     def replace(self, name: str, data: bytes) -> None:
         self._fault.around(lambda: self._files.replace(name, data))
@@ -162,9 +177,9 @@ def receipts(batch: Sequence[Submission], answers: Sequence[object]) -> dict[str
     return found
 
 
-def failing(at: int, *, persists: bool) -> Fault:
+def failing(at: int, persisted: Persisted) -> Fault:
     """A fault that the process survives."""
-    return Fault(at, persists, StoreError)
+    return Fault(at, persisted, StoreError)
 
 
 class Server:

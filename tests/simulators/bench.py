@@ -24,14 +24,19 @@ from rasura_agent.drive.scsi.disposition import judge
 from rasura_agent.erase.engine import EraseResult, Ports, execute
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.firmware.family_ata import AtaFamily
+from rasura_agent.erase.firmware.family_mmc import MmcFamily
 from rasura_agent.erase.firmware.family_nvme import NvmeFamily
 from rasura_agent.erase.firmware.family_scsi import ScsiFamily
 from rasura_agent.erase.firmware.line import Intent, Line
+from rasura_agent.erase.firmware.mmc_capabilities import MmcArea
 from rasura_agent.erase.pattern import RandomStream
 from rasura_agent.erase.plan import DrivePlan, plan_drive
 from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.model import Drive, IdentityPage
 from simulators.ata_options import AtaOptions
+from simulators.mmc import SimulatedEmmc
+from simulators.mmc_ports import SimulatedMmcBlock, SimulatedMmcPort
+from simulators.mmc_types import Area, MmcOptions
 from simulators.nvme import SimulatedNvmeSubsystem
 from simulators.nvme_ports import SimulatedNamespace, SimulatedNvmePort
 from simulators.nvme_types import NvmeOptions
@@ -269,3 +274,43 @@ class NvmeRig:
     def sectors(self) -> bytes:
         self.subsystem.settle()
         return bytes(self.subsystem.media.namespaces[1].medium.data)
+
+
+class MmcRig:
+    """An eMMC with two boot partitions."""
+
+    def __init__(self, options: MmcOptions, content: bytes) -> None:
+        self.clock = ManualClock()
+        self._faults = FaultSchedule()
+        user, boot = Medium(SECTOR_BYTES, SECTORS), (Medium(SECTOR_BYTES, 256), Medium(SECTOR_BYTES, 256))
+        # So small a device counts its addresses in bytes.
+        small = replace(options, byte_addressed=True)
+        self.device = SimulatedEmmc(self.clock, user, boot=boot, options=small)
+        for at in range(SECTORS):
+            piece = content[at * SECTOR_BYTES : (at + 1) * SECTOR_BYTES]
+            for area in (Area.USER, Area.BOOT_1, Area.BOOT_2):
+                self.device.write(area, at, piece)
+
+    def connect(
+        self, device_faults: FaultSchedule, block_faults: FaultSchedule
+    ) -> tuple[BlockPort, DrivePort]:
+        self._faults = device_faults
+        return SimulatedMmcBlock(self.device, schedule=block_faults), self._port(Area.USER)
+
+    def meet(self, line: Line, drive: Drive, policy: Policy) -> Family | str:
+        areas = {MmcArea.BOOT_1: self._port(Area.BOOT_1), MmcArea.BOOT_2: self._port(Area.BOOT_2)}
+        cid = drive.identity_pages[0].data.hex()
+        return MmcFamily.meet(line, drive, cid, areas, accept_r1_basis=policy.accept_r1_basis)
+
+    def rescan(self) -> None:
+        """The kernel follows a card by itself."""
+
+    def power_cycle(self) -> None:
+        self.device.power_cycle()
+
+    def sectors(self) -> bytes:
+        self.device.settle()
+        return bytes(self.device.areas[Area.USER].medium.data)
+
+    def _port(self, area: Area) -> SimulatedMmcPort:
+        return SimulatedMmcPort(self.device, area, schedule=self._faults)

@@ -157,9 +157,15 @@ class TestPassThrough:
 
     def test_pages_that_cannot_be_believed(self) -> None:
         bench = Bench()
-        for damage in ({"checksum_valid": False}, {"response_incomplete": True}, {"serial": None}):
-            identify = replace(bench.identify(), **damage)  # type: ignore[arg-type]  # one field at a time
-            assert pass_through_obstacle(identify, bench.inventory()) is not None
+        identify = bench.identify()
+        for damaged in (
+            replace(identify, checksum_valid=False),
+            replace(identify, response_incomplete=True),
+            replace(identify, serial=None),
+            replace(identify, model=None),
+        ):
+            assert pass_through_obstacle(damaged, bench.inventory()) is not None
+        assert pass_through_obstacle(replace(identify, checksum_valid=None), bench.inventory()) is None
 
 
 @pytest.mark.parametrize(

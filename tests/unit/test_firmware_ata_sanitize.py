@@ -220,7 +220,33 @@ class TestDoubt:
             bench = Bench(options)
             end = run(bench, OVERWRITE, bench.line({2: kind}))
             assert end.disposition is settled, kind
+            assert ("does not tell whether" in end.reason) is (settled is UNKNOWN)
             assert bench.untouched is (settled is not DONE)
+
+    def test_a_reset_in_place_of_the_answer_is_a_lost_answer(self) -> None:
+        def reset(command: Command, completion: Completion) -> Completion:
+            if isinstance(command, AtaCommand) and command.feature == 0x12:
+                return Completion(DONE, "fine", ata=AtaResult(0x50, 0x01, 1, 1, 0))
+            return completion
+
+        bench = Bench(OPTIONS)
+        assert run(bench, line=bench.line(change=reset)).disposition is DONE
+        bench = Bench(OPTIONS)
+        end = run(bench, line=bench.line({2: FaultKind.ABORT}, change=reset))
+        assert (end.disposition, bench.untouched) == (REFUSED, True)
+
+    def test_a_success_of_old_that_is_gone_was_not_nothing(self) -> None:
+        """Stale success before, a lost answer, and then an idle drive that knows of no success."""
+        bench = Bench(replace(OPTIONS, sanitize_completed_before=True))
+        line = bench.line(
+            {2: FaultKind.HANG_UNSEEN},
+            change=lambda command, completion: (
+                replace(completion, ata=AtaResult(0x50, 0, 0, 0xFFFF, 0x40))
+                if command.name == "SANITIZE STATUS EXT" and len(line.records) > 2
+                else completion
+            ),
+        )
+        assert run(bench, line=line).disposition is UNKNOWN
 
     def test_an_instant_success_with_a_lost_answer_in_view_of_a_stale_one(self) -> None:
         bench = Bench(replace(OPTIONS, crypto_s=0.0, sanitize_completed_before=True))
@@ -264,6 +290,14 @@ class TestFailureMode:
         bench.clock.sleep(60)
         for kind in (FaultKind.HANG, FaultKind.SWALLOW_STATUS, FaultKind.BUS_RESET):
             assert run(bench, BLOCK, bench.line({2: kind})).disposition is UNKNOWN
+
+    def test_a_refusal_after_a_lost_answer_is_not_called_harmless(self) -> None:
+        bench = Bench(replace(OPTIONS, sanitize_fails_at=0.5))
+        begin(bench)
+        bench.clock.sleep(60)
+        end = run(bench, BLOCK, bench.line({2: FaultKind.HANG, 4: FaultKind.ABORT}))
+        assert [record.name for record in end.records].count("BLOCK ERASE EXT") == 2
+        assert (end.disposition, end.state) == (UNKNOWN, "SD3")
 
     def test_not_in_it(self) -> None:
         assert leave_failure_mode(Bench().line()).state == "SD0"

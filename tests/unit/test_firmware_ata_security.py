@@ -10,12 +10,12 @@ from rasura.certificate import Technique
 from rasura_agent.drive.ata.security import SecurityOpcode, decode_password_block
 from rasura_agent.drive.port import AtaCommand, AtaResult, Command, Completion, Disposition
 from rasura_agent.erase.firmware.ata_locked import LockFound, Recovery, recover_locked
-from rasura_agent.erase.firmware.ata_password import EMPTY_PASSWORD, PUBLISHED_PASSWORD
+from rasura_agent.erase.firmware.ata_password import PUBLISHED_PASSWORD
 from rasura_agent.erase.firmware.ata_security import run_security_erase
 from rasura_agent.erase.firmware.line import Intent, Line, Running, TechniqueEnd
 from simulators.ata_host import USER, password_block
 from simulators.ata_options import AtaOptions, Freeze
-from simulators.ata_security import ATTEMPTS, SecurityState
+from simulators.ata_security import SecurityState
 from simulators.ports_media import Lie
 from simulators.ports_media import Technique as Operation
 from simulators.sat import BridgeOptions
@@ -162,6 +162,51 @@ class TestRefused:
         assert run(bench).disposition is REFUSED
 
 
+class TestIdentify:
+    """Pages on which nothing may rest; the drive repeats them."""
+
+    @pytest.mark.parametrize(
+        ("at", "value", "words"),
+        [
+            (0, 0x04, "not spun up"),
+            (256, 0x02, "checksum"),
+            (1, 0x80, "packet"),
+            (None, 0, "nobody answered"),
+        ],
+    )
+    def test_a_page_that_cannot_be_believed(self, at: int | None, value: int, words: str) -> None:
+        def damage(_command: Command, completion: Completion) -> Completion:
+            page = bytearray(completion.data if at is not None else bytes(512))
+            if at is not None:
+                page[at] |= value
+            if at == 0:
+                page[511] = 0
+                page[511] = -sum(page) & 0xFF
+            return replace(completion, data=bytes(page))
+
+        bench = Bench()
+        end = run(bench, line=bench.line(change=damage))
+        assert (end.disposition, len(end.records)) == (REFUSED, 3)
+        assert words in end.reason
+
+    def test_a_page_that_is_right_the_third_time(self) -> None:
+        bench = Bench()
+        line = bench.line({0: FaultKind.BUS_RESET, 1: FaultKind.HANG_UNSEEN})
+        assert run(bench, line=line).disposition is DONE
+
+    def test_word_128_that_is_not_given(self) -> None:
+        def without(_command: Command, completion: Completion) -> Completion:
+            page = bytearray(completion.data)
+            page[256:258] = b"\xff\xff"
+            page[511] = 0
+            page[511] = -sum(page) & 0xFF
+            return replace(completion, data=bytes(page)) if completion.data else completion
+
+        bench = Bench()
+        assert "no Security feature set" in run(bench, line=bench.line(change=without)).reason
+        assert recover(bench, bench.line(change=without)).found is LockFound.SILENT
+
+
 class TestDoubt:
     """Nothing here may be DONE; our password is off the drive where it lets us."""
 
@@ -282,6 +327,11 @@ class TestDoubt:
         bench.bay.replug()
         assert recover(bench).found is LockFound.PUBLISHED
 
+    def test_lying_about_the_normal_erase_is_found_by_markers_not_here(self) -> None:
+        bench = Bench(AtaOptions(lie=Lie(techniques=frozenset({Operation.NORMAL_ERASE}))))
+        assert run(bench).disposition is DONE
+        assert bench.old_sectors()
+
 
 class TestSetPassword:
     def test_an_abort_changes_nothing(self) -> None:
@@ -318,137 +368,3 @@ class TestSetPassword:
             bench = Bench()
             end = run(bench, line=bench.line({PREPARE: kind}))
             assert (end.disposition, bench.untouched, bench.drive.security.enabled) == (REFUSED, True, False)
-
-
-class TestRecovery:
-    @pytest.mark.parametrize(
-        ("password", "found"),
-        [(OURS, LockFound.PUBLISHED), (EMPTY_PASSWORD.ljust(32, b"\0"), LockFound.EMPTY)],
-    )
-    @pytest.mark.parametrize("unlocked", [True, False])
-    def test_ours_and_the_empty_one(self, password: bytes, found: LockFound, unlocked: bool) -> None:
-        bench = Bench(AtaOptions(user_password=password))
-        if unlocked:
-            bench.drive.taskfile(0xF2, protocol=5, data_out=password_block(password))
-        recovery = recover(bench)
-        assert (recovery.found, recovery.free, recovery.state) == (found, True, "SEC1")
-        assert not bench.drive.security.enabled
-        assert bench.untouched
-
-    @pytest.mark.parametrize("maximum", [True, False])
-    def test_a_foreign_password_costs_two_attempts(self, maximum: bool) -> None:
-        bench = Bench(AtaOptions(user_password=USER, maximum_level=maximum))
-        recovery = recover(bench)
-        assert (recovery.found, recovery.free, recovery.state) == (LockFound.FOREIGN, False, "SEC4")
-        assert ("only erase" in recovery.reason) is maximum
-        assert "FFFEh" in recovery.reason
-        assert bench.drive.security.attempts_left == ATTEMPTS - 2
-
-    def test_a_foreign_password_on_an_unlocked_drive(self) -> None:
-        bench = Bench(AtaOptions(user_password=USER))
-        bench.drive.taskfile(0xF2, protocol=5, data_out=password_block(USER))
-        assert (recover(bench).found, recover(bench).state) == (LockFound.FOREIGN, "SEC5")
-
-    def test_no_attempt_left(self) -> None:
-        bench = Bench(AtaOptions(user_password=OURS, attempts_expired=True))
-        recovery = recover(bench)
-        assert (recovery.found, recovery.free) == (LockFound.EXPIRED, False)
-        assert "pull its power" in recovery.reason
-        bench.bay.power_cycle()
-        assert recover(bench).free
-
-    def test_attempts_run_out_on_the_way(self) -> None:
-        bench = Bench(AtaOptions(user_password=USER))
-        bench.drive.security.attempts_left = 1
-        assert recover(bench).found is LockFound.EXPIRED
-
-    def test_frozen_with_a_password(self) -> None:
-        bench = Bench(AtaOptions(user_password=OURS))
-        bench.drive.taskfile(0xF2, protocol=5, data_out=password_block(OURS))
-        bench.drive.taskfile(0xF5)
-        assert (recover(bench).found, recover(bench).state) == (LockFound.FROZEN, "SEC6")
-
-    @pytest.mark.parametrize("options", [AtaOptions(), AtaOptions(bios_freezes=Freeze.AT_BOOT)])
-    def test_no_password(self, options: AtaOptions) -> None:
-        bench = Bench(options)
-        recovery = recover(bench)
-        assert (recovery.found, recovery.free, len(recovery.records)) == (LockFound.NONE, True, 1)
-
-    def test_no_feature_set(self) -> None:
-        assert recover(Bench(AtaOptions(security=False))).free
-
-    def test_silence(self) -> None:
-        bench = Bench()
-        bench.bay.hot_unplug()
-        assert (recover(bench).found, recover(bench).free) == (LockFound.SILENT, False)
-
-    def test_silence_on_the_way(self) -> None:
-        bench = Bench(AtaOptions(user_password=OURS))
-        recovery = recover(bench, bench.line({2: FaultKind.UNPLUG}))
-        assert (recovery.found, recovery.free) == (LockFound.SILENT, False)
-
-    @pytest.mark.parametrize("cut", [FaultKind.POWER_CUT_BEFORE, FaultKind.POWER_CUT_AFTER])
-    @pytest.mark.parametrize("at", range(6))
-    def test_after_a_power_cut(self, cut: FaultKind, at: int) -> None:
-        bench = Bench()
-        with pytest.raises(PowerCut):
-            run(bench, line=bench.line({at: cut}))
-        intents = tuple(bench.journal.intents)
-        assert bool(intents) is (at >= SET)
-        bench.bay.power_cycle()
-        recovery = recover(bench)
-        assert recovery.free
-        assert recovery.interrupted == intents
-        assert ("interrupted" in recovery.reason) is bool(intents)
-        assert not bench.journal.intents
-        assert run(bench).disposition is DONE
-        assert bench.old_sectors() == 0
-
-    def test_in_the_middle_of_the_erase(self) -> None:
-        bench = Bench()
-        bench.bay.power_cut_at = 3600.0
-        with pytest.raises(PowerCut):
-            run(bench)
-        bench.bay.power_cycle()
-        assert bench.drive.security.state is SecurityState.SEC4
-        assert recover(bench).found is LockFound.PUBLISHED
-        assert bench.old_sectors()
-
-    def test_intents_of_other_drives_and_techniques_stay(self) -> None:
-        bench = Bench()
-        kept = [Intent("another", Technique.ATA_SECURITY_ERASE.value), Intent(IDENTITY, "tcg-psid-revert")]
-        bench.journal.intents = [*kept, Intent(IDENTITY, Technique.ATA_SECURITY_ERASE_ENHANCED.value)]
-        assert recover(bench).interrupted == (Intent(IDENTITY, "ata-security-erase-enhanced"),)
-        assert bench.journal.intents == kept
-
-    def test_a_drive_that_stays_locked_keeps_its_intent(self) -> None:
-        bench = Bench(AtaOptions(user_password=USER))
-        bench.journal.intents = [Intent(IDENTITY, Technique.ATA_SECURITY_ERASE.value)]
-        assert not recover(bench).free
-        assert bench.journal.intents
-
-    def test_a_broken_journal_does_not_keep_a_drive_locked(self) -> None:
-        bench = Bench(AtaOptions(user_password=OURS))
-        bench.journal.broken = True
-        recovery = recover(bench)
-        assert recovery.free
-        assert "the journal is full" in recovery.reason
-
-    @pytest.mark.parametrize("kind", [FaultKind.HANG, FaultKind.SWALLOW_STATUS, FaultKind.BUS_RESET])
-    @pytest.mark.parametrize("at", range(5))
-    def test_lost_answers_on_the_way(self, kind: FaultKind, at: int) -> None:
-        bench = Bench(AtaOptions(user_password=OURS))
-        assert recover(bench, bench.line({at: kind})).free
-
-    def test_a_password_that_cannot_be_removed(self) -> None:
-        """The drive takes it to unlock, and aborts both attempts to disable it."""
-        bench = Bench(AtaOptions(user_password=OURS))
-        recovery = recover(bench, bench.line({4: FaultKind.ABORT, 6: FaultKind.ABORT}))
-        assert (recovery.found, recovery.free, recovery.state) == (LockFound.PUBLISHED, False, "SEC5")
-        assert "would not let it be removed" in recovery.reason
-        assert recover(bench).free
-
-    def test_lying_about_the_normal_erase_is_found_by_markers_not_here(self) -> None:
-        bench = Bench(AtaOptions(lie=Lie(techniques=frozenset({Operation.NORMAL_ERASE}))))
-        assert run(bench).disposition is DONE
-        assert bench.old_sectors()

@@ -2,114 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from rasura.certificate import Method, Technique
 from rasura_agent.drive.mmc.ext_csd import decode_ext_csd
-from rasura_agent.drive.port import Command, Completion, Disposition, DrivePort, MmcCommand
-from rasura_agent.erase.firmware.line import Line, Running, TechniqueEnd
+from rasura_agent.drive.port import Command, Completion, MmcCommand
+from rasura_agent.erase.firmware.line import Line, Running
 from rasura_agent.erase.firmware.mmc_capabilities import (
     MmcArea,
-    MmcCapabilities,
     MmcUnreadableError,
     read_capabilities,
 )
-from rasura_agent.erase.firmware.mmc_erase import run_sanitize, run_secure_erase, run_secure_trim
+from rasura_agent.erase.firmware.mmc_erase import run_sanitize, run_secure_erase
 from rasura_agent.erase.firmware.mmc_offers import TECHNIQUES, offers, risks
 from rasura_agent.erase.firmware.mmc_protection import boot_protection, group_protection
-from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Transport
-from simulators.mmc import SimulatedEmmc
 from simulators.mmc_ports import SimulatedMmcBlock, SimulatedMmcPort
 from simulators.mmc_types import Area, MmcOptions, Reg
-from simulators.world import FaultKind, FaultSchedule, ManualClock, Medium, PowerCut
-
-DONE, REFUSED, UNKNOWN = Disposition.DONE, Disposition.REFUSED, Disposition.UNKNOWN
-SECRET = b"somebody's data, to be gone"
-SECTORS = 64
-# So small a device counts its addresses in bytes.
-USUAL = MmcOptions(byte_addressed=True)
-SECURE_ER_EN, SEC_GB_CL_EN, SEC_SANITIZE = 1 << 0, 1 << 4, 1 << 6
-
-Run = Callable[[Line, MmcCapabilities, Mapping[MmcArea, DrivePort]], TechniqueEnd]
-RUNS: dict[Technique, Run] = {
-    Technique.MMC_SANITIZE: run_sanitize,
-    Technique.MMC_SECURE_ERASE: run_secure_erase,
-    Technique.MMC_SECURE_TRIM: run_secure_trim,
-}
-
-
-class AtOnce:
-    """A port that sends sequences as the kernel does: up to the first command without a response."""
-
-    def __init__(self, port: SimulatedMmcPort) -> None:
-        self._port = port
-        self.execute = port.execute
-
-    def execute_sequence(self, commands: Sequence[MmcCommand]) -> tuple[Completion, ...]:
-        completions: list[Completion] = []
-        for command in commands:
-            if completions and completions[-1].mmc_response is None:
-                completions.append(Completion(REFUSED, f"{command.name}: not sent"))
-            else:
-                completions.append(self._port.execute(command))
-        return tuple(completions)
-
-
-class Bench:
-    """An eMMC with somebody's data in every partition, also in former copies."""
-
-    def __init__(self, options: MmcOptions = USUAL, *, boot: bool = True, polls: bool = False) -> None:
-        user, boots, rpmb = Medium(512, SECTORS), (Medium(512, 256), Medium(512, 256)), Medium(512, 256)
-        self.device = SimulatedEmmc(
-            ManualClock(), user, boot=boots if boot else None, rpmb=rpmb, options=options
-        )
-        self.areas = [Area.USER, Area.BOOT_1, Area.BOOT_2] if boot else [Area.USER]
-        for area in self.areas:
-            for sector in (3, 4, 3):
-                self.device.write(area, sector, SECRET.ljust(512, b"\0"))
-        self.at_once = True
-        self.polls = polls
-
-    def port(self, area: Area, schedule: FaultSchedule) -> DrivePort:
-        port = SimulatedMmcPort(self.device, area, schedule=schedule, polls_status=self.polls)
-        return AtOnce(port) if self.at_once else port
-
-    def line(self, schedule: FaultSchedule | None = None) -> Line:
-        return Line(
-            self.port(Area.USER, schedule or FaultSchedule()), self.device.clock, lambda _running: None
-        )
-
-    def boots(self, schedule: FaultSchedule) -> dict[MmcArea, DrivePort]:
-        return {MmcArea(area): self.port(area, schedule) for area in self.areas if area}
-
-    def capabilities(self) -> MmcCapabilities:
-        block = SimulatedMmcBlock(self.device).identify()
-        return read_capabilities(self.line(), block.identity_pages[0].data.hex(), block.capacity_bytes)
-
-    def run(self, technique: Technique, faults: dict[int, FaultKind] | None = None) -> TechniqueEnd:
-        found = self.capabilities()
-        schedule = FaultSchedule(dict(faults or {}))
-        return RUNS[technique](self.line(schedule), found, self.boots(schedule))
-
-    def offers(self, **settings: bool) -> dict[Technique, Offer]:
-        listed = offers(self.capabilities(), SimulatedMmcBlock(self.device).identify(), **settings)
-        return {one.technique: one for one in listed}
-
-    def image(self) -> list[bytes]:
-        self.device.settle()
-        return [bytes(self.device.areas[area].medium.data) for area in self.areas]
-
-    @property
-    def readable(self) -> bool:
-        return any(SECRET in one for one in self.image())
-
-    @property
-    def in_the_chips(self) -> bool:
-        return self.device.holds(SECRET)
+from simulators.world import FaultKind, FaultSchedule, PowerCut
+from unit.test_firmware_mmc_bench import (
+    DONE,
+    REFUSED,
+    SEC_GB_CL_EN,
+    SEC_SANITIZE,
+    SECTORS,
+    SECURE_ER_EN,
+    UNKNOWN,
+    USUAL,
+    Bench,
+)
 
 
 def features(bits: int) -> MmcOptions:
@@ -199,6 +122,12 @@ def test_what_a_device_does_not_have(bits: int, technique: Technique, obstacle: 
     assert (end.disposition, end.records) == (REFUSED, ())
     assert obstacle in end.reason
     assert bench.image() == before
+
+
+def test_sanitize_exists_from_emmc_4_5_on() -> None:
+    found = Bench(replace(USUAL, ext_csd_rev=5)).offers()
+    assert "no sanitize" in str(found[Technique.MMC_SANITIZE].obstacle)
+    assert found[Technique.MMC_SECURE_ERASE].obstacle is None
 
 
 @pytest.mark.parametrize(
@@ -338,7 +267,7 @@ def test_many_groups_are_asked_for_in_one_record() -> None:
     line, found = bench.line(), bench.capabilities()
     small = replace(found, write_protect_group_bytes=512)
     assert group_protection(line, small, MmcArea.USER, found.user_bytes) is None
-    assert [one.name for one in line.records] == ["SEND_WRITE_PROT (2 times)"]
+    assert [one.name for one in line.records] == ["SEND_WRITE_PROT x 2"]
 
 
 @pytest.mark.parametrize("kind", [FaultKind.HANG, FaultKind.ABORT, FaultKind.SWALLOW_STATUS])
@@ -390,6 +319,30 @@ def test_a_sanitize_that_never_ends() -> None:
     end = bench.run(Technique.MMC_SANITIZE)
     assert end.disposition is UNKNOWN
     assert "it did not end within" in end.reason
+
+
+def test_an_erase_whose_status_is_refused_is_no_refusal() -> None:
+    bench = Bench()
+
+    class NoStatus(SimulatedMmcPort):
+        """A path that takes an erase and then no more questions."""
+
+        def execute(self, command: Command) -> Completion:
+            if isinstance(command, MmcCommand) and command.opcode == 13:
+                return Completion(REFUSED, "not sent")
+            return super().execute(command)
+
+    line = Line(NoStatus(bench.device), bench.device.clock, lambda _running: None)
+    end = run_secure_erase(line, bench.capabilities(), bench.boots(FaultSchedule()))
+    assert end.disposition is UNKNOWN
+
+
+def test_a_sanitize_that_the_device_does_not_take() -> None:
+    bench = Bench(features(SECURE_ER_EN))
+    bench.device.registers.raw[Reg.SEC_FEATURE_SUPPORT] |= SEC_SANITIZE
+    end = bench.run(Technique.MMC_SANITIZE)
+    assert end.disposition is UNKNOWN
+    assert "SWITCH_ERROR" in end.reason
 
 
 def test_a_device_whose_selected_partition_is_not_restored() -> None:

@@ -20,14 +20,15 @@ from rasura_agent.drive.scsi.capacity import Capacity
 from rasura_agent.drive.scsi.disposition import HostStatus, judge
 from rasura_agent.drive.scsi.inquiry import StandardInquiry
 from rasura_agent.drive.scsi.opcodes import CommandSupport, CommandTimeouts, Support
+from rasura_agent.drive.scsi.sense import parse_sense
+from rasura_agent.drive.scsi.virtual import VirtualKind, virtual_disk
 from rasura_agent.erase.firmware.line import Line
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities, read_capabilities
 from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
 from rasura_agent.erase.firmware.scsi_offers import offers
 from rasura_agent.erase.firmware.scsi_pace import format_pace, sanitize_estimate_s, sanitize_pace, too_fast
-from rasura_agent.erase.firmware.scsi_state import ScsiState
-from rasura_agent.drive.scsi.virtual import VirtualKind, virtual_disk
+from rasura_agent.erase.firmware.scsi_state import ScsiState, settle
 from rasura_agent.inventory.model import Drive
 from simulators.ports import Bay, ata_bay, scsi_bay
 from simulators.ports_media import Technique as Does
@@ -180,6 +181,27 @@ def test_nonsense_is_unread(opcode: int, data: bytes) -> None:
         assert said.state is not ScsiState.READY
     elif opcode == 0xA3:
         assert not any(said.sanitize(kind) == STANDARD for kind in SanitizeKind)
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_sense_data_shorter_than_its_header_says_nothing(length: int) -> None:
+    bay, _ = scsi_bay(ManualClock())
+    cut = Talking(line_to(bay).port, 0x03, bytes([0x72, 0, 0, 0, 0, 0, 0, 0])[:length])
+    assert settle(Line(cut, bay.clock, lambda running: None)).state is ScsiState.UNKNOWN
+
+
+@pytest.mark.parametrize("raw", [b"\x72\x00\x00\x00", b"\x72\x02\x04\x1b", b"\x70\x00\x02"])
+def test_a_failed_poll_with_cut_sense_data_says_nothing(raw: bytes) -> None:
+    bay, _ = scsi_bay(ManualClock())
+    port = line_to(bay).port
+
+    class Cutting:
+        def execute(self, command: Command) -> Completion:
+            if command.name != "TEST UNIT READY":
+                return port.execute(command)
+            return Completion(Disposition.UNKNOWN, "cut", scsi_status=2, sense=parse_sense(raw))
+
+    assert settle(Line(Cutting(), bay.clock, lambda running: None)).state is ScsiState.UNKNOWN
 
 
 # Offers

@@ -21,7 +21,7 @@ from rasura_agent.drive.scsi.disposition import HostStatus, judge
 from rasura_agent.drive.scsi.errors import ScsiEncodeError
 from rasura_agent.drive.scsi.sense import parse_sense
 from rasura_agent.erase.firmware.line import Line, Running, TechniqueEnd
-from rasura_agent.erase.firmware.scsi_blocks import use_all_blocks
+from rasura_agent.erase.firmware.scsi_blocks import select_all_blocks, use_all_blocks
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities, read_capabilities
 from rasura_agent.erase.firmware.scsi_format import adopt_format, reformat_to_512, run_format_unit
 from rasura_agent.erase.firmware.scsi_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
@@ -387,17 +387,21 @@ def test_progress_is_told(technique: Technique) -> None:
 
 @dataclass
 class Answering:
-    """A port that answers commands of one operation code itself; ``times`` then none any more."""
+    """A port that answers commands of one operation code itself: ``times`` of them, the first ``skip`` not."""
 
     port: DrivePort
     opcode: int
     answer: Callable[[], Completion]
     times: int = 1 << 30
+    skip: int = 0
 
     def execute(self, command: Command) -> Completion:
         if isinstance(command, ScsiCommand) and command.cdb[0] == self.opcode and self.times:
-            self.times -= 1
-            return self.answer()
+            if self.skip:
+                self.skip -= 1
+            else:
+                self.times -= 1
+                return self.answer()
         return self.port.execute(command)
 
 
@@ -405,6 +409,14 @@ def completion(status: int, raw: bytes = b"") -> Completion:
     sense = parse_sense(raw)
     judgement = judge(status, sense)
     return Completion(judgement.disposition, judgement.detail, scsi_status=status, sense=sense)
+
+
+def invalid_field() -> Completion:
+    return completion(0x02, sense_data(int(SenseKey.ILLEGAL_REQUEST), Code.INVALID_FIELD_IN_CDB))
+
+
+def aborted() -> Completion:
+    return completion(0x02, sense_data(int(SenseKey.ABORTED_COMMAND), Code.NONE))
 
 
 @every_technique
@@ -428,6 +440,49 @@ def test_a_worn_drive_that_warns_at_every_request_sense_is_erased(technique: Tec
 
     assert technique(rig.line(wrap=quiet_but_worn), rig.capabilities()).disposition is Disposition.DONE
     assert not rig.old_data_left
+
+
+def index_of(technique: Technique, name: str) -> int:
+    rig = Rig()
+    capabilities, line = rig.capabilities(), rig.line()
+    technique(line, capabilities)
+    return [record.name.startswith(name) for record in line.records].index(True)
+
+
+@every_technique
+@pytest.mark.parametrize("fault", [FaultKind.SWALLOW_STATUS, FaultKind.BUS_RESET])
+def test_a_lost_answer_is_made_up_for_by_seeing_it_at_work(technique: Technique, fault: FaultKind) -> None:
+    rig = Rig()
+    name = "FORMAT" if technique is run_format_unit else "SANITIZE"
+    schedule = FaultSchedule({index_of(technique, name): fault})
+    end = technique(rig.line(schedule), rig.capabilities())
+    assert end.disposition is Disposition.DONE
+    assert not rig.old_data_left
+
+
+@every_technique
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_refusal_of_what_is_under_way_is_none(technique: Technique, goes_on: bool) -> None:
+    """A path that sent the command twice: taken the first time, refused the second."""
+    rig = Rig()
+    name = "FORMAT" if technique is run_format_unit else "SANITIZE"
+
+    def taken_and_refused(port: DrivePort) -> DrivePort:
+        class Twice:
+            def execute(self, command: Command) -> Completion:
+                done = port.execute(command)
+                if not command.name.startswith(name):
+                    return done
+                if not goes_on:
+                    rig.clock.sleep(100.0)
+                    rig.drive.settle()
+                    rig.drive.corrupt = True
+                return invalid_field()
+
+        return Twice()
+
+    end = technique(rig.line(wrap=taken_and_refused), rig.capabilities())
+    assert end.disposition is (Disposition.DONE if goes_on else Disposition.UNKNOWN)
 
 
 BUSY, TASK_SET_FULL, RESERVATION_CONFLICT = 0x08, 0x28, 0x18
@@ -519,6 +574,59 @@ def test_a_sanitize_that_a_reset_took_away_is_no_success(kind: SanitizeKind) -> 
     assert "reset" in end.reason
 
 
+def test_a_format_that_a_reset_took_away_is_no_success() -> None:
+    """Against the standard, the drive forgets it and says nothing of a corrupted medium."""
+    rig = Rig()
+
+    def watch(running: Running) -> None:
+        if running.fraction is not None and running.fraction > 0.3:
+            rig.drive._format = None
+            rig.interrupt()
+
+    end = run_format_unit(rig.line(watch=watch), rig.capabilities())
+    assert rig.old_data_left
+    assert end.disposition is Disposition.UNKNOWN
+    assert "reset" in end.reason
+
+
+def test_a_drive_with_fewer_blocks_after_the_format_is_no_success() -> None:
+    rig = Rig()
+
+    def watch(_: Running) -> None:
+        rig.drive.mode.visible_blocks = BLOCKS // 2
+
+    end = run_format_unit(rig.line(watch=watch), rig.capabilities())
+    assert end.disposition is Disposition.UNKNOWN
+    assert "before it had" in end.reason
+
+
+def test_a_drive_that_forgot_the_new_length_is_not_reformatted() -> None:
+    rig = Rig(block_bytes=520)
+
+    def watch(_: Running) -> None:
+        rig.drive.mode.pending = None
+
+    end = reformat_to_512(rig.line(watch=watch), rig.capabilities())
+    assert end.disposition is Disposition.UNKNOWN
+    assert "does not tell blocks of 512" in end.reason
+
+
+def test_a_format_that_cannot_be_repeated_is_no_refusal() -> None:
+    rig = Rig()
+    left = [1]
+
+    def watch(_: Running) -> None:
+        if left[0]:
+            left[0] -= 1
+            rig.interrupt()
+
+    line = rig.line(watch=watch, wrap=lambda port: Answering(port, 0x04, invalid_field, skip=1))
+    end = run_format_unit(line, rig.capabilities())
+    assert commands_sent(line, "FORMAT UNIT") == 2
+    assert end.disposition is Disposition.UNKNOWN
+    assert "could not be repeated" in end.reason
+
+
 @pytest.mark.parametrize("block_bytes", [512, 520])
 @pytest.mark.parametrize(("resets", "disposition"), [(1, Disposition.DONE), (2, Disposition.UNKNOWN)])
 def test_an_interrupted_format_is_repeated(block_bytes: int, resets: int, disposition: Disposition) -> None:
@@ -572,6 +680,7 @@ def test_an_adopted_sanitize_that_fails_is_unknown() -> None:
     end = adopt_sanitize(rig.line(), rig.capabilities())
     assert end.disposition is Disposition.UNKNOWN
     assert end.state == ScsiState.SANITIZE_FAILED.value
+    assert end.reason.startswith("the drive reports that it failed")
 
 
 def test_an_adopted_sanitize_that_stands_still_is_unknown() -> None:
@@ -638,6 +747,24 @@ def test_leaving_the_failure_mode_is_never_a_success() -> None:
     assert "NOTHING WAS ERASED" in end.reason
     for adopt in (adopt_sanitize, adopt_format):
         assert adopt(rig.line(), rig.capabilities()).disposition is Disposition.REFUSED
+
+
+def test_a_lost_answer_to_exit_failure_mode_is_looked_up() -> None:
+    rig = failed_drive(BLOCK_ERASE_AUSE)
+    line = rig.line()
+    leave_failure_mode(line)
+    number = [record.name.startswith("SANITIZE") for record in line.records].index(True)
+    rig = failed_drive(BLOCK_ERASE_AUSE)
+    end = leave_failure_mode(rig.line(FaultSchedule({number: FaultKind.SWALLOW_STATUS})))
+    assert end.disposition is Disposition.REFUSED
+
+
+def test_a_failure_mode_that_persists_is_reported_whatever_the_answer_was() -> None:
+    rig = failed_drive(BLOCK_ERASE_AUSE)
+    line = rig.line(wrap=lambda port: Answering(port, 0x48, lambda: completion(0x00)))
+    end = leave_failure_mode(line)
+    assert end.disposition is Disposition.UNKNOWN
+    assert end.state == ScsiState.SANITIZE_FAILED.value
 
 
 def test_a_restricted_failure_is_not_left() -> None:
@@ -734,15 +861,68 @@ def test_blocks_of_a_drive_that_is_not_ready_are_left_alone() -> None:
     assert commands_sent(line, "MODE SELECT") == 0
 
 
-def invalid_field() -> Completion:
-    return completion(0x02, sense_data(int(SenseKey.ILLEGAL_REQUEST), Code.INVALID_FIELD_IN_CDB))
-
-
 def test_a_drive_that_refuses_the_longer_forms_is_asked_in_the_shortest() -> None:
     rig = Rig(replace(QUICK, visible_blocks=5))
     line = rig.line(wrap=lambda port: Answering(Answering(port, 0x55, invalid_field), 0x5A, invalid_field))
     assert use_all_blocks(line).hidden_blocks == BLOCKS - 5
     assert commands_sent(line, "MODE SELECT(6)") == 1
+
+
+def test_a_mode_select_that_is_aborted_is_sent_again() -> None:
+    rig = Rig(replace(QUICK, visible_blocks=5))
+    line = rig.line(wrap=lambda port: Answering(port, 0x55, aborted, times=2))
+    assert use_all_blocks(line).hidden_blocks == BLOCKS - 5
+    assert commands_sent(line, "MODE SELECT(10)") == 3
+
+
+def test_blocks_that_may_or_may_not_have_been_set_are_unknown() -> None:
+    rig = Rig(replace(QUICK, visible_blocks=5))
+    line = rig.line(wrap=lambda port: Answering(port, 0x55, aborted))
+    assert use_all_blocks(line).end.disposition is Disposition.UNKNOWN
+    assert run_format_unit(line, rig.capabilities()).disposition is Disposition.UNKNOWN
+    assert commands_sent(line, "FORMAT UNIT") == 0
+
+
+def test_a_mode_select_that_made_it_smaller_is_unknown() -> None:
+    rig = Rig()
+
+    def misunderstood() -> Completion:
+        rig.drive.mode.visible_blocks = 3
+        return completion(0x00)
+
+    lifted = use_all_blocks(rig.line(wrap=lambda port: Answering(port, 0x55, misunderstood)))
+    assert lifted.end.disposition is Disposition.UNKNOWN
+    assert lifted.hidden_blocks == 3 - BLOCKS
+
+
+def test_a_drive_that_closes_after_mode_select_is_unknown() -> None:
+    rig = Rig()
+
+    def corrupted() -> Completion:
+        rig.drive.corrupt = True
+        return completion(0x00)
+
+    lifted = use_all_blocks(rig.line(wrap=lambda port: Answering(port, 0x55, corrupted)))
+    assert lifted.end.disposition is Disposition.UNKNOWN
+    assert lifted.end.state == ScsiState.FORMAT_CORRUPT.value
+
+
+def test_a_drive_that_only_pretends_to_take_the_length_is_not_formatted() -> None:
+    rig = Rig(block_bytes=520)
+    line = rig.line(wrap=lambda port: Answering(port, 0x55, lambda: completion(0x00)))
+    end = reformat_to_512(line, rig.capabilities())
+    assert end.disposition is Disposition.UNKNOWN
+    assert "took 520 bytes a block instead of 512" in end.reason
+    assert commands_sent(line, "FORMAT UNIT") == 0
+    assert rig.untouched
+
+
+@pytest.mark.parametrize("length", [0, 1 << 24, 0xFFFFFFFF])
+def test_a_nonsense_length_is_not_sent(length: int) -> None:
+    rig = Rig()
+    line = rig.line()
+    assert select_all_blocks(line, length).disposition is Disposition.REFUSED
+    assert not line.records
 
 
 @pytest.mark.parametrize("block_bytes", [520, 524, 528])

@@ -31,7 +31,7 @@ def test_every_key(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_bytes(
         b'name = "strict"\n[erase]\nmethod = "purge"\ntechnique = "overwrite"\npattern = "zero"\n'
-        b"allow_weaker = true\n"
+        b"allow_weaker = true\naccept_r1_basis = true\nallow_hidden = true\nreformat_sectors = true\n"
         b'[protect]\nserials = ["A", "B"]\nremovable = true\n'
     )
     policy = load_policy(str(path))

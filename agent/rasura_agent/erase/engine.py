@@ -37,13 +37,20 @@ __all__ = ["EraseResult", "Ports", "execute", "identity_change"]
 class Ports:
     """The lines to one drive; ``device`` and ``family`` only where its own commands can be used.
 
-    ``rescan`` has the block layer look at the capacity again.
+    ``rescan`` has the block layer look at the capacity again; ``close_others`` lets go of what was opened
+    beside ``block``.
     """
 
     block: BlockPort
     device: DrivePort | None = None
     family: Family | None = None
     rescan: Callable[[], None] = lambda: None
+    close_others: Callable[[], None] = lambda: None
+
+    def close(self) -> None:
+        """Let go of the drive."""
+        self.close_others()
+        self.block.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from rasura.errors import RasuraError
 from rasura_agent.drive.port import DrivePort
+from rasura_agent.drive.transport.block import open_for_questions
+from rasura_agent.drive.transport.mmc_ioctl import MmcIoctlTransport
 from rasura_agent.drive.transport.nvme_ioctl import NvmeIoctlTransport
 from rasura_agent.drive.transport.sg_io import SgIoTransport
 from rasura_agent.inventory.model import Drive, Transport
@@ -22,25 +28,69 @@ _SG_IO = frozenset(
         Transport.USB,
     }
 )
+_MMC_AREAS = ("boot0", "boot1", "gp0", "gp1", "gp2", "gp3")
+"""Hardware partitions of an eMMC, as Linux appends them to its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceLine:
-    """A line for the drive's own commands; ``nsid`` is the namespace behind it, for NVMe."""
+    """A line for the drive's own commands.
+
+    ``nsid`` is the namespace behind it, for NVMe. ``cid`` and ``areas`` (ports by the kernel's suffix)
+    are an eMMC's. The drive's own descriptor stays the caller's; :meth:`close` lets go of the others.
+    """
 
     port: DrivePort
     nsid: int | None = None
+    cid: str | None = None
+    areas: Mapping[str, DrivePort] = field(default_factory=dict)
+    descriptors: tuple[int, ...] = ()
+
+    def close(self) -> None:
+        """Close what was opened beside the drive itself."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
 
 def device_line(drive: Drive, descriptor: int) -> DeviceLine | str:
-    """The line over an open block device, which stays the caller's; a string says why there is none."""
+    """The line over an open block device; a string says why there is none."""
     if drive.transport in _SG_IO:
         return DeviceLine(SgIoTransport(descriptor))
-    if drive.transport is not Transport.NVME:
-        return "drives that are attached like this are only overwritten"
+    if drive.transport is Transport.NVME:
+        return _nvme(descriptor)
+    if drive.transport is Transport.MMC:
+        return _mmc(drive, descriptor)
+    return "drives that are attached like this are only overwritten"
+
+
+def _nvme(descriptor: int) -> DeviceLine | str:
     port = NvmeIoctlTransport(descriptor)
     try:
         nsid = port.namespace_id()
     except OSError as error:
         return f"the kernel does not tell its namespace: {error.strerror}"
     return DeviceLine(port, nsid) if nsid else "the kernel does not tell its namespace"
+
+
+def _mmc(drive: Drive, descriptor: int) -> DeviceLine | str:
+    if drive.device_number is None:
+        return "the kernel does not list it"
+    major, minor = drive.device_number
+    folder = Path(f"/sys/dev/block/{major}:{minor}/device")
+    try:
+        kind, cid = (folder / "type").read_text().strip(), (folder / "cid").read_text().strip()
+    except OSError as error:
+        return f"the kernel does not tell its registers: {error.strerror}"
+    if kind != "MMC":
+        return "a memory card has no erase commands of its own that could be believed"
+    areas: dict[str, DrivePort] = {}
+    descriptors = []
+    for suffix in _MMC_AREAS:
+        path = f"{drive.path}{suffix}"
+        if Path(path).exists():
+            try:
+                descriptors.append(open_for_questions(path))
+            except RasuraError:
+                continue
+            areas[suffix] = MmcIoctlTransport(descriptors[-1])
+    return DeviceLine(MmcIoctlTransport(descriptor), cid=cid, areas=areas, descriptors=tuple(descriptors))

@@ -145,7 +145,7 @@ def _try_passwords(line: Line, security: SecurityStatus) -> _Found:
             return LockFound.SILENT, removal.security, reason
         if removal.fits or (locked and removal.state is SecurityState.SEC5):
             return _fits_and_stays(found, removal)
-        if removal.security.count_expired:
+        if removal.state is SecurityState.SEC4 and removal.security.count_expired:
             return _expired(removal.security)
     reason = f"the drive has a password that is not known here; {master_password_note(security)}"
     return LockFound.FOREIGN, removal.security, reason

@@ -31,9 +31,12 @@ from rasura_agent.erase.firmware.nvme_capabilities import NvmeCapabilities, read
 from rasura_agent.erase.firmware.nvme_offers import SANITIZE_ACTIONS, standing_obstacle
 from rasura_agent.erase.firmware.nvme_words import refusal
 
-__all__ = ["adopt_sanitize", "leave_failure_mode", "run_sanitize"]
+__all__ = ["RESTRICTED_FAILURE", "adopt_sanitize", "leave_failure_mode", "run_sanitize"]
 
 _DONE, _REFUSED, _UNKNOWN = Disposition.DONE, Disposition.REFUSED, Disposition.UNKNOWN
+
+RESTRICTED_FAILURE = "Restricted Failure"
+"""The ``TechniqueEnd.state`` of a drive that nothing but a successful sanitize unlocks."""
 
 _ESTIMATE_MARGIN_S = 3600.0
 _SETTLING_S = 1800.0
@@ -266,7 +269,7 @@ _NAMES = {
     SanitizeState.SUCCEEDED_DEALLOCATED: "Idle",
     SanitizeState.MEDIA_VERIFICATION: "Media Verification",
     SanitizeState.POST_VERIFICATION_DEALLOCATION: "Post-Verification Deallocation",
-    SanitizeState.FAILED_RESTRICTED: "Restricted Failure",
+    SanitizeState.FAILED_RESTRICTED: RESTRICTED_FAILURE,
     SanitizeState.FAILED_UNRESTRICTED: "Unrestricted Failure",
 }
 

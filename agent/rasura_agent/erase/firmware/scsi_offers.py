@@ -5,12 +5,12 @@ from __future__ import annotations
 from rasura.certificate import Method, Technique
 from rasura_agent.drive.scsi.inquiry import PeripheralType
 from rasura_agent.drive.scsi.opcodes import CommandSupport, Support
+from rasura_agent.drive.scsi.virtual import virtual_disk
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities
 from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
 from rasura_agent.erase.firmware.scsi_pace import format_pace, sanitize_estimate_s
 from rasura_agent.erase.firmware.scsi_state import ScsiState
-from rasura_agent.drive.scsi.virtual import virtual_disk
 from rasura_agent.inventory.model import Drive
 
 __all__ = ["BASIS_FORMAT", "BASIS_OTHER_MEDIUM", "BASIS_PURGE", "offers"]

@@ -1,0 +1,80 @@
+"""Whether parts of an eMMC are write protected, asked before anything is erased.
+
+An erase skips protected groups and tells so in one bit (WP_ERASE_SKIP) of the next status only. On a
+host controller that cannot sense the busy signal, Linux polls the status itself and so takes that bit
+away: the erase would look complete. So the groups are asked for beforehand.
+"""
+
+from __future__ import annotations
+
+from rasura_agent.drive.mmc.commands import R1, ResponseFlags
+from rasura_agent.drive.mmc.ext_csd import SECTOR_BYTES, ExtCsd
+from rasura_agent.drive.port import Disposition, MmcCommand
+from rasura_agent.erase.firmware.line import CommandRecord, Line
+from rasura_agent.erase.firmware.mmc_capabilities import MmcArea, MmcCapabilities
+
+__all__ = ["boot_protection", "group_protection"]
+
+_SEND_WRITE_PROT = 30
+_GROUPS_AT_ONCE = 32
+_ANSWER_BYTES = 4
+
+_BOOT_WP_EN = {1 << 0: "until the next power-on", 1 << 2: "for good"}
+"""BOOT_WP [173]: B_PWR_WP_EN and B_PERM_WP_EN (JESD84-B51 clause 7.4.60)."""
+_BOOT_WP_STATUS = {1: "until the next power-on", 2: "for good"}
+"""BOOT_WP_STATUS [174], two bits an area; 0 is not protected (clause 7.4.59). Only there from eMMC 5.0 on."""
+
+
+def boot_protection(ext_csd: ExtCsd) -> str | None:
+    """Whether the register says that a boot partition is write protected, in a sentence; else ``None``."""
+    if not ext_csd.boot_partition_bytes:
+        return None
+    lasts = [words for bit, words in _BOOT_WP_EN.items() if ext_csd.boot_write_protection & bit]
+    for value in (
+        ext_csd.boot_write_protection_status & 0b11,
+        ext_csd.boot_write_protection_status >> 2 & 0b11,
+    ):
+        if value:
+            lasts.append(_BOOT_WP_STATUS.get(value, "in a way that the register does not explain"))
+    return f"a boot partition is write protected {lasts[-1]}" if lasts else None
+
+
+def group_protection(line: Line, capabilities: MmcCapabilities, area: MmcArea, size: int) -> str | None:
+    """Which protection CMD30 finds in a partition, or why it cannot be told; ``None`` if there is none.
+
+    The device tells 32 write-protect groups at a time, those beyond the end as unprotected. It is not
+    for boot partitions, which take no command of that class. The questions about a partition make one
+    record.
+    """
+    unit = SECTOR_BYTES if capabilities.ext_csd.block_addressed else 1
+    step = capabilities.write_protect_group_bytes * _GROUPS_AT_ONCE
+    if not step:
+        return f"the size of the write-protect groups of {area.words} is not known"
+    at, asked, problem, disposition = line.elapsed_s, 0, None, Disposition.DONE
+    for address in range(0, size, step):
+        completion = line.port.execute(_send_write_prot(address // unit))
+        asked += 1
+        if completion.disposition is not Disposition.DONE or len(completion.data) != _ANSWER_BYTES:
+            disposition = completion.disposition
+            problem = f"whether {area.words} is write protected cannot be told ({completion.detail})"
+            break
+        if any(completion.data):
+            problem = f"a part of {area.words} is write protected, from byte {address} on"
+            break
+    name = f"SEND_WRITE_PROT x {asked}"
+    line.records.append(
+        CommandRecord(name, at, line.elapsed_s - at, disposition, problem or "no group is write protected")
+    )
+    return problem
+
+
+def _send_write_prot(address: int) -> MmcCommand:
+    """CMD30 (JESD84-B51 clause 6.10, class 6): the protection bits of 32 groups from ``address`` on."""
+    return MmcCommand(
+        "SEND_WRITE_PROT",
+        _SEND_WRITE_PROT,
+        arg=address,
+        flags=R1 | ResponseFlags.ADTC,
+        data_in_bytes=_ANSWER_BYTES,
+        block_bytes=_ANSWER_BYTES,
+    )
