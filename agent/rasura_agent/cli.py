@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from rasura_agent.console.screens import (
     plan_table,
     result_lines,
 )
+from rasura_agent.drive.tcg.psid import Psid, parse_psid
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
@@ -115,6 +116,13 @@ _JOB = _stack(
         multiple=True,
         metavar="SERIAL=NUMBER",
         help="Your own number for a drive.",
+    ),
+    click.option(
+        "--psid",
+        "psids",
+        multiple=True,
+        metavar="SERIAL=PSID",
+        help="The PSID on the label of a drive that a forgotten TCG password locks.",
     ),
     click.option(
         "--unfreeze",
@@ -293,9 +301,10 @@ def _erase(
         operator=options["operator"],
         location=options["location"],
         lot=options["lot"],
-        property_numbers=_property_numbers(options["property_numbers"]),
+        property_numbers=_by_serial("--property-number", options["property_numbers"]),
     )
-    opener = _opener(policy, options["spool_folder"])
+    psids = {serial: parse_psid(text) for serial, text in _by_serial("--psid", options["psids"]).items()}
+    opener = _opener(policy, options["spool_folder"], psids)
     survey = survey_drives(options["virtual"], options["devices"], policy, opener)
     if survey.frozen and options["unfreeze"]:
         _unfreeze()
@@ -323,9 +332,12 @@ def _erase(
     return code
 
 
-def _opener(policy: Policy, spool_folder: Path | None) -> DriveOpener:
-    """The journal lies beside the spool: on what survives the power."""
-    return DriveOpener(SystemClock(), FileJournal((spool_folder or default_folder()) / "journal"), policy)
+def _opener(
+    policy: Policy, spool_folder: Path | None, psids: Mapping[str, Psid] | None = None
+) -> DriveOpener:
+    """The journal lies in the spool: on what survives the power."""
+    journal = FileJournal((spool_folder or default_folder()) / "journal")
+    return DriveOpener(SystemClock(), journal, policy, psids)
 
 
 def _unfreeze() -> None:
@@ -365,14 +377,14 @@ def _outcome_code(outcomes: tuple[DriveOutcome, ...]) -> ExitCode:
     return ExitCode.DONE
 
 
-def _property_numbers(pairs: tuple[str, ...]) -> dict[str, str]:
-    numbers = {}
+def _by_serial(option: str, pairs: tuple[str, ...]) -> dict[str, str]:
+    values = {}
     for pair in pairs:
-        serial, equals, number = pair.partition("=")
-        if not (serial and equals and number):
-            raise UsageError(f"--property-number is written SERIAL=NUMBER, not {pair!r}")
-        numbers[serial] = number
-    return numbers
+        serial, equals, value = pair.partition("=")
+        if not (serial and equals and value):
+            raise UsageError(f"{option} is written SERIAL=VALUE, not {pair!r}")
+        values[serial] = value
+    return values
 
 
 def _ask(plans: tuple[DrivePlan, ...]) -> int:

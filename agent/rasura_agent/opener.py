@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
+from rasura_agent.drive.tcg.psid import Psid
 from rasura_agent.drive.transport.block import (
     open_block_device,
     open_for_questions,
@@ -13,9 +15,11 @@ from rasura_agent.drive.transport.block import (
     rescan,
 )
 from rasura_agent.drive.transport.device import DeviceLine, device_line
+from rasura_agent.drive.transport.psid import KernelPsidReverter
 from rasura_agent.erase.engine import Ports
 from rasura_agent.erase.firmware.families import meet
 from rasura_agent.erase.firmware.family import Family
+from rasura_agent.erase.firmware.family_psid import PsidFirst, discovery_command
 from rasura_agent.erase.firmware.line import Journal, Line
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
@@ -31,8 +35,12 @@ _NOT_PHYSICAL = frozenset({Transport.FILE, Transport.LOOP, Transport.VIRTIO})
 class DriveOpener:
     """Opens the drives of one job."""
 
-    def __init__(self, clock: Clock, journal: Journal, policy: Policy) -> None:
+    def __init__(
+        self, clock: Clock, journal: Journal, policy: Policy, psids: Mapping[str, Psid] | None = None
+    ) -> None:
+        """``psids`` are PSIDs from labels, by the serial of their drive."""
         self._clock, self._journal, self._policy = clock, journal, policy
+        self._psids = psids or {}
 
     def ask(self, drive: Drive) -> Family | str:
         """What the drive's own commands offer; a string says why that is not known. Changes nothing."""
@@ -65,6 +73,10 @@ class DriveOpener:
         if isinstance(device, str) or isinstance(family, str):
             _close(device)
             return Ports(block)
+        psid = self._psids.get(drive.serial or "")
+        if psid is not None:
+            reverter = KernelPsidReverter(block.fileno())
+            family = PsidFirst(family, discovery_command(drive), reverter, psid)
         return Ports(block, device.port, family, lambda: rescan(number), device.close)
 
     def _meet(self, drive: Drive, device: DeviceLine | str) -> Family | str:

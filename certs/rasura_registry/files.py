@@ -66,9 +66,9 @@ class DurableFiles:
             for one in written:
                 with _as_store_error("write", one.path.name):
                     os.fsync(one.descriptor)
-                    if one.temporary is not None:
-                        one.temporary.replace(one.path)
-                        one.temporary = None
+            for one in written:
+                with _as_store_error("write", one.path.name):
+                    one.rename()
             for folder in dict.fromkeys(one.path.parent for one in written):
                 with _as_store_error("write", folder.name):
                     durable.sync_folder(folder)
@@ -149,6 +149,12 @@ class _Written:
     path: Path
     temporary: Path | None
     descriptor: int
+
+    def rename(self) -> None:
+        """Give it its name, if it has not got it."""
+        if self.temporary is not None:
+            self.temporary.replace(self.path)
+            self.temporary = None
 
     def close(self) -> None:
         """Let go of it; if it was not renamed, remove it."""

@@ -233,7 +233,7 @@ class ScsiRig:
         return bytes(self.drive.medium.data)
 
 
-class _StableNamespace(SimulatedNamespace):
+class StableNamespace(SimulatedNamespace):
     """The namespace as sysfs names it: its identity holds nothing that an erase changes."""
 
     def identify(self) -> Drive:
@@ -260,7 +260,7 @@ class NvmeRig:
             schedule=device_faults,
             disposition=lambda _command, status: nvme_status.disposition(status),
         )
-        return _StableNamespace(self.subsystem, schedule=block_faults), port
+        return StableNamespace(self.subsystem, schedule=block_faults), port
 
     def meet(self, line: Line, drive: Drive, policy: Policy) -> Family | str:
         return NvmeFamily.meet(line, drive, 1, accept_r1_basis=policy.accept_r1_basis)

@@ -387,7 +387,7 @@ def test_progress_is_told(technique: Technique) -> None:
 
 @dataclass
 class Answering:
-    """A port that answers commands of one operation code itself: ``times`` of them, the first ``skip`` not."""
+    """A port that itself answers ``times`` commands of one operation code, after the first ``skip``."""
 
     port: DrivePort
     opcode: int
@@ -905,6 +905,27 @@ def test_a_drive_that_closes_after_mode_select_is_unknown() -> None:
     lifted = use_all_blocks(rig.line(wrap=lambda port: Answering(port, 0x55, corrupted)))
     assert lifted.end.disposition is Disposition.UNKNOWN
     assert lifted.end.state == ScsiState.FORMAT_CORRUPT.value
+    assert lifted.end.reason.startswith("after MODE SELECT the drive was")
+
+
+def test_a_drive_that_somebody_else_begins_to_sanitize_is_not_formatted() -> None:
+    rig = Rig()
+    begun: list[None] = []
+
+    def meanwhile(port: DrivePort) -> DrivePort:
+        class Shared:
+            def execute(self, command: Command) -> Completion:
+                done = port.execute(command)
+                if command.name.startswith("MODE SENSE") and len(rig.shared_line.records) > 5 and not begun:
+                    begun.append(begin_elsewhere(rig, BLOCK_ERASE))
+                return done
+
+        return Shared()
+
+    rig.shared_line = line = rig.line(wrap=meanwhile)
+    assert run_format_unit(line, rig.capabilities()).disposition is Disposition.UNKNOWN
+    assert commands_sent(line, "MODE SELECT") == 1
+    assert commands_sent(line, "FORMAT UNIT") == 0
 
 
 def test_a_drive_that_only_pretends_to_take_the_length_is_not_formatted() -> None:
