@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rasura_agent.drive.port import (
-    AtaResult,
     Command,
     Completion,
     Disposition,
@@ -34,11 +33,12 @@ from rasura_agent.erase.firmware.scsi_offers import offers
 from rasura_agent.erase.firmware.scsi_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
 from simulators.ports import Bay, scsi_bay
 from simulators.ports_media import Lie
-from simulators.ports_reply import Host, Judge, Reply, judge_by_specification
+from simulators.ports_reply import Judge, judge_by_specification
 from simulators.scsi import SimulatedScsiDrive
 from simulators.scsi_options import SOLID_STATE, ScsiOptions
 from simulators.scsi_sense import sense_data
 from simulators.world import FaultKind, FaultSchedule, ManualClock, PowerCut
+from unit.test_firmware_scsi_bench import judge_as_sg_io
 
 SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "400"))
 BLOCKS = 16
@@ -50,22 +50,6 @@ many = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-
-_HOST_STATUS = {
-    Host.OK: HostStatus.DID_OK,
-    Host.TIME_OUT: HostStatus.DID_TIME_OUT,
-    Host.NO_CONNECT: HostStatus.DID_NO_CONNECT,
-    Host.ERROR: HostStatus.DID_ERROR,
-    Host.UNSUPPORTED: HostStatus.DID_BAD_TARGET,
-}
-
-
-def judge_as_sg_io(
-    _: Command, reply: Reply, sense: SenseData | None, __: AtaResult | None
-) -> tuple[Disposition, str]:
-    judgement = judge(reply.status, sense, host_status=_HOST_STATUS[reply.host])
-    return judgement.disposition, judgement.detail
-
 
 Run = Callable[[Line, ScsiCapabilities], TechniqueEnd]
 
