@@ -199,10 +199,8 @@ def failed_drive(cdb: str) -> Rig:
     return rig
 
 
-def test_the_bench_has_a_drive_full_of_old_data() -> None:
-    rig = Rig()
-    assert rig.old_data_left
-    assert rig.untouched
-    rig.drive.medium.data[:] = bytes(len(rig.found))
-    assert not rig.old_data_left
-    assert not rig.untouched
+def test_the_bench_sees_old_data_and_its_absence() -> None:
+    found, erased = Rig(), Rig()
+    erased.drive.medium.data[:] = bytes(len(erased.found))
+    assert (found.old_data_left, found.untouched) == (True, True)
+    assert (erased.old_data_left, erased.untouched) == (False, False)

@@ -72,7 +72,7 @@ def test_it_is_erased(technique: Technique, options: ScsiOptions) -> None:
 @every_technique
 def test_it_is_erased_whatever_the_port_makes_of_not_ready(technique: Technique) -> None:
     rig = Rig()
-    line = Line(rig.bay.open_port(judge=judge_by_specification), rig.clock, go_on)
+    line = Line(rig.bay.open_port(judge=judge_by_specification), rig.clock, lambda running: None)
     assert technique(line, rig.capabilities()).disposition is Disposition.DONE
     assert not rig.old_data_left
 
@@ -358,3 +358,13 @@ def test_exit_is_allowed_only_when_asked_for(free: bool) -> None:
     run_sanitize(rig.line(), SanitizeKind.BLOCK, rig.capabilities(), allow_unrestricted_exit=free)
     expected = Disposition.REFUSED if free else Disposition.UNKNOWN
     assert leave_failure_mode(rig.line()).disposition is expected
+
+
+@pytest.mark.parametrize("adopt", [adopt_sanitize, adopt_format, lambda line, _: leave_failure_mode(line)])
+def test_a_drive_whose_state_cannot_be_told_is_not_said_to_be_free(adopt: Technique) -> None:
+    rig = Rig()
+    capabilities, line = rig.capabilities(), rig.line()
+    rig.bay.hot_unplug()
+    end = adopt(line, capabilities)
+    assert end.disposition is Disposition.UNKNOWN
+    assert end.state == ScsiState.UNKNOWN.value

@@ -153,7 +153,7 @@ def carries_additional_sense(sense: SenseData) -> bool:
 def is_whole(sense: SenseData) -> bool:
     """Whether nothing of the sense data was cut off: it has its codes and is as long as it claims."""
     raw = sense.raw
-    return carries_additional_sense(sense) and len(raw) >= 8 + raw[7]
+    return carries_additional_sense(sense) and len(raw) >= 8 and len(raw) >= 8 + raw[7]
 
 
 def descriptors(raw: bytes) -> Iterator[tuple[int, bytes]]:

@@ -67,7 +67,7 @@ class MmcFamily:
         except RasuraError as error:
             return Prepared(obstacle=str(error))
         return Prepared(
-            native_capacity_bytes=self.capabilities.ext_csd.user_area_bytes, risks=risks(self.capabilities)
+            native_capacity_bytes=self.capabilities.user_bytes, risks=risks(self.capabilities)
         )
 
     def run(self, technique: Technique, line: Line) -> TechniqueEnd:

@@ -13,7 +13,12 @@ from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.nvme_capabilities import NvmeCapabilities, read_capabilities
 from rasura_agent.erase.firmware.nvme_format import run_format
 from rasura_agent.erase.firmware.nvme_offers import FORMAT_SETTINGS, offers, risks
-from rasura_agent.erase.firmware.nvme_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
+from rasura_agent.erase.firmware.nvme_sanitize import (
+    RESTRICTED_FAILURE,
+    adopt_sanitize,
+    leave_failure_mode,
+    run_sanitize,
+)
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive
 
@@ -81,7 +86,7 @@ class NvmeFamily:
         left = leave_failure_mode(line) if now.controller.sanicap.supported else None
         if left is not None and left.disposition is not Disposition.REFUSED:
             return Prepared(obstacle=left.reason)
-        barred = left is not None and left.state == SanitizeState.FAILED_RESTRICTED.name
+        barred = left is not None and left.state == RESTRICTED_FAILURE
         return Prepared(barred=barred, native_capacity_bytes=now.namespace_bytes or None, risks=risks(now))
 
     def run(self, technique: Technique, line: Line) -> TechniqueEnd:

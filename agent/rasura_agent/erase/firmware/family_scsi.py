@@ -11,7 +11,7 @@ from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.firmware.scsi_blocks import use_all_blocks
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities, read_capabilities
-from rasura_agent.erase.firmware.scsi_format import reformat_to_512, run_format_unit
+from rasura_agent.erase.firmware.scsi_format import adopt_format, reformat_to_512, run_format_unit
 from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
 from rasura_agent.erase.firmware.scsi_offers import offers
 from rasura_agent.erase.firmware.scsi_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
@@ -75,7 +75,8 @@ class ScsiFamily:
             return Prepared(risks=(f"hidden-areas: they were not examined: {identity.sentence}",))
         state = now.state
         if state in _AT_WORK:
-            adopted = adopt_sanitize(line, now)
+            adopt = adopt_format if state is ScsiState.FORMATTING else adopt_sanitize
+            adopted = adopt(line, now)
             state = settle(line).state
             if adopted.disposition is not Disposition.REFUSED and state is not ScsiState.SANITIZE_FAILED:
                 return Prepared(obstacle=adopted.reason)

@@ -16,7 +16,14 @@ from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.scsi_blocks import read_capacity, read_mode, select_all_blocks
 from rasura_agent.erase.firmware.scsi_capabilities import REFORMATTED_BLOCK_BYTES, ScsiCapabilities
 from rasura_agent.erase.firmware.scsi_pace import format_pace, too_fast
-from rasura_agent.erase.firmware.scsi_state import Observation, OperationLook, ScsiState, begin, settle
+from rasura_agent.erase.firmware.scsi_state import (
+    UNCLEAR,
+    Observation,
+    OperationLook,
+    ScsiState,
+    begin,
+    settle,
+)
 
 __all__ = ["PLAIN_BLOCK_BYTES", "adopt_format", "reformat_to_512", "run_format_unit"]
 
@@ -123,8 +130,9 @@ def adopt_format(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
     """Follow a format that this run did not begin to its end. Never DONE, as ``adopt_sanitize``."""
     before = settle(line)
     if before.state is not ScsiState.FORMATTING:
+        known = before.state not in UNCLEAR
         reason = f"there is no format to follow: {before.detail}"
-        return line.end(Disposition.REFUSED, reason, before.state.value)
+        return line.end(Disposition.REFUSED if known else Disposition.UNKNOWN, reason, before.state.value)
     look = OperationLook(line, ScsiState.FORMATTING)
     followed = follow(line, look, format_pace(capabilities))
     if followed.state is not LookState.SUCCEEDED:

@@ -10,7 +10,7 @@ from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities
 from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
 from rasura_agent.erase.firmware.scsi_pace import format_pace, sanitize_estimate_s
-from rasura_agent.erase.firmware.scsi_state import ScsiState
+from rasura_agent.erase.firmware.scsi_state import UNCLEAR, ScsiState
 from rasura_agent.inventory.model import Drive
 
 __all__ = ["BASIS_FORMAT", "BASIS_OTHER_MEDIUM", "BASIS_PURGE", "offers"]
@@ -71,7 +71,7 @@ def _general_obstacle(capabilities: ScsiCapabilities, drive: Drive) -> str | Non
         return identity.sentence
     if capabilities.state in (ScsiState.SANITIZING, ScsiState.FORMATTING):
         return f"it is at work ({capabilities.state.value}), which has to be followed to its end first"
-    if capabilities.state in (ScsiState.STOPPED, ScsiState.UNKNOWN):
+    if capabilities.state in UNCLEAR:
         return "its state could not be told"
     return "it is write-protected" if capabilities.write_protected else None
 

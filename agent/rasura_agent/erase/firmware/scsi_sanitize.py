@@ -20,6 +20,7 @@ from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.scsi_capabilities import SanitizeKind, ScsiCapabilities
 from rasura_agent.erase.firmware.scsi_pace import adopted_pace, sanitize_pace, too_fast
 from rasura_agent.erase.firmware.scsi_state import (
+    UNCLEAR,
     OperationLook,
     ScsiState,
     begin,
@@ -91,13 +92,14 @@ def adopt_sanitize(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
     """Follow a sanitize that this run did not begin to its end. Never DONE.
 
     Nobody knows what was begun, when and with what: a sanitize that ends well ends here as REFUSED,
-    for this run did nothing and the drive may now be erased afresh. A failure, or an end that was
-    not seen, is UNKNOWN.
+    for this run did nothing and the drive may now be erased afresh; so does a drive that is at no
+    sanitize. A failure, an end that was not seen, or a state that cannot be told is UNKNOWN.
     """
     before = settle(line)
     if before.state is not ScsiState.SANITIZING:
+        known = before.state not in UNCLEAR
         reason = f"there is no sanitize to follow: {before.detail}"
-        return line.end(Disposition.REFUSED, reason, before.state.value)
+        return line.end(Disposition.REFUSED if known else Disposition.UNKNOWN, reason, before.state.value)
     look = OperationLook(line, ScsiState.SANITIZING)
     doubt = _doubt(follow(line, look, adopted_pace(capabilities)), look)
     if doubt is not None:
@@ -116,8 +118,9 @@ def leave_failure_mode(line: Line) -> TechniqueEnd:
     """
     before = settle(line)
     if before.state is not ScsiState.SANITIZE_FAILED:
-        reason = f"the drive is not in the failure mode of a sanitize: {before.detail}"
-        return line.end(Disposition.REFUSED, reason, before.state.value)
+        known = before.state not in UNCLEAR
+        reason = f"the drive is not seen in the failure mode of a sanitize: {before.detail}"
+        return line.end(Disposition.REFUSED if known else Disposition.UNKNOWN, reason, before.state.value)
     completion = send(line, sanitize_exit_failure_mode())
     after = settle(line)
     if after.state in _ACCESSIBLE:

@@ -28,7 +28,18 @@ from rasura_agent.drive.scsi.sense import Additional, SenseKey, is_reset, is_who
 from rasura_agent.erase.firmware.follow import Look, LookState
 from rasura_agent.erase.firmware.line import Line
 
-__all__ = ["Begun", "Observation", "OperationLook", "ScsiState", "ask", "begin", "observe", "send", "settle"]
+__all__ = [
+    "UNCLEAR",
+    "Begun",
+    "Observation",
+    "OperationLook",
+    "ScsiState",
+    "ask",
+    "begin",
+    "observe",
+    "send",
+    "settle",
+]
 
 _TRIES = 6
 _BUSY_WAIT_S = 2.0
@@ -53,6 +64,9 @@ class ScsiState(Enum):
     STOPPED = "initializing command required (04h/02h)"
     UNKNOWN = "unknown"
 
+
+UNCLEAR = frozenset({ScsiState.UNKNOWN, ScsiState.STOPPED})
+"""States that do not tell what the drive is at."""
 
 _RUNNING = {LongOperation.SANITIZE: ScsiState.SANITIZING, LongOperation.FORMAT: ScsiState.FORMATTING}
 _FAILED = {
