@@ -147,7 +147,12 @@ def erasure_claims(
         ),
         validation=Validation(decision="awaiting decision", person=_NOBODY),
         destination=None,
-        residual_risks=(*residual_risks(plan.drive, way, direct=result.direct), *prepared.risks),
+        residual_risks=(
+            *residual_risks(
+                plan.drive, way, direct=result.direct, examined=prepared.hidden_areas is not None
+            ),
+            *prepared.risks,
+        ),
         health_before=None,
         health_after=None,
         commands=_commands(result.commands),

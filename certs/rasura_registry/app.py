@@ -28,7 +28,7 @@ BODY_TIMEOUT_S = 30.0
 _MAX_DISCARDED_BYTES = 8 * MAX_BYTES
 """Who sends too much is let finish, within reason: closing earlier would lose the answer that says so."""
 
-_WORKERS = 4
+_WORKERS = 2
 """Threads that judge submissions and read files; more would only fight for the interpreter."""
 
 _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}

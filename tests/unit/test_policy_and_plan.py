@@ -119,7 +119,8 @@ def test_purge_is_out_of_reach_for_an_overwrite_unless_weaker_is_allowed() -> No
 def test_residual_risks_name_what_a_reader_must_know() -> None:
     stick = simulated_drive(1 << 20, transport=Transport.USB, rotational=None)
     (way,) = plan_drive(stick, load_policy("clear-zero"), ()).chosen
-    codes = {risk.partition(":")[0] for risk in residual_risks(stick, way, direct=False)}
+    risks = residual_risks(stick, way, direct=False, examined=False)
+    codes = {risk.partition(":")[0] for risk in risks}
     assert codes == {
         "remapped-sectors",
         "over-provisioning",
@@ -128,3 +129,4 @@ def test_residual_risks_name_what_a_reader_must_know() -> None:
         "capacity-not-proven",
         "buffered",
     }
+    assert "hidden-areas" not in str(residual_risks(stick, way, direct=False, examined=True))

@@ -76,7 +76,9 @@ def _ways(plan: DrivePlan) -> list[str]:
 
 
 def _estimate(seconds: float | None) -> str:
-    return "time not estimated" if seconds is None else f"about {duration(seconds)}"
+    if seconds is None:
+        return "time not estimated"
+    return f"about {duration(seconds)}" if seconds >= 1 else "under a second"
 
 
 def result_lines(outcome: DriveOutcome) -> str:

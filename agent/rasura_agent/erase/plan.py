@@ -195,8 +195,11 @@ def _estimate(drive: Drive, medium: MediaType, passes: int) -> float | None:
     return drive.capacity_bytes * (passes + 1) / rate if rate is not None else None
 
 
-def residual_risks(drive: Drive, way: Way, *, direct: bool) -> tuple[str, ...]:
-    """What this way of erasing cannot reach or prove, as sentences that begin with a code."""
+def residual_risks(drive: Drive, way: Way, *, direct: bool, examined: bool) -> tuple[str, ...]:
+    """What this way of erasing cannot reach or prove, as sentences that begin with a code.
+
+    ``examined``: the drive was asked for hidden areas, and what was found is said elsewhere.
+    """
     medium = media_type(drive)
     risks = []
     by_overwriting = way.technique is Technique.OVERWRITE
@@ -208,7 +211,7 @@ def residual_risks(drive: Drive, way: Way, *, direct: bool) -> tuple[str, ...]:
         risks.append("drive's-word: beyond the spots that were read, the drive's own report is believed")
     if by_overwriting and medium in {MediaType.SSD, MediaType.FLASH, MediaType.UNKNOWN}:
         risks.append("over-provisioning: flash keeps spare blocks that overwriting does not address")
-    if drive.transport in {Transport.ATA, Transport.SATA, Transport.USB, None}:
+    if not examined and drive.transport in {Transport.ATA, Transport.SATA, Transport.USB, None}:
         risks.append("hidden-areas: HPA, AMA and DCO were not examined")
     if drive.transport is Transport.USB:
         risks.append("bridge: a USB bridge stands between; capacity and identity are its word")
