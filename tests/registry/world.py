@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from rasura.note import VerifierKey
 from rasura.receipt import Receipt
 from rasura.tree import consistency_proof, leaf_hash, root_hash, verify_consistency, verify_inclusion
 from rasura_registry.errors import StoreError
-from rasura_registry.files import DurableFiles, Files
+from rasura_registry.files import DurableFiles, Files, body_name
 from rasura_registry.index import Index, Sequenced, SqliteIndex, create_index
 from rasura_registry.log import CHECKPOINT_FILE, Log, Recorded, Submission, start_log
 
@@ -165,6 +166,8 @@ def require_sound(disk: Disk, index: Index, acknowledged: dict[str, Receipt]) ->
     for certificate_id, receipt in acknowledged.items():
         row, seen = places[certificate_id], signed[receipt.checkpoint_note]
         assert receipt.index == row.position
+        body = (disk.root / body_name(row.body_sha256)).read_bytes()
+        assert hashlib.sha256(body).hexdigest() == row.body_sha256
         verify_inclusion(leaves[row.position], receipt.index, seen.size, receipt.proof, seen.root_hash)
 
 

@@ -66,9 +66,7 @@ class MmcFamily:
             self.capabilities = read_capabilities(line, self.cid, self.drive.capacity_bytes)
         except RasuraError as error:
             return Prepared(obstacle=str(error))
-        return Prepared(
-            native_capacity_bytes=self.capabilities.user_bytes, risks=risks(self.capabilities)
-        )
+        return Prepared(native_capacity_bytes=self.capabilities.user_bytes, risks=risks(self.capabilities))
 
     def run(self, technique: Technique, line: Line) -> TechniqueEnd:
         """Carry out one eMMC technique."""
