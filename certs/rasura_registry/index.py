@@ -99,8 +99,16 @@ class SqliteIndex:
         if not path.is_file():
             raise StoreError(f"there is no index at {path}")
         self._writer = _Connection(path, "PRAGMA synchronous = FULL")
-        self._reader = _Connection(path, "PRAGMA query_only = ON")
-        (version,) = self._reader.one("PRAGMA user_version") or (None,)
+        try:
+            self._reader = _Connection(path, "PRAGMA query_only = ON")
+        except StoreError:
+            self._writer.close()
+            raise
+        try:
+            (version,) = self._reader.one("PRAGMA user_version") or (None,)
+        except StoreError:
+            self.close()
+            raise
         if version != _SCHEMA_VERSION:
             self.close()
             raise StoreError(f"{path} is not an index of version {_SCHEMA_VERSION}")
@@ -171,7 +179,11 @@ class _Connection:
         self._lock = threading.Lock()
         with _as_store_error("open"):
             self._sqlite = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-            self._sqlite.execute(pragma)
+            try:
+                self._sqlite.execute(pragma)
+            except sqlite3.Error:
+                self._sqlite.close()
+                raise
 
     def close(self) -> None:
         with self._lock:

@@ -60,3 +60,13 @@ def test_what_the_file_system_refuses_is_told(tmp_path: Path) -> None:
         with pytest.raises(StoreError) as refusal:
             attempt()
         assert not refusal.value.full
+
+
+def test_a_batch_of_files_that_fails_leaves_nothing_unfinished(tmp_path: Path) -> None:
+    files = DurableFiles(tmp_path)
+    with pytest.raises(StoreError):
+        files.create_all({"one": b"x", "n" * 300: b"x"})
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError):
+        files.create_all({"two": b"x", "folder": b"x"})
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
