@@ -82,7 +82,7 @@ class Run:
                 device.write(area, sector, SECRET.ljust(512, b"\0"))
         if Trait.PROTECTED in traits:
             device.areas[Area.USER].protected_groups.add(0)
-        if Trait.BOOT_PROTECTED in traits:
+        if Trait.BOOT_PROTECTED in traits and boot is not None:
             device.command(6, 3 << 24 | Reg.BOOT_WP << 16 | 1 << 8, 0x1D)
         if Trait.SWITCHED in traits and boot is not None:
             device.registers.raw[Reg.PARTITION_CONFIG] = 0x49

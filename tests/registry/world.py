@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -112,6 +113,12 @@ class FaultyIndex(SqliteIndex):
         self._fault.around(lambda: super(FaultyIndex, self).add_checkpoint(size, note))
 
 
+def _close_all(indexes: list[SqliteIndex]) -> None:
+    for index in indexes:
+        index.close()
+    indexes.clear()
+
+
 @dataclass
 class Disk:
     """A folder that outlives the logs that run on it."""
@@ -119,6 +126,10 @@ class Disk:
     root: Path
     now: int = 1_700_000_000
     open_indexes: list[SqliteIndex] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # A test that ends with its log running leaves nothing open behind it.
+        weakref.finalize(self, _close_all, self.open_indexes)
 
     @classmethod
     def new(cls, root: Path) -> Disk:
@@ -138,9 +149,7 @@ class Disk:
         return Log(FaultyFiles(DurableFiles(self.root), fault), index, KEY, ORIGIN, self.clock), index
 
     def power_off(self) -> None:
-        for index in self.open_indexes:
-            index.close()
-        self.open_indexes.clear()
+        _close_all(self.open_indexes)
 
     def clock(self) -> int:
         return self.now
