@@ -19,9 +19,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from rasura import strict_json
+from rasura.base64_text import canonical_base64
 from rasura.certificate import ErasureCertificate
 from rasura.entry import Entry, EntryKind
-from rasura.envelope import Envelope, decode_base64
+from rasura.envelope import Envelope
 from rasura.errors import RasuraError
 from rasura.keys import load_certificate_der
 from rasura.receipt import Receipt
@@ -117,6 +118,9 @@ class Bundle:
             raise BundleError("the bundle's receipt is neither text nor null")
         return cls(
             Envelope.from_json(envelope),
-            tuple(load_certificate_der(decode_base64(one, "a signing certificate")) for one in chain),
+            tuple(
+                load_certificate_der(canonical_base64(one, "a signing certificate", BundleError))
+                for one in chain
+            ),
             Receipt.parse(receipt) if receipt is not None else None,
         )

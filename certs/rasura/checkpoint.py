@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rasura.base64_text import canonical_base64
 from rasura.errors import RasuraError
-from rasura.note import KeyType, KnownSignature, Note, NoteError, VerifierKey, decode_base64, sign
+from rasura.note import KeyType, KnownSignature, Note, VerifierKey, sign
 from rasura.tree import EMPTY_ROOT, HASH_BYTES
 
 __all__ = [
@@ -78,10 +79,8 @@ class Checkpoint:
         number = parse_decimal(size)
         if number is None:
             raise CheckpointError("a checkpoint's size is not a decimal number without leading zeros")
-        try:
-            return cls(origin, number, decode_base64(root, "a checkpoint's root hash"), tuple(extensions))
-        except NoteError as error:
-            raise CheckpointError(str(error)) from None
+        root_hash = canonical_base64(root, "a checkpoint's root hash", CheckpointError)
+        return cls(origin, number, root_hash, tuple(extensions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ DSSE signs bytes, so nothing is canonicalized and a verifier hashes what it was 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from rasura.base64_text import canonical_base64
 from rasura.errors import RasuraError
 
 __all__ = ["PAYLOAD_TYPE", "Envelope", "EnvelopeError", "Signature", "key_id", "pae", "sign"]
@@ -75,10 +75,10 @@ class Envelope:
         for item in items:
             match item:
                 case {"sig": str(sig), "keyid": str(keyid)} if len(item) == 2:
-                    signatures.append(Signature(keyid, decode_base64(sig, "a signature")))
+                    signatures.append(Signature(keyid, canonical_base64(sig, "a signature", EnvelopeError)))
                 case _:
                     raise EnvelopeError("a signature of the envelope is not {keyid, sig}")
-        return cls(decode_base64(payload, "the payload"), payload_type, tuple(signatures))
+        return cls(canonical_base64(payload, "the payload", EnvelopeError), payload_type, tuple(signatures))
 
     def verify(self, key: ec.EllipticCurvePublicKey) -> None:
         """Check that the one signature is ``key``'s over this payload and type.
@@ -96,21 +96,6 @@ class Envelope:
             )
         except InvalidSignature:
             raise EnvelopeError("the signature does not fit the payload") from None
-
-
-def decode_base64(text: str, what: str) -> bytes:
-    """Standard base64 with padding and nothing else; one text for one value.
-
-    Raises:
-        EnvelopeError: ``text`` is not exactly what encoding its value gives.
-    """
-    try:
-        value = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise EnvelopeError(f"{what} is not base64") from None
-    if base64.b64encode(value).decode() != text:
-        raise EnvelopeError(f"{what} is not canonical base64")
-    return value
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:

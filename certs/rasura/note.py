@@ -7,7 +7,6 @@ c2sp.org/tlog-cosignature, Ed25519 over a header with the POSIX time and the tex
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from enum import IntEnum
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from rasura.base64_text import canonical_base64
 from rasura.errors import RasuraError
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "NoteError",
     "NoteSignature",
     "VerifierKey",
-    "decode_base64",
     "sign",
 ]
 
@@ -93,7 +92,7 @@ class VerifierKey:
         if len(parts) != 3:
             raise NoteError("a verifier key has the form name+hash+base64")
         name, key_id, material = parts
-        raw = decode_base64(material, "the key of a verifier key")
+        raw = canonical_base64(material, "the key of a verifier key", NoteError)
         try:
             key = cls(name, KeyType(raw[0]), raw[1:])
         except (IndexError, ValueError):
@@ -203,17 +202,6 @@ def sign(text: str, name: str, key: Ed25519PrivateKey, timestamp: int | None = N
     )
 
 
-def decode_base64(text: str, what: str) -> bytes:
-    """Standard base64 in the one way that encoding gives; raises :class:`NoteError` naming ``what``."""
-    try:
-        value = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise NoteError(f"{what} is not base64") from None
-    if base64.b64encode(value).decode() != text:
-        raise NoteError(f"{what} is not canonical base64")
-    return value
-
-
 def _verify_one(key: VerifierKey, signature: bytes, text: str) -> int | None:
     failed = NoteError(f"the signature of {key.name!r} does not fit the note")
     timestamp: int | None = None
@@ -240,7 +228,7 @@ def _parse_signature(line: str) -> NoteSignature:
     if not line.startswith(_SIGNATURE_PREFIX) or not encoded:
         raise NoteError("a signature line of the note does not have the form '\u2014 name base64'")
     _check_name(name)
-    raw = decode_base64(encoded, "a signature of the note")
+    raw = canonical_base64(encoded, "a signature of the note", NoteError)
     if len(raw) <= _KEY_ID_BYTES:
         raise NoteError("a signature of the note is too short")
     return NoteSignature(name, raw[:_KEY_ID_BYTES], raw[_KEY_ID_BYTES:])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
+from rasura.base64_text import canonical_base64
 from rasura.checkpoint import (
     MAX_SIZE,
     Checkpoint,
@@ -21,7 +22,7 @@ from rasura.checkpoint import (
     parse_decimal,
 )
 from rasura.errors import RasuraError
-from rasura.note import Note, NoteError, decode_base64
+from rasura.note import Note, NoteError
 from rasura.tree import HASH_BYTES
 
 __all__ = ["MAX_PROOF_HASHES", "Receipt", "ReceiptError"]
@@ -77,8 +78,5 @@ class Receipt:
             raise ReceiptError(
                 f"this is not a receipt: {_HEADER}, index, hashes, an empty line, a checkpoint"
             )
-        try:
-            proof = tuple(decode_base64(one, "a hash of a receipt") for one in hashes)
-        except NoteError as error:
-            raise ReceiptError(str(error)) from None
+        proof = tuple(canonical_base64(one, "a hash of a receipt", ReceiptError) for one in hashes)
         return cls(index, proof, note)
