@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 from pathlib import Path
 
 import pytest
@@ -279,6 +280,11 @@ def at_a_terminal(workshop: Workshop, drive: Path, answer: str) -> tuple[str, in
     shown = b""
     asked = False
     while True:
+        if not select.select([terminal], [], [], 5)[0]:
+            # A key pressed just before the program waits for it can be lost: a person presses it again.
+            if asked:
+                os.write(terminal, answer.encode())
+            continue
         try:
             piece = os.read(terminal, 4096)
         except OSError:  # the other end is closed
