@@ -73,6 +73,11 @@ class Method(StrEnum):
     PURGE = "Purge"
     DESTROY = "Destroy"
 
+    def is_weaker_than(self, other: Method) -> bool:
+        """Whether this resists less than ``other``: Clear, then Purge, then Destroy."""
+        order = tuple(Method)
+        return order.index(self) < order.index(other)
+
 
 class Technique(StrEnum):
     """How it is done: overwriting through the block layer, or a drive's own command."""

@@ -21,7 +21,6 @@ from rasura.strict_json import MAX_SAFE_INTEGER
 
 __all__ = ["contradictions", "parse_time"]
 
-_STRENGTH = {Method.CLEAR: 1, Method.PURGE: 2, Method.DESTROY: 3}
 _VALIDATION_PENDING = "awaiting decision"
 
 
@@ -85,10 +84,7 @@ def _erased(certificate: ErasureCertificate) -> list[str]:
     found = []
     if result.method is None or result.technique is None or result.basis is None:
         found.append("ERASED without the method, technique and basis achieved")
-    elif (
-        _STRENGTH[result.method] < _STRENGTH[certificate.request.method]
-        and not certificate.request.weaker_allowed
-    ):
+    elif result.method.is_weaker_than(certificate.request.method) and not certificate.request.weaker_allowed:
         found.append("the method achieved is weaker than the one asked for, which the policy did not allow")
     if result.method is Method.DESTROY:
         found.append("an agent cannot destroy a medium")

@@ -219,7 +219,7 @@ def execute(
         return run.end(Outcome.REFUSED, change)
     obstacle = _prepare(run)
     if obstacle is not None:
-        return run.end(Outcome.FAILED if run.touched else Outcome.REFUSED, obstacle)
+        return run.end(Outcome.FAILED, obstacle)
     refused = []
     for way in plan.chosen:
         run.way = way

@@ -84,8 +84,6 @@ class DrivePlan:
         return not self.refusals and self.unreachable is None
 
 
-_STRENGTH = {Method.CLEAR: 1, Method.PURGE: 2, Method.DESTROY: 3}
-
 _BASIS = "NIST SP 800-88r2 Clear"
 _BASIS_FLASH = "NIST SP 800-88r1 A-1, two passes on flash"
 
@@ -149,7 +147,7 @@ def plan_drive(
 
 def _judge(way: Way, policy: Policy) -> Way:
     reason = way.out
-    weaker = _STRENGTH[way.method] < _STRENGTH[policy.method]
+    weaker = way.method.is_weaker_than(policy.method)
     if policy.technique is not None and way.technique is not policy.technique:
         reason = reason or f"the policy asks for {policy.technique}"
     elif weaker and not policy.allow_weaker:

@@ -5,11 +5,12 @@ A fact nobody told us is ``None``, never a guess.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["Drive", "Holder", "HolderKind", "IdentityPage", "Mount", "Transport", "Usage", "identity_digest"]
+from rasura.identity import identity_digest
+
+__all__ = ["Drive", "Holder", "HolderKind", "IdentityPage", "Mount", "Transport", "Usage"]
 
 
 class Transport(StrEnum):
@@ -36,18 +37,6 @@ class IdentityPage:
 
     name: str
     data: bytes
-
-
-def identity_digest(pages: tuple[IdentityPage, ...]) -> str:
-    """Hex SHA-256 over all pages in order, each as name, NUL, length (8 bytes, big-endian), data.
-
-    It is the subject digest of the drive's certificate, so it may hold nothing that changes
-    with the slot or the boot.
-    """
-    digest = hashlib.sha256()
-    for page in pages:
-        digest.update(page.name.encode() + b"\0" + len(page.data).to_bytes(8, "big") + page.data)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +73,11 @@ class Drive:
 
     @property
     def identity_sha256(self) -> str:
-        """The subject digest, see :func:`identity_digest`."""
-        return identity_digest(self.identity_pages)
+        """The subject digest of the drive's certificate, as the verifier makes it again.
+
+        So the pages may hold nothing that changes with the slot or the boot.
+        """
+        return identity_digest((page.name, page.data) for page in self.identity_pages)
 
 
 class HolderKind(StrEnum):
