@@ -34,6 +34,7 @@ from rasura_agent.job import JobOptions, prepare_job
 from rasura_agent.journal import FileJournal
 from rasura_agent.opener import DriveOpener
 from rasura_agent.spool import Sent, Spool, default_folder
+from rasura_agent.station import SigningStation
 from rasura_agent.survey import Survey, survey_drives
 
 __all__ = ["cli"]
@@ -298,7 +299,6 @@ def _erase(
     client = RegistryClient(url, kit.trust.logs) if url is not None else None
     certificates = Spool(options["spool_folder"] or default_folder())
     settings = JobOptions(
-        operator=options["operator"],
         location=options["location"],
         lot=options["lot"],
         property_numbers=_by_serial("--property-number", options["property_numbers"]),
@@ -316,7 +316,8 @@ def _erase(
         click.echo(f"\n{plan_table(survey.plans)}\n", err=as_json)
     confirmation = confirm(survey.plans)
     screen = TerminalProgress() if sys.stderr.isatty() and not options["plain"] else PlainProgress()
-    job, notes = prepare_job(kit, policy, settings, certificates, client, opener)
+    station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
+    job, notes = prepare_job(station, policy, settings, certificates, client, opener)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     outcomes = job.run(confirmation, screen)

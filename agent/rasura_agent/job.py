@@ -19,7 +19,6 @@ from rasura.certificate import Outcome
 from rasura.client import RegistryClient, RegistryRefusedError
 from rasura.consistency import contradictions
 from rasura.errors import RasuraError
-from rasura.site_kit import SiteKit
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
 from rasura_agent.erase.engine import EraseResult, Ports, execute
@@ -42,21 +41,20 @@ _STOPPED = "stopped by the operator"
 class JobOptions:
     """What the operator tells us for the certificates."""
 
-    operator: str | None
     location: str | None
     lot: str | None
     property_numbers: dict[str, str]
 
 
 def prepare_job(
-    kit: SiteKit,
+    station: SigningStation,
     policy: Policy,
     options: JobOptions,
     spool: Spool,
     client: RegistryClient | None,
     opener: DriveOpener,
 ) -> tuple[Job, tuple[str, ...]]:
-    """Make a station for this boot and fetch the registry's latest checkpoint.
+    """Fetch the registry's latest checkpoint and put the job together.
 
     Returns the job, and sentences about what could not be had (a registry that is away stops nothing).
     """
@@ -78,7 +76,6 @@ def prepare_job(
         checkpoint=checkpoint,
         property_numbers=options.property_numbers,
     )
-    station = SigningStation(kit, options.operator, clock.wall())
     return Job(opener.open, clock, station, around, spool, client), tuple(notes)
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rasura.bundle import Bundle
@@ -14,27 +15,42 @@ from rasura.envelope import key_id, sign
 from rasura.keys import issue_station
 from rasura.site_kit import SiteKit
 
-__all__ = ["SigningStation"]
+__all__ = ["SigningStation", "station_name"]
+
+
+def station_name(key: ec.EllipticCurvePrivateKey) -> str:
+    """The station's name for this boot: it follows from its key."""
+    return f"station-{key_id(key.public_key())[:12]}"
 
 
 class SigningStation:
-    """Signs certificates with a key that lives as long as this object, certified by the site's key.
+    """Signs certificates with a key that lives in RAM, for one boot.
 
     Each certificate gets the next number and names the payload before it; drives end at the same
     time, so signing is one at a time.
     """
 
-    def __init__(self, kit: SiteKit, operator: str | None, now: datetime) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.site, self.operator = kit.site, operator
-        self.name = f"station-{key_id(self._key.public_key())[:12]}"
-        self._chain = (
-            issue_station(kit.key, kit.certificate, self._key.public_key(), self.name, now),
-            kit.certificate,
-        )
+    def __init__(
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        chain: tuple[x509.Certificate, ...],
+        site: str,
+        operator: str | None,
+    ) -> None:
+        """``chain`` is the station's signing certificate for ``key``, then the site's."""
+        self._key, self._chain = key, chain
+        self.site, self.operator = site, operator
+        self.name = station_name(key)
         self._lock = threading.Lock()
         self._sequence = 0
         self._previous: str | None = None
+
+    @classmethod
+    def certified_by(cls, kit: SiteKit, operator: str | None, now: datetime) -> SigningStation:
+        """A station with a fresh key, certified here by the key of its site."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        own = issue_station(kit.key, kit.certificate, key.public_key(), station_name(key), now)
+        return cls(key, (own, kit.certificate), kit.site, operator)
 
     def sign(self, claims: Callable[[Station], ErasureCertificate]) -> Bundle:
         """Sign what ``claims`` makes of this station's next place in its chain."""

@@ -52,7 +52,7 @@ class TrustWorld:
         self.log = VerifierKey.of(self.origin, self.log_key)
         self.trust = Trust((self.authority,), (self.log,))
         self.kit = SiteKit(self.site, self.site_key, self.site_certificate, self.trust, None)
-        self.station = SigningStation(self.kit, "trainee-7", self.now)
+        self.station = SigningStation.certified_by(self.kit, "trainee-7", self.now)
 
     def write_kit(self, folder: Path, registry_url: str | None = None) -> Path:
         write_site_kit(

@@ -140,7 +140,7 @@ def test_another_payload_type(world: TrustWorld) -> None:
 
 
 def test_a_signature_by_another_key(world: TrustWorld) -> None:
-    other = SigningStation(world.kit, None, NOW)
+    other = SigningStation.certified_by(world.kit, None, NOW)
     bundle = world.bundle()
     assert "signature" in failed(
         replace(bundle, envelope=sign(bundle.envelope.payload, other._key)).encode(), world.trust
@@ -179,7 +179,7 @@ def test_a_site_cannot_pose_as_another(world: TrustWorld) -> None:
 def test_a_station_cannot_certify(world: TrustWorld) -> None:
     """A station's key issues a certificate of its own: it is no authority."""
     bundle = world.bundle()
-    victim = SigningStation(world.kit, None, NOW)
+    victim = SigningStation.certified_by(world.kit, None, NOW)
     below = issue_station(world.station._key, bundle.chain[0], victim._key.public_key(), "station-x", NOW)
     assert "chain" in failed(replace(bundle, chain=(below, bundle.chain[0])).encode(), world.trust)
 

@@ -1,0 +1,1 @@
+"""What runs on a machine that was booted from the live image."""

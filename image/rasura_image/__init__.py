@@ -1,0 +1,1 @@
+"""How the live image is built, written to sticks, and booted from the network."""
