@@ -1,0 +1,105 @@
+"""What of the kernel and the packages goes into the image: image/keep.toml, and what follows from it. Pure."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from fnmatch import translate
+from pathlib import PurePosixPath
+
+import msgspec
+
+from rasura_image.errors import BuildError
+
+__all__ = ["FileRules", "FirmwareRules", "Keep", "ModuleRules", "Patterns", "parse_dependencies", "parse_keep"]
+
+
+class Patterns:
+    """Patterns of fnmatch over paths; a pattern that matches a folder matches all that is in it."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        whole = [f"(?:{translate(pattern)[:-2]})(?:/.*)?" for pattern in patterns]
+        self._expression = re.compile(f"(?:{'|'.join(whole)})\\Z" if whole else r"(?!)", re.DOTALL)
+
+    def match(self, path: str) -> bool:
+        """Whether a pattern matches the path or a folder above it."""
+        return self._expression.match(path) is not None
+
+
+class ModuleRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which modules stay; ``initrd`` are those of the first stage, by name."""
+
+    keep: tuple[str, ...]
+    drop: tuple[str, ...]
+    initrd: tuple[str, ...]
+
+    def choose(self, dependencies: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+        """The modules that stay, and all they need; ``dependencies`` as in modules.dep, by path.
+
+        Raises:
+            BuildError: a pattern matches no module: the list is out of date.
+        """
+        names = {path: _plain(path) for path in dependencies}
+        keep, drop = Patterns(self.keep), Patterns(self.drop)
+        chosen = {path for path, name in names.items() if keep.match(name) and not drop.match(name)}
+        return with_needs(chosen, dependencies)
+
+    def first_stage(self, dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """The modules of the first stage, each after what it needs; raises :class:`BuildError`."""
+        by_name = {PurePosixPath(_plain(path)).name: path for path in dependencies}
+        ordered: list[str] = []
+        for name in self.initrd:
+            if name not in by_name:
+                raise BuildError(f"the kernel has no module {name!r}, which the first stage of the boot needs")
+            # modules.dep lists what a module needs with the last one to load first.
+            for path in (*reversed(dependencies[by_name[name]]), by_name[name]):
+                if path not in ordered:
+                    ordered.append(path)
+        return tuple(ordered)
+
+
+class FirmwareRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Firmware that is left out though a module names it."""
+
+    drop: tuple[str, ...]
+
+
+class FileRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Paths of the packages that are left out."""
+
+    drop: tuple[str, ...]
+
+
+class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    modules: ModuleRules
+    firmware: FirmwareRules
+    files: FileRules
+
+
+def parse_keep(text: str) -> Keep:
+    """Read image/keep.toml; raises :class:`BuildError`."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Keep)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise BuildError(f"keep.toml cannot be used: {error}") from None
+
+
+def parse_dependencies(text: str) -> dict[str, tuple[str, ...]]:
+    """modules.dep (see depmod(8)): each module's path, and the paths of what it needs."""
+    found = {}
+    for line in text.splitlines():
+        path, _, needs = line.partition(":")
+        found[path.strip()] = tuple(needs.split())
+    return found
+
+
+def with_needs(chosen: set[str], dependencies: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """``chosen`` and all that they need; modules.dep already lists the whole closure of each."""
+    return frozenset(chosen.union(*(dependencies[path] for path in chosen)))
+
+
+def _plain(path: str) -> str:
+    return path.removeprefix("kernel/").split(".ko", 1)[0]
