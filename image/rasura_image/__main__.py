@@ -19,8 +19,12 @@ def cli() -> None:
 
 @cli.command(epilog=EXIT_CODES_HELP)
 @click.option("--update", is_flag=True, help="Ask the archive for newer packages first.")
-@click.option("--output", type=click.Path(path_type=Path), default=_ROOT / "build/image", help="[default: build/image]")
-@click.option("--cache", type=click.Path(path_type=Path), default=_ROOT / "build/cache", help="[default: build/cache]")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=_ROOT / "build/image", help="[default: build/image]"
+)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=_ROOT / "build/cache", help="[default: build/cache]"
+)
 def build(update: bool, output: Path, cache: Path) -> None:
     """Build the image: an ISO, a netboot folder, their checksums, and a bill of materials."""
     Builder(_ROOT, cache, click.echo).build(output, update=update)

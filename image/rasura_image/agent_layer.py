@@ -23,7 +23,12 @@ PYTHON = "3.13"
 
 _SITE = "usr/lib/rasura/site-packages"
 _PACKAGES = ("agent/rasura_agent", "certs/rasura")
-_PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+_PLATFORMS = (
+    "manylinux_2_34_x86_64",
+    "manylinux_2_28_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+)
 _MARKERS = {
     "python_version": PYTHON,
     "python_full_version": f"{PYTHON}.0",
@@ -55,9 +60,9 @@ def needed_distributions(extras: frozenset[str] = frozenset({"agent"})) -> froze
 
 
 def locked_wheels(lock: str, names: frozenset[str]) -> str:
-    """The part of a requirements.lock that pins ``names``; raises :class:`BuildError` if one is not pinned."""
+    """The part of a requirements.lock that pins ``names``; raises :class:`BuildError` if one is missing."""
     blocks = re.split(r"^(?=\S)", lock, flags=re.MULTILINE)
-    kept = {
+    kept: dict[str, str] = {
         canonicalize_name(re.split(r"[=<>! \[;]", block, maxsplit=1)[0]): block
         for block in blocks
         if block.strip() and not block.startswith("#")
@@ -77,25 +82,41 @@ def install_wheels(lock: str, folder: Path, cache: Path) -> None:
     platforms = [part for platform in _PLATFORMS for part in ("--platform", platform)]
     run(
         [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--require-hashes"),
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--no-compile",
+                "--require-hashes",
+            ),
             *("--only-binary", ":all:", *platforms, "--python-version", PYTHON, "--implementation", "cp"),
             *("--cache-dir", cache, "--target", folder, "--requirement", requirements),
         ]
     )
-    for path in (folder / "bin", *folder.glob("*.dist-info/RECORD"), *folder.glob("*.dist-info/direct_url.json")):
+    for path in (
+        folder / "bin",
+        *folder.glob("*.dist-info/RECORD"),
+        *folder.glob("*.dist-info/direct_url.json"),
+    ):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def agent_entries(root: Path, wheels: Path, work: Path, tools: ToolTree) -> Iterator[Entry]:
-    """The files of the layer; ``root`` is the project, ``wheels`` the unpacked wheels, ``work`` scratch space."""
+    """The files of the layer; ``root`` is the project, ``wheels`` are unpacked, ``work`` is scratch space."""
     shutil.rmtree(work, ignore_errors=True)
     site = work / _SITE
     shutil.copytree(wheels, site)
     for package in _PACKAGES:
-        shutil.copytree(root / package, site / Path(package).name, ignore=shutil.ignore_patterns("__pycache__", "*.po"))
+        shutil.copytree(
+            root / package, site / Path(package).name, ignore=shutil.ignore_patterns("__pycache__", "*.po")
+        )
     # By hash and unchecked: a compiled file then depends on its source alone, and is never looked up again.
     tools.run(
-        f"python{PYTHON}", "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", work, "-p", "/", site,
+        f"python{PYTHON}", "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
+        "-s", work, "-p", "/", site,
         env={"PYTHONHOME": str(tools.root / "usr")},
     )  # fmt: skip
     yield from entries_of(work)

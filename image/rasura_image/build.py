@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from rasura import __version__
 from rasura_image import agent_layer, keep, kernel, payload, tree
 from rasura_image.errors import BuildError
 from rasura_image.iso import write_iso
-from rasura_image.netboot import netboot_entries, medium_entries
-from rasura_image.packages import PackageCache, load_wanted
+from rasura_image.netboot import medium_entries, netboot_entries
+from rasura_image.packages import Package, PackageCache, load_wanted
 from rasura_image.payload import BUILD_FILE, BuildFacts
 from rasura_image.sbom import bill_of_materials
 from rasura_image.tools import ToolTree, require, run, unpack_deb
@@ -98,9 +98,8 @@ class Builder:
         _replace(new, target)
         shutil.rmtree(work)
         size = (target / "rasura.iso").stat().st_size
-        self._say(
-            f"built {target} in {time.monotonic() - started:.0f} s: rasura.iso {size / 1e6:.0f} MB, {facts.build_hash}"
-        )
+        took = time.monotonic() - started
+        self._say(f"built {target} in {took:.0f} s: rasura.iso {size / 1e6:.0f} MB, {facts.build_hash}")
         return Built(target, facts)
 
     def _lay_out(
@@ -226,7 +225,7 @@ def _code(*modules: object) -> str:
     return "".join(Path(str(getattr(module, "__file__", ""))).read_text() for module in modules)
 
 
-def _shipped(packages: PackageCache) -> Iterable[object]:
+def _shipped(packages: PackageCache) -> list[Package]:
     return [package for package in packages.packages if package.uses - {"tools"}]
 
 

@@ -44,7 +44,13 @@ def _type(entry: Entry) -> int:
 
 
 def _member(
-    stream: BinaryIO, number: int, path: str, mode: int, content: bytes, epoch: int, device: tuple[int, int] = (0, 0)
+    stream: BinaryIO,
+    number: int,
+    path: str,
+    mode: int,
+    content: bytes,
+    epoch: int,
+    device: tuple[int, int] = (0, 0),
 ) -> None:
     name = path.encode() + b"\0"
     # ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check

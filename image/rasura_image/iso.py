@@ -17,12 +17,23 @@ VOLUME = "RASURA"
 
 _ESP_SLACK_BYTES = 1 << 20
 _SECTORS_A_TRACK, _HEADS = 32, 64
-_BIOS_MODULES = ("biosdisk", "iso9660", "part_gpt", "part_msdos", "search", "search_label", "search_fs_file", "configfile", "normal")
+_BIOS_MODULES = (
+    "biosdisk",
+    "iso9660",
+    "part_gpt",
+    "part_msdos",
+    "search",
+    "search_label",
+    "search_fs_file",
+    "configfile",
+    "normal",
+)
 
-_ESP_STUB = """search --no-floppy --set=root --file /rasura/build.json
+_FIND = """search --no-floppy --set=root --file /rasura/build.json
 set prefix=($root)/boot/grub
-configfile $prefix/grub.cfg
 """
+_ESP_STUB = f"{_FIND}configfile $prefix/grub.cfg\n"
+"""The signed GRUB runs this as its menu; the BIOS' core goes on to its own menu by itself."""
 
 
 def write_iso(
@@ -35,14 +46,20 @@ def write_iso(
     core = work / "core.img"
     tools.run(
         "grub-mkimage", "--format", "i386-pc", "--directory", grub / "i386-pc", "--output", core,
-        "--prefix", "/boot/grub", "--config", _early_config(work), *_BIOS_MODULES,
+        "--prefix", "/boot/grub", "--config", _written(work / "early.cfg", _FIND), *_BIOS_MODULES,
     )  # fmt: skip
     bios = (grub / "i386-pc/cdboot.img").read_bytes() + core.read_bytes()
     files = [
         *files,
         Entry.file("boot/grub/bios.img", bios),
-        *(Entry.file(f"boot/grub/i386-pc/{path.name}", path) for path in sorted((grub / "i386-pc").glob("*.mod"))),
-        *(Entry.file(f"boot/grub/i386-pc/{path.name}", path) for path in sorted((grub / "i386-pc").glob("*.lst"))),
+        *(
+            Entry.file(f"boot/grub/i386-pc/{path.name}", path)
+            for path in sorted((grub / "i386-pc").glob("*.mod"))
+        ),
+        *(
+            Entry.file(f"boot/grub/i386-pc/{path.name}", path)
+            for path in sorted((grub / "i386-pc").glob("*.lst"))
+        ),
     ]
     for entry in with_folders(files):
         path = tree / entry.path
@@ -62,29 +79,32 @@ def write_iso(
         "--grub2-mbr", grub / "i386-pc/boot_hybrid.img", "--mbr-force-bootable", "-partition_offset", "16",
         "-append_partition", "2", "0xef", esp, "-appended_part_as_gpt", "-iso_mbr_part_type", "0x83",
         "-c", "boot/grub/boot.cat", "-b", "boot/grub/bios.img", "-no-emul-boot", "-boot-load-size", "4",
-        "-boot-info-table", "--grub2-boot-info", "-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::",
+        "-boot-info-table", "--grub2-boot-info", "-eltorito-alt-boot",
+        "-e", "--interval:appended_partition_2:all::",
         "-no-emul-boot", tree,
         env={"SOURCE_DATE_EPOCH": str(epoch)},
     )  # fmt: skip
 
 
-def _early_config(work: Path) -> Path:
-    path = work / "early.cfg"
+def _written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_ESP_STUB)
+    path.write_text(text)
     return path
 
 
 def _write_esp(work: Path, payload: Path, tools: ToolTree, epoch: int) -> Path:
     """The EFI system partition: shim, the signed GRUB for media, and a stub that finds the ISO's menu."""
+    stub = _written(work / "grub.cfg", _ESP_STUB)
     files = {
         "EFI/BOOT/BOOTX64.EFI": payload / "usr/lib/shim/shimx64.efi.signed",
         "EFI/BOOT/grubx64.efi": payload / "usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed",
-        "boot/grub/grub.cfg": work / "early.cfg",
-        "EFI/debian/grub.cfg": work / "early.cfg",
+        "boot/grub/grub.cfg": stub,
+        "EFI/debian/grub.cfg": stub,
     }
     esp = work / "efi.img"
-    tracks = (sum(path.stat().st_size for path in files.values()) + _ESP_SLACK_BYTES) // (_SECTORS_A_TRACK * 512) + 1
+    tracks = (sum(path.stat().st_size for path in files.values()) + _ESP_SLACK_BYTES) // (
+        _SECTORS_A_TRACK * 512
+    ) + 1
     cylinders = tracks // _HEADS + 1
     esp.write_bytes(b"")
     environment = {"SOURCE_DATE_EPOCH": str(epoch), "MTOOLS_SKIP_CHECK": "1"}
@@ -102,4 +122,3 @@ def _write_esp(work: Path, payload: Path, tools: ToolTree, epoch: int) -> Path:
         os.utime(source, (epoch, epoch))
         tools.run("mcopy", "-m", "-i", esp, source, f"::{name}", env=environment)
     return esp
-

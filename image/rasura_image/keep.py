@@ -1,4 +1,4 @@
-"""What of the kernel and the packages goes into the image: image/keep.toml, and what follows from it. Pure."""
+"""What of the kernel and the packages goes into the image, by image/keep.toml. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import msgspec
 
 from rasura_image.errors import BuildError
 
-__all__ = ["FileRules", "FirmwareRules", "Keep", "ModuleRules", "Patterns", "parse_dependencies", "parse_keep"]
+__all__ = [
+    "FileRules",
+    "FirmwareRules",
+    "Keep",
+    "ModuleRules",
+    "Patterns",
+    "parse_dependencies",
+    "parse_keep",
+]
 
 
 class Patterns:
@@ -51,7 +59,9 @@ class ModuleRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ordered: list[str] = []
         for name in self.initrd:
             if name not in by_name:
-                raise BuildError(f"the kernel has no module {name!r}, which the first stage of the boot needs")
+                raise BuildError(
+                    f"the kernel has no module {name!r}, which the first stage of the boot needs"
+                )
             # modules.dep lists what a module needs with the last one to load first.
             for path in (*reversed(dependencies[by_name[name]]), by_name[name]):
                 if path not in ordered:

@@ -35,7 +35,7 @@ _FONT = "usr/share/consolefonts/Lat15-Terminus16.psf.gz"
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A Debian kernel, unpacked, its modules uncompressed so that the image's own compression works better."""
+    """A Debian kernel, unpacked, its modules uncompressed: the image compresses as a whole."""
 
     root: Path
     release: str
@@ -95,7 +95,9 @@ def firmware_entries(
     modules: Iterable[Entry], payload: Path, rules: FirmwareRules, tools: ToolTree
 ) -> tuple[Entry, ...]:
     """The firmware that the modules name, as far as the unpacked payload has it and ``rules`` let it."""
-    files = [entry.content for entry in modules if isinstance(entry.content, Path) and entry.path.endswith(".ko")]
+    files = [
+        entry.content for entry in modules if isinstance(entry.content, Path) and entry.path.endswith(".ko")
+    ]
     named = set(tools.run("modinfo", "--field", "firmware", *files).split())
     drop = Patterns(rules.drop)
     found: dict[str, Entry] = {}
@@ -125,13 +127,20 @@ def _take(folder: Path, path: Path, drop: Patterns, found: dict[str, Entry]) -> 
 def console_entries(payload: Path, tools: ToolTree) -> tuple[Entry, ...]:
     """Keymaps made of XKB's layouts, and a font that has French letters."""
     compiler = tools.root / "usr/bin/ckbcomp"
-    modules = [f"-I{tools.root / part}" for part in ("usr/share/perl/5.40", "usr/share/perl5", "usr/lib/x86_64-linux-gnu/perl/5.40")]
+    modules = [
+        f"-I{tools.root / part}"
+        for part in ("usr/share/perl/5.40", "usr/share/perl5", "usr/lib/x86_64-linux-gnu/perl/5.40")
+    ]
     rules = f"-I{payload / 'usr/share/X11/xkb'}"
     entries = [Entry.file("usr/share/rasura/console.psf.gz", payload / _FONT)]
     for name, layout in KEYMAPS.items():
         xkb, _, variant = layout.partition(",")
-        told = tools.run("perl", *modules, compiler, rules, "-layout", xkb, *(["-variant", variant] if variant else []))
+        told = tools.run(
+            "perl", *modules, compiler, rules, "-layout", xkb, *(["-variant", variant] if variant else [])
+        )
         if not re.search(r"^keycode\s+16 ", told, re.MULTILINE):
             raise BuildError(f"the keymap {name} came out empty")
-        entries.append(Entry.file(f"usr/share/rasura/keymaps/{name}.kmap.gz", gzip.compress(told.encode(), mtime=0)))
+        entries.append(
+            Entry.file(f"usr/share/rasura/keymaps/{name}.kmap.gz", gzip.compress(told.encode(), mtime=0))
+        )
     return tuple(entries)

@@ -205,7 +205,9 @@ def _download(apt: _Apt, repository: Path, packages: tuple[Package, ...]) -> Non
     arrived = {_sha256(path): path for path in incoming.glob("*.deb")}
     for package in missing:
         if package.sha256 not in arrived:
-            raise BuildError(f"{package.name} {package.version} did not arrive as the archive's list describes it")
+            raise BuildError(
+                f"{package.name} {package.version} did not arrive as the archive's list describes it"
+            )
         arrived[package.sha256].replace(repository / package.file)
     incoming.rmdir()
     for package in packages:
@@ -226,7 +228,8 @@ class _Apt:
                 "the keys of Debian's archive are missing", hint="apt-get install debian-archive-keyring"
             )
         sources = "".join(
-            f"deb [signed-by={_KEYRING}] {mirror}/{archive} {suite} {_COMPONENTS}\n" for archive, suite in _SUITES
+            f"deb [signed-by={_KEYRING}] {mirror}/{archive} {suite} {_COMPONENTS}\n"
+            for archive, suite in _SUITES
         )
         (folder / "sources.list").write_text(sources)
         (folder / "status").write_text("")

@@ -53,7 +53,8 @@ def squash(source: Path, target: Path, tools: ToolTree, epoch: int) -> None:
     target.unlink(missing_ok=True)
     tools.run(
         "mksquashfs", "-", target, "-tar", "-comp", "zstd", "-Xcompression-level", _ZSTD_LEVEL, "-b", "256K",
-        "-no-exports", "-no-progress", "-quiet", "-default-mode", "0755", "-default-uid", "0", "-default-gid", "0",
+        "-quiet", "-no-exports", "-no-progress", "-default-mode", "0755",
+        "-default-uid", "0", "-default-gid", "0",
         env={"SOURCE_DATE_EPOCH": str(epoch)}, stdin=source,
     )  # fmt: skip
 
@@ -66,7 +67,10 @@ def first_stage(init: Path, busybox: Path, kernel: Kernel, modules: Iterable[str
         Entry.file("init", init, 0o755),
         Entry.file("bin/busybox", busybox, 0o755),
         *(Entry.link(f"bin/{applet}", "busybox") for applet in _APPLETS),
-        *(Entry.file(f"modules/{name}", kernel.modules / path) for name, path in zip(names, paths, strict=True)),
+        *(
+            Entry.file(f"modules/{name}", kernel.modules / path)
+            for name, path in zip(names, paths, strict=True)
+        ),
         Entry.file("modules/order", "".join(f"{name}\n" for name in names).encode()),
         *(Entry.folder(name) for name in ("proc", "sys", "dev")),
     ]

@@ -17,7 +17,7 @@ _EXECUTABLE, _PLAIN, _FOLDER = 0o755, 0o644, 0o755
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file, folder (``content`` is ``None``) or symbolic link of a tree; ``path`` has no leading slash."""
+    """One file, folder (no content) or symbolic link of a tree; ``path`` starts with no slash."""
 
     path: str
     mode: int

@@ -1,0 +1,25 @@
+"""Where the built image lies, and why tests of it cannot run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lab import machine
+
+ROOT = Path(__file__).parents[2]
+IMAGE = ROOT / "build/image"
+ISO = IMAGE / "rasura.iso"
+NETBOOT = IMAGE / "netboot"
+
+
+def missing() -> str | None:
+    """Why the image cannot be booted here, or ``None``."""
+    if not ISO.is_file():
+        return "there is no image: ./scripts/build-image makes it"
+    return machine.missing()
+
+
+def build_hash() -> str:
+    """What names the build."""
+    return str(json.loads((IMAGE / "build.json").read_text())["buildHash"])
