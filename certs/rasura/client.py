@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
 from http import HTTPStatus
 
 import urllib3
@@ -19,6 +21,7 @@ from rasura.bundle import Bundle
 from rasura.checkpoint import open_checkpoint
 from rasura.errors import RasuraError, UsageError
 from rasura.note import VerifierKey
+from rasura.pinned import AuthorityAwayError, PinError, parse_pin, pinned_context
 from rasura.receipt import Receipt
 from rasura.verifier import check_receipt
 
@@ -28,10 +31,26 @@ __all__ = [
     "RegistryClient",
     "RegistryError",
     "RegistryRefusedError",
+    "problem_detail",
 ]
 
 _MAX_ANSWER_BYTES = 256 * 1024
 """A receipt is about 2 KiB; nobody may fill the station's memory instead."""
+
+_LATER = "the certificate stays in the spool; send it later with 'rasura-agent spool send'"
+
+_TLS_HINT = (
+    "if the registry has a TLS authority of its own, give its pin (--registry-ca); "
+    "if this machine's clock is wrong, set it or give the pin"
+)
+
+_WAITING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+_FOR_GOOD = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 
 
 class RegistryError(RasuraError):
@@ -53,11 +72,22 @@ class RegistryAnswerError(RegistryError):
 class RegistryClient:
     """One registry at ``url``, whose receipts must come from one of ``logs``.
 
+    With ``ca_pin`` (``sha256:HEX``) it talks only over TLS that leads to exactly that authority, see
+    :mod:`rasura.pinned`; without, https is judged by the authorities that the system trusts. May be
+    used from several threads.
+
     Raises:
-        UsageError: ``url`` is not an http or https URL.
+        UsageError: ``url`` is not an http or https URL, the pin is none, or there is a pin without TLS.
     """
 
-    def __init__(self, url: str, logs: tuple[VerifierKey, ...], *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        logs: tuple[VerifierKey, ...],
+        *,
+        ca_pin: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
         try:
             parsed = urllib3.util.parse_url(url)
         except urllib3.exceptions.LocationParseError:
@@ -65,12 +95,17 @@ class RegistryClient:
         if parsed.scheme not in {"http", "https"} or not parsed.host:
             raise UsageError(f"{url!r} is not the address of a registry, such as https://registry.example")
         self.url = url.rstrip("/")
+        self.host = parsed.host
+        self.over_tls = parsed.scheme == "https"
+        self._pin = parse_pin(ca_pin) if ca_pin is not None else None
+        if self._pin is not None and not self.over_tls:
+            raise UsageError(
+                f"{url} has no TLS, so a pin protects nothing", hint="the address needs https://"
+            )
         self._logs = logs
-        self._pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(total=timeout_s),
-            retries=urllib3.Retry(connect=1, read=0, redirect=0, status=0, other=0),
-            headers={"User-Agent": f"rasura/{__version__}"},
-        )
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._connections: urllib3.PoolManager | None = None
 
     def put(self, bundle: Bundle) -> Bundle:
         """Have ``bundle`` logged; returns it with a receipt that has been checked.
@@ -79,26 +114,19 @@ class RegistryClient:
         """
         path = f"/certificates/{bundle.certificate_id}"
         body = bundle.with_receipt(None).encode()
-        status, answer = self._ask("PUT", path, body)
+        status, answer = self.ask("PUT", path, body)
         if status in {HTTPStatus.OK, HTTPStatus.CREATED}:
             return self._proven(bundle, answer)
-        reason = _reason(answer) or f"HTTP status {status}"
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {
-            HTTPStatus.REQUEST_TIMEOUT,
-            HTTPStatus.TOO_MANY_REQUESTS,
-        }:
+        reason = problem_detail(answer) or f"HTTP status {status}"
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WAITING:
             raise RegistryAwayError(f"the registry at {self.url} is not well: {reason}")
-        if status in {
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-        } and _reason(answer):
+        if status in _FOR_GOOD and problem_detail(answer):
             raise RegistryRefusedError(f"the registry at {self.url} refuses the certificate: {reason}")
         raise RegistryAnswerError(f"{self.url} does not answer as a registry does ({reason})")
 
     def checkpoint(self) -> str:
         """The registry's latest checkpoint as a signed note, its signature checked."""
-        status, answer = self._ask("GET", "/checkpoint", None)
+        status, answer = self.ask("GET", "/checkpoint")
         if status != HTTPStatus.OK:
             raise RegistryAwayError(f"the registry at {self.url} gives no checkpoint (HTTP status {status})")
         try:
@@ -112,11 +140,20 @@ class RegistryClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.clear()
+        with self._lock:
+            if self._connections is not None:
+                self._connections.clear()
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """One request for ``path`` below the URL: the HTTP status and the body, as they came.
+
+        Raises:
+            RegistryAwayError: there is no answer.
+            RegistryAnswerError: whoever answers is not proven to be the registry, or answers without end.
+        """
+        connections = self._connected()
         try:
-            response = self._pool.request(
+            response = connections.request(
                 method,
                 self.url + path,
                 body=body,
@@ -129,13 +166,43 @@ class RegistryClient:
             finally:
                 response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            root = _root(error)
+            if isinstance(root, ssl.SSLCertVerificationError):
+                raise RegistryAnswerError(
+                    f"{self.url} is not proven to be the registry: {root.verify_message}",
+                    hint=_TLS_HINT if self._pin is None else None,
+                ) from None
             raise RegistryAwayError(
-                f"the registry at {self.url} cannot be reached ({_root(error)})",
-                hint="the certificate stays in the spool; send it later with 'rasura-agent spool send'",
+                f"the registry at {self.url} cannot be reached ({_words(root)})", hint=_LATER
             ) from None
         if len(answer) > _MAX_ANSWER_BYTES:
             raise RegistryAnswerError(f"{self.url} answers with more than {_MAX_ANSWER_BYTES} bytes")
         return response.status, answer
+
+    def _connected(self) -> urllib3.PoolManager:
+        """The connections; with a pin, the authority is fetched before the first of them."""
+        with self._lock:
+            if self._connections is not None:
+                return self._connections
+        # Not under the lock: a registry that is away must not make the threads wait for each other.
+        context = self._pinned_context(self._pin) if self._pin is not None else None
+        with self._lock:
+            if self._connections is None:
+                self._connections = urllib3.PoolManager(
+                    timeout=urllib3.Timeout(total=self._timeout_s),
+                    retries=urllib3.Retry(connect=1, read=0, redirect=0, status=0, other=0),
+                    headers={"User-Agent": f"rasura/{__version__}"},
+                    ssl_context=context,
+                )
+            return self._connections
+
+    def _pinned_context(self, pin: str) -> ssl.SSLContext:
+        try:
+            return pinned_context(self.url, pin, timeout_s=self._timeout_s)
+        except AuthorityAwayError as error:
+            raise RegistryAwayError(str(error), hint=_LATER) from None
+        except PinError as error:
+            raise RegistryAnswerError(str(error), hint=error.hint) from None
 
     def _proven(self, bundle: Bundle, answer: bytes) -> Bundle:
         try:
@@ -149,7 +216,7 @@ class RegistryClient:
         return logged
 
 
-def _reason(answer: bytes) -> str | None:
+def problem_detail(answer: bytes) -> str | None:
     """The ``detail`` of a problem+json answer (RFC 9457), if it is one."""
     try:
         detail = strict_json.loads(answer).get("detail")
@@ -158,12 +225,15 @@ def _reason(answer: bytes) -> str | None:
     return detail if isinstance(detail, str) and detail else None
 
 
-def _root(error: BaseException) -> str:
-    """The innermost reason in words, without urllib3's layers."""
-    reason: object = error
-    while isinstance(
-        inner := getattr(reason, "reason", None) or getattr(reason, "__cause__", None), BaseException
-    ):
-        reason = inner
-    text = getattr(reason, "strerror", None) or str(reason)
-    return text.rsplit(": ", 1)[-1].strip() or type(reason).__name__
+def _root(error: BaseException) -> BaseException:
+    """The innermost reason, without urllib3's layers: it hangs its own on ``reason``, or in ``args``."""
+    while True:
+        inner = getattr(error, "reason", None) or error.__cause__ or next(iter(error.args), None)
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
+
+
+def _words(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text.rsplit(": ", 1)[-1].strip() or type(error).__name__

@@ -2,8 +2,8 @@
 
 ::
 
-    site.toml     site = "…", registry = "http://…" (optional)
-    site.key      the site's private key, mode 0600
+    site.toml     site = "…", registry = "https://…" and ca = "sha256:…" (both optional)
+    site.key      the site's private key, mode 0600: open (PEM) or under a passphrase (rasura.key_box)
     site.pem      the site's signing certificate, then the authority's
     trust.toml    whom to trust when reading receipts
 """
@@ -11,15 +11,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rasura import durable
 from rasura.errors import UsageError
+from rasura.key_box import PassphraseNeededError, is_sealed, open_key, seal
 from rasura.keys import (
     KeyFormatError,
     certificate_pem,
@@ -29,40 +34,132 @@ from rasura.keys import (
     p256_public_key,
     private_key_pem,
 )
+from rasura.pinned import parse_pin
 from rasura.trust import Trust
 
-__all__ = ["SiteKit", "write_site_kit"]
+__all__ = [
+    "PASSPHRASE_FILE",
+    "SiteKit",
+    "SitePapers",
+    "ask_passphrase",
+    "seal_site_key",
+    "write_site_kit",
+]
+
+PASSPHRASE_FILE = "RASURA_PASSPHRASE_FILE"  # noqa: S105  the name of a variable, no secret
+"""The environment variable that names a file holding the passphrase, for scripts."""
+
+
+@dataclass(frozen=True, slots=True)
+class SitePapers:
+    """What a site folder says without its key: enough to send certificates, not to sign them."""
+
+    site: str
+    certificate: x509.Certificate
+    trust: Trust
+    registry_url: str | None
+    registry_ca: str | None
+    """The pin of that registry's TLS authority, see :mod:`rasura.pinned`."""
+
+    @classmethod
+    def load(cls, folder: Path) -> SitePapers:
+        """Read all of a site folder but its key; raises :class:`UsageError`."""
+        settings = _settings(_read(folder / "site.toml").decode(errors="replace"))
+        trust = Trust.parse(_read(folder / "trust.toml").decode(errors="replace"))
+        try:
+            certificate = load_certificates(_read(folder / "site.pem"))[0]
+            if organization(certificate) != settings["site"]:
+                raise UsageError(f"site.pem in {folder} is for another site than site.toml says")
+        except KeyFormatError as error:
+            raise UsageError(f"the site folder {folder} cannot be used: {error}") from None
+        return cls(settings["site"], certificate, trust, settings.get("registry"), settings.get("ca"))
 
 
 @dataclass(frozen=True, slots=True)
 class SiteKit:
-    """A site's name, key and certificate, whom it trusts and where its registry is."""
+    """A site's name, key and certificate, whom it trusts, where its registry is and that one's pin."""
 
     site: str
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
     trust: Trust
     registry_url: str | None
+    registry_ca: str | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> SiteKit:
-        """Read a site folder.
+    def load(cls, folder: Path, passphrase: Callable[[], str] | None = None) -> SiteKit:
+        """Read a site folder; ``passphrase`` is called if the key is sealed, and only then.
 
         Raises:
+            PassphraseNeededError: the key is sealed and there is no ``passphrase``.
+            WrongPassphraseError: it does not open the key.
             UsageError: a file is missing or wrong, or key and certificate do not belong together.
         """
-        settings = _settings(_read(folder / "site.toml").decode(errors="replace"))
+        papers = SitePapers.load(folder)
         try:
-            key = load_private_key(_read(folder / "site.key"))
-            certificate = load_certificates(_read(folder / "site.pem"))[0]
-            if p256_public_key(certificate) != key.public_key():
+            key = _load_key(folder, passphrase)
+            if p256_public_key(papers.certificate) != key.public_key():
                 raise UsageError(f"site.key and site.pem in {folder} do not belong together")
-            if organization(certificate) != settings["site"]:
-                raise UsageError(f"site.pem in {folder} is for another site than site.toml says")
         except KeyFormatError as error:
             raise UsageError(f"the site folder {folder} cannot be used: {error}") from None
-        trust = Trust.parse(_read(folder / "trust.toml").decode(errors="replace"))
-        return cls(settings["site"], key, certificate, trust, settings.get("registry"))
+        return cls(
+            papers.site, key, papers.certificate, papers.trust, papers.registry_url, papers.registry_ca
+        )
+
+
+def _load_key(folder: Path, passphrase: Callable[[], str] | None) -> ec.EllipticCurvePrivateKey:
+    data = _read(folder / "site.key")
+    if not is_sealed(data):
+        return load_private_key(data)
+    if passphrase is None:
+        raise PassphraseNeededError(
+            f"the key of the site folder {folder} is under a passphrase",
+            hint=f"use a terminal, where it is asked for, or name a file that holds it in {PASSPHRASE_FILE}",
+        )
+    return open_key(data, passphrase())
+
+
+def ask_passphrase(*, new: bool = False) -> str:
+    """The passphrase of a site's key: from the file that :data:`PASSPHRASE_FILE` names, or typed.
+
+    On a terminal it is asked for, unseen; twice when it is ``new``.
+
+    Raises:
+        PassphraseNeededError: no file is named and nobody is at a terminal.
+        UsageError: the file cannot be read.
+    """
+    named = os.environ.get(PASSPHRASE_FILE)
+    if named:
+        try:
+            return Path(named).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+            raise UsageError(f"cannot read the passphrase from {named}: {reason}") from None
+    if not sys.stdin.isatty():
+        raise PassphraseNeededError(
+            "the site's key needs a passphrase and nobody is here to type it",
+            hint=f"use a terminal, or name a file that holds it in {PASSPHRASE_FILE}",
+        )
+    typed: str = click.prompt(
+        "New passphrase of the site's key" if new else "Passphrase of the site's key",
+        hide_input=True,
+        confirmation_prompt=new,
+        err=True,
+    )
+    return typed
+
+
+def seal_site_key(folder: Path, passphrase: Callable[[], str]) -> None:
+    """Put the open key of a site folder under a passphrase, in one step: never neither nor half.
+
+    Raises:
+        UsageError: the folder is not one, its key is sealed already, or the passphrase is too short.
+        OSError: the file cannot be written; the open key stands.
+    """
+    if is_sealed(_read(folder / "site.key")):
+        raise UsageError(f"the key of the site folder {folder} is under a passphrase already")
+    sealed = seal(SiteKit.load(folder).key, passphrase())
+    durable.write_file(folder / "site.key", sealed, mode=0o600)
 
 
 def _settings(text: str) -> dict[str, str]:
@@ -70,11 +167,13 @@ def _settings(text: str) -> dict[str, str]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"site.toml is not TOML: {error}") from None
-    unknown = sorted(document.keys() - {"site", "registry"})
+    unknown = sorted(document.keys() - {"site", "registry", "ca"})
     if unknown:
         raise UsageError(f"site.toml has an unknown key {unknown[0]!r}")
     if "site" not in document or not all(isinstance(value, str) for value in document.values()):
-        raise UsageError('site.toml needs site = "…" and may have registry = "http://…"')
+        raise UsageError('site.toml needs site = "…" and may have registry = "https://…" and ca = "sha256:…"')
+    if "ca" in document:
+        document["ca"] = parse_pin(document["ca"])
     return document
 
 
@@ -96,18 +195,26 @@ def write_site_kit(
     chain: tuple[x509.Certificate, ...],
     trust: Trust,
     registry_url: str | None = None,
+    registry_ca: str | None = None,
+    passphrase: str | None = None,
 ) -> None:
     """Make a new site folder (mode 0700); ``chain`` is the site's certificate, then the authority's.
 
+    The key is written under ``passphrase``, if there is one.
+
     Raises:
+        UsageError: the passphrase is too short, or ``registry_ca`` is no pin.
         OSError: the folder exists or cannot be written.
     """
-    folder.mkdir(mode=0o700, parents=True)
+    written_key = private_key_pem(key) if passphrase is None else seal(key, passphrase)
     # A JSON string is a TOML basic string.
     settings = f"site = {json.dumps(site, ensure_ascii=False)}\n"
     if registry_url is not None:
         settings += f"registry = {json.dumps(registry_url)}\n"
-    durable.write_file(folder / "site.key", private_key_pem(key), mode=0o600)
+    if registry_ca is not None:
+        settings += f"ca = {json.dumps(parse_pin(registry_ca))}\n"
+    folder.mkdir(mode=0o700, parents=True)
+    durable.write_file(folder / "site.key", written_key, mode=0o600)
     durable.write_file(folder / "site.pem", certificate_pem(*chain))
     durable.write_file(folder / "trust.toml", trust.to_toml().encode())
     durable.write_file(folder / "site.toml", settings.encode())

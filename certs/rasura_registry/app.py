@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -13,12 +14,18 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from rasura import strict_json
+from rasura.enrolment import MAX_REQUEST_BYTES, EnrolmentError
 from rasura.errors import RasuraError
+from rasura.pinned import AUTHORITY_PATH
 from rasura.strict_json import MAX_BYTES
+from rasura_registry.enrolment_files import State
+from rasura_registry.enrolments import CommitmentError
 from rasura_registry.errors import StoreError
 from rasura_registry.log import Conflict, Submission
 from rasura_registry.registry import NotJsonError, Registry, SubmissionError
 from rasura_registry.tiles import Tile
+from rasura_registry.tls import Tls
 
 __all__ = ["BODY_TIMEOUT_S", "create_app"]
 
@@ -33,6 +40,7 @@ _WORKERS = 2
 
 _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 _PRIVATE = {"Cache-Control": "private, no-store"}
+_PUBLIC = {"Cache-Control": "public, max-age=3600"}
 _FRESH = {"Cache-Control": "no-cache"}
 
 _T = TypeVar("_T")
@@ -46,8 +54,10 @@ class _BodyError(Exception):
         self.status = status
 
 
-def create_app(registry: Registry, *, body_timeout_s: float = BODY_TIMEOUT_S) -> FastAPI:
-    """The application over an open registry."""
+def create_app(
+    registry: Registry, *, body_timeout_s: float = BODY_TIMEOUT_S, tls: Tls | None = None
+) -> FastAPI:
+    """The application over an open registry, served over ``tls`` if that is ours."""
     app = FastAPI(title="Rasura registry", openapi_url=None)
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="request")
 
@@ -97,6 +107,14 @@ def create_app(registry: Registry, *, body_timeout_s: float = BODY_TIMEOUT_S) ->
     async def get_trust() -> Response:
         return Response(registry.trust_toml, media_type="application/toml", headers=_FRESH)
 
+    @app.get(AUTHORITY_PATH)
+    async def get_authority() -> Response:
+        if tls is None:
+            return _problem(HTTPStatus.NOT_FOUND, "this server has no TLS authority of its own")
+        return Response(tls.authority_pem, media_type="application/x-pem-file", headers=_PUBLIC)
+
+    _add_enrolment(app, registry, in_pool, body_timeout_s)
+
     @app.get("/health")
     async def get_health() -> Response:
         size = registry.size
@@ -110,6 +128,54 @@ def create_app(registry: Registry, *, body_timeout_s: float = BODY_TIMEOUT_S) ->
     return app
 
 
+def _add_enrolment(
+    app: FastAPI, registry: Registry, in_pool: Callable[..., Awaitable[Any]], body_timeout_s: float
+) -> None:
+    """The three requests of a station that wants to be certified, see :mod:`rasura.enrolment`."""
+    enrolments = registry.enrolments
+
+    @app.post("/enrolments")
+    async def begin_enrolment(request: Request) -> Response:
+        raw = await _read_body(request, body_timeout_s, MAX_REQUEST_BYTES)
+        try:
+            value = strict_json.loads(raw, what="the body")
+        except strict_json.JsonError as error:
+            return _problem(HTTPStatus.BAD_REQUEST, str(error))
+        match value:
+            case {"commitment": str(announced), **more} if not more:
+                enrolment_id, nonce = await in_pool(enrolments.begin, announced)
+            case _:
+                return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "an enrolment begins with a commitment")
+        return _json(HTTPStatus.CREATED, {"id": enrolment_id, "nonce": nonce})
+
+    @app.put("/enrolments/{enrolment_id}")
+    async def show_enrolment(enrolment_id: str, request: Request) -> Response:
+        raw = await _read_body(request, body_timeout_s, MAX_REQUEST_BYTES)
+        address = request.client.host if request.client else "unknown"
+        waiting = await in_pool(enrolments.show, enrolment_id, raw, address)
+        if waiting is None:
+            return _problem(HTTPStatus.NOT_FOUND, "no enrolment with this id has begun")
+        return _json(HTTPStatus.OK, {"state": waiting.state.value})
+
+    @app.get("/enrolments/{enrolment_id}")
+    async def get_enrolment(enrolment_id: str) -> Response:
+        found = await in_pool(enrolments.look, enrolment_id)
+        if found is None:
+            return _problem(HTTPStatus.NOT_FOUND, "there is no enrolment with this id, or not any more")
+        state, waiting = found
+        if state is not State.APPROVED:
+            return _json(HTTPStatus.OK, {"state": state.value})
+        return _json(
+            HTTPStatus.OK,
+            {
+                "state": state.value,
+                "site": waiting.site,
+                "chain": [base64.b64encode(one).decode() for one in waiting.chain],
+                "trust": registry.trust_toml.decode(),
+            },
+        )
+
+
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RasuraError)
     async def on_rasura_error(_: Request, error: RasuraError) -> Response:
@@ -118,6 +184,8 @@ def _add_error_handlers(app: FastAPI) -> None:
                 HTTPStatus.BAD_REQUEST if isinstance(error, NotJsonError) else HTTPStatus.UNPROCESSABLE_ENTITY
             )
             return _problem(status, str(error), reasons=error.reasons)
+        if isinstance(error, (CommitmentError, EnrolmentError)):
+            return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         if isinstance(error, StoreError) and error.full:
             return _problem(HTTPStatus.INSUFFICIENT_STORAGE, f"the registry's disk is full: {error}")
         return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
@@ -140,14 +208,16 @@ def _add_error_handlers(app: FastAPI) -> None:
         return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the registry met a bug; its log has the details")
 
 
-async def _read_body(request: Request, timeout_s: float) -> bytes:
-    too_large = _BodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a bundle has at most {MAX_BYTES} bytes")
+async def _read_body(request: Request, timeout_s: float, max_bytes: int = MAX_BYTES) -> bytes:
+    too_large = _BodyError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body may have at most {max_bytes} bytes"
+    )
     body, received = bytearray(), 0
     try:
         async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 received += len(chunk)
-                if received <= MAX_BYTES:
+                if received <= max_bytes:
                     body += chunk
                 elif received > _MAX_DISCARDED_BYTES:
                     raise too_large
@@ -157,7 +227,7 @@ async def _read_body(request: Request, timeout_s: float) -> bytes:
         ) from None
     except ClientDisconnect:
         raise _BodyError(HTTPStatus.BAD_REQUEST, "the body broke off") from None
-    if received > MAX_BYTES:
+    if received > max_bytes:
         raise too_large
     return bytes(body)
 

@@ -1,4 +1,4 @@
-"""The registry's commands: init, site, serve, check."""
+"""The registry's commands: init, site, seal, serve, check, and those of ``enrolment_cli``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,33 @@ import click
 
 from rasura import __version__
 from rasura.command import EXIT_CODES_HELP, print_json
-from rasura.errors import ExitCode
+from rasura.errors import ExitCode, UsageError
+from rasura.site_kit import PASSPHRASE_FILE, ask_passphrase, seal_site_key
 from rasura.text import printable
 from rasura_registry.check import check_folder
+from rasura_registry.enrolment_cli import ENROLMENT_COMMANDS
 from rasura_registry.folder import Folder, add_site, initialise
+from rasura_registry.tls import GivenTls, OwnTls, Tls, parse_names
 
 __all__ = ["cli"]
 
-_FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+_PATH = click.Path(path_type=Path)
+_FOLDER = click.argument("folder", metavar="DIR", type=_PATH)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 _URL = click.option(
     "--url", metavar="URL", help="Where stations will find the registry; it goes into the site folders."
+)
+_PIN = click.option(
+    "--registry-ca",
+    "ca_pin",
+    metavar="PIN",
+    help="The pin of its TLS authority (serve --tls prints it); it goes into the site folders too.",
+)
+_PASSPHRASE = click.option(
+    "--passphrase",
+    "sealed",
+    is_flag=True,
+    help=f"Ask for a passphrase and write the site's key under it; {PASSPHRASE_FILE} may name a file.",
 )
 
 
@@ -53,8 +69,18 @@ def cli() -> None:
     "--site", "sites", multiple=True, metavar="NAME", help="A workshop to certify; may be given again."
 )
 @_URL
+@_PIN
+@_PASSPHRASE
 @_JSON
-def init_command(folder: Path, origin: str, sites: tuple[str, ...], url: str | None, as_json: bool) -> None:
+def init_command(
+    folder: Path,
+    origin: str,
+    sites: tuple[str, ...],
+    url: str | None,
+    ca_pin: str | None,
+    sealed: bool,
+    as_json: bool,
+) -> None:
     """Make a new registry in DIR, which must not exist or be empty.
 
     It makes the keys, the empty log and, for each --site, a folder sites/NAME to hand to that
@@ -64,7 +90,17 @@ def init_command(folder: Path, origin: str, sites: tuple[str, ...], url: str | N
     \b
         rasura-registry init /srv/rasura --name log.example.org --site Lyon --site "Saint-Étienne"
     """
-    verifier_key = initialise(folder, origin=origin, sites=sites, url=url, now=datetime.now(UTC))
+    if sealed and not sites:
+        raise UsageError("--passphrase is for the keys of sites, and no --site is named")
+    verifier_key = initialise(
+        folder,
+        origin=origin,
+        sites=sites,
+        url=url,
+        now=datetime.now(UTC),
+        ca_pin=ca_pin,
+        passphrase=ask_passphrase(new=True) if sealed else None,
+    )
     data = Folder(folder)
     if as_json:
         print_json(
@@ -88,18 +124,47 @@ def init_command(folder: Path, origin: str, sites: tuple[str, ...], url: str | N
 @_FOLDER
 @click.argument("name")
 @_URL
+@_PIN
+@_PASSPHRASE
 @_JSON
-def site_command(folder: Path, name: str, url: str | None, as_json: bool) -> None:
+def site_command(
+    folder: Path, name: str, url: str | None, ca_pin: str | None, sealed: bool, as_json: bool
+) -> None:
     """Certify the site NAME and make its folder DIR/sites/NAME; the server may go on running.
 
     \b
-        rasura-registry site /srv/rasura Grenoble --url https://log.example.org
+        rasura-registry site /srv/rasura Grenoble --url https://log.example.org --passphrase
     """
-    path = add_site(folder, name, url=url, now=datetime.now(UTC))
+    path = add_site(
+        folder,
+        name,
+        url=url,
+        now=datetime.now(UTC),
+        ca_pin=ca_pin,
+        passphrase=ask_passphrase(new=True) if sealed else None,
+    )
     if as_json:
         print_json({"site": name, "folder": str(path)})
     else:
         _say_site(name, path)
+
+
+@cli.command("seal", epilog=EXIT_CODES_HELP)
+@click.argument("site_folder", metavar="SITEFOLDER", type=_PATH)
+def seal_command(site_folder: Path) -> None:
+    """Put the key in SITEFOLDER under a passphrase.
+
+    The file changes in one step. What the medium held before may still be found on it: a stick
+    that has been in doubtful hands needs a new site key, not a passphrase.
+
+    \b
+        rasura-registry seal /srv/rasura/sites/Lyon
+    """
+    try:
+        seal_site_key(site_folder, lambda: ask_passphrase(new=True))
+    except OSError as error:
+        raise UsageError(f"cannot write the key in {site_folder}: {error.strerror}") from None
+    click.echo(f"sealed      {site_folder}: its key now asks for the passphrase")
 
 
 @cli.command("serve", epilog=EXIT_CODES_HELP)
@@ -108,28 +173,61 @@ def site_command(folder: Path, name: str, url: str | None, as_json: bool) -> Non
 @click.option(
     "--port", default=8440, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
 )
-@click.option("--port-file", type=click.Path(path_type=Path), help="Write the port here once it accepts.")
-def serve_command(folder: Path, host: str, port: int, port_file: Path | None) -> None:
+@click.option("--port-file", type=_PATH, help="Write the port here once it accepts.")
+@click.option(
+    "--tls",
+    "names",
+    metavar="HOST[,HOST...]",
+    help="Serve HTTPS under these names or IP addresses, by a TLS authority of its own.",
+)
+@click.option("--tls-certificate", metavar="FILE", type=_PATH, help="Serve HTTPS with this chain in PEM.")
+@click.option("--tls-key", metavar="FILE", type=_PATH, help="The private key of --tls-certificate.")
+def serve_command(
+    folder: Path,
+    host: str,
+    port: int,
+    port_file: Path | None,
+    names: str | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+) -> None:
     """Serve the registry in DIR until SIGTERM or Ctrl-C.
 
-    It speaks plain HTTP: put a web server with TLS before it when stations come from elsewhere.
-    Alerts go to standard error.
+    Without TLS anybody in between can read and hold back what stations send. With --tls it makes
+    an authority of its own in DIR/tls, once, and prints its pin: stations that are told the pin
+    (rasura.ca=, --registry-ca, ca in site.toml) talk to this registry and no other. Alerts go to
+    standard error.
 
     \b
-        rasura-registry serve /srv/rasura --host 0.0.0.0
+        rasura-registry serve /srv/rasura --host 0.0.0.0 --tls registry.lan,192.168.1.10
     """
     # The web framework takes a second to load, which the other commands do without.
     from rasura_registry.server import serve, write_port  # noqa: PLC0415
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    tls = _tls(Folder(folder), names, tls_certificate, tls_key)
 
     def announce(address: str, actual_port: int) -> None:
         if port_file is not None:
             write_port(port_file, actual_port)
         shown = f"[{address}]" if ":" in address else address
-        click.echo(f"listening on http://{shown}:{actual_port}")
+        click.echo(f"listening on {'http' if tls is None else 'https'}://{shown}:{actual_port}")
+        if tls is not None and tls.pin is not None:
+            click.echo(f"rasura.ca={tls.pin}")
 
-    serve(folder, host, port, announce)
+    serve(folder, host, port, announce, tls)
+
+
+def _tls(folder: Folder, names: str | None, certificate: Path | None, key: Path | None) -> Tls | None:
+    if (certificate is None) != (key is None):
+        raise UsageError("--tls-certificate and --tls-key belong together")
+    if certificate is not None and key is not None:
+        if names is not None:
+            raise UsageError("--tls makes a certificate and --tls-certificate names one: give one of them")
+        return GivenTls(certificate, key)
+    if names is None:
+        return None
+    return OwnTls(folder.tls, parse_names(names), folder.load_trust().logs[0].name)
 
 
 @cli.command("check", epilog=EXIT_CODES_HELP)
@@ -165,6 +263,10 @@ def check_command(folder: Path, as_json: bool) -> int:
             f"{report.published} of them published, {report.checkpoints} signed checkpoints"
         )
     return ExitCode.FAILED if report.problems else ExitCode.DONE
+
+
+for _command in ENROLMENT_COMMANDS:
+    cli.add_command(_command)
 
 
 def _say_site(name: str, path: Path) -> None:

@@ -2,11 +2,13 @@
 
 ::
 
-    keys/ca.key  keys/log.key   the only secrets (mode 0600)
+    keys/ca.key  keys/log.key   the secrets of the log (mode 0600)
     ca.pem  trust.toml          the authority's certificate; what auditors are given
     index.sqlite3               the order of the entries, and every signed checkpoint
     bodies/                     the submissions, byte for byte
     tile/  checkpoint           the log as it is published
+    tls/                        the TLS authority and the server's certificate, if it serves TLS itself
+    enrolments/                 stations that ask to be certified, for hours
     sites/NAME/                 site folders, until they are handed to their workshop
 """
 
@@ -81,9 +83,29 @@ class Folder:
         """The SQLite file."""
         return self.root / "index.sqlite3"
 
+    @property
+    def tls(self) -> Path:
+        """The folder of :mod:`rasura_registry.tls`."""
+        return self.root / "tls"
+
+    @property
+    def enrolments(self) -> Path:
+        """The folder of :mod:`rasura_registry.enrolments`."""
+        return self.root / "enrolments"
+
     def site(self, name: str) -> Path:
         """The folder of a site."""
         return self.root / "sites" / name
+
+    def known_site(self, name: str) -> Path:
+        """The folder of a site that is there; raises :class:`UsageError`."""
+        _check_site(name)
+        if not self.site(name).is_dir():
+            raise UsageError(
+                f"the site {name!r} has no folder here",
+                hint=f"it may have been handed over; folders are in {self.root / 'sites'}",
+            )
+        return self.site(name)
 
     def read(self, path: Path) -> bytes:
         """The content of one of the files above.
@@ -149,9 +171,18 @@ class Folder:
 
 
 def initialise(
-    root: Path, *, origin: str, sites: Sequence[str], url: str | None, now: datetime
+    root: Path,
+    *,
+    origin: str,
+    sites: Sequence[str],
+    url: str | None,
+    now: datetime,
+    ca_pin: str | None = None,
+    passphrase: str | None = None,
 ) -> VerifierKey:
     """Make a new registry at ``root``, whole or not at all; returns the log's verifier key.
+
+    ``url``, ``ca_pin`` and ``passphrase`` are for the site folders, see :func:`add_site`.
 
     Raises:
         FolderInUseError: ``root`` is there and not empty.
@@ -185,16 +216,27 @@ def initialise(
         finally:
             index.close()
         for site in sites:
-            add_site(building, site, url=url, now=now)
+            add_site(building, site, url=url, now=now, ca_pin=ca_pin, passphrase=passphrase)
     return verifier_key
 
 
-def add_site(root: Path, site: str, *, url: str | None, now: datetime) -> Path:
+def add_site(
+    root: Path,
+    site: str,
+    *,
+    url: str | None,
+    now: datetime,
+    ca_pin: str | None = None,
+    passphrase: str | None = None,
+) -> Path:
     """Certify a new site and make its folder, whole or not at all; returns where it is.
+
+    Its stations will find the registry at ``url``, whose TLS authority has that pin; its key is
+    written under ``passphrase``, or open.
 
     Raises:
         FolderInUseError: the site has a folder already.
-        UsageError: the name cannot be used, or ``root`` is no registry.
+        UsageError: the name, pin or passphrase cannot be used, or ``root`` is no registry.
     """
     _check_site(site)
     folder = Folder(root)
@@ -208,7 +250,14 @@ def add_site(root: Path, site: str, *, url: str | None, now: datetime) -> Path:
     with _built_aside(target) as building:
         building.rmdir()
         write_site_kit(
-            building, site=site, key=key, chain=(certificate, authority), trust=trust, registry_url=url
+            building,
+            site=site,
+            key=key,
+            chain=(certificate, authority),
+            trust=trust,
+            registry_url=url,
+            registry_ca=ca_pin,
+            passphrase=passphrase,
         )
     return target
 

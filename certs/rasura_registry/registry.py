@@ -17,6 +17,7 @@ from rasura.bundle import Bundle
 from rasura.entry import Entry
 from rasura.errors import RasuraError
 from rasura.verifier import check_submission
+from rasura_registry.enrolments import Enrolments
 from rasura_registry.errors import StoreError
 from rasura_registry.files import DurableFiles, Files, body_name
 from rasura_registry.folder import Folder
@@ -53,9 +54,11 @@ class Registry:
         sequencer: Sequencer,
         authorities: tuple[x509.Certificate, ...],
         trust_toml: bytes,
+        enrolments: Enrolments,
         clock: Callable[[], int],
     ) -> None:
         self.trust_toml = trust_toml
+        self.enrolments = enrolments
         self._files = files
         self._index = index
         self._log = log
@@ -182,7 +185,14 @@ def open_registry(root: Path) -> Iterator[Registry]:
             sequencer.start()
             try:
                 yield Registry(
-                    files, index, log, sequencer, trust.authorities, folder.read(folder.trust), _posix_seconds
+                    files,
+                    index,
+                    log,
+                    sequencer,
+                    trust.authorities,
+                    folder.read(folder.trust),
+                    Enrolments(folder.enrolments, _posix_seconds),
+                    _posix_seconds,
                 )
             finally:
                 sequencer.stop()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
-from collections.abc import Callable
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from rasura import durable
-from rasura.errors import UsageError
+from rasura.errors import RasuraError, UsageError
 from rasura_registry.app import create_app
 from rasura_registry.registry import open_registry
+from rasura_registry.tls import Tls, load_chain, server_context
 
 __all__ = ["serve", "write_port"]
 
@@ -21,6 +27,11 @@ _MAX_CONNECTIONS = 512
 """Above this, 503: each may hold a body of 1 MiB in memory."""
 
 _GRACE_S = 10
+
+_RENEWAL_S = 6 * 3600.0
+"""How often a running server looks whether its TLS certificate is to be renewed."""
+
+_logger = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -36,19 +47,21 @@ class _Server(uvicorn.Server):
             self._on_started()
 
 
-def serve(root: Path, host: str, port: int, announce: Callable[[str, int], None]) -> None:
+def serve(
+    root: Path, host: str, port: int, announce: Callable[[str, int], None], tls: Tls | None = None
+) -> None:
     """Serve the data folder at ``root`` until SIGTERM or SIGINT; port 0 takes a free one.
 
-    ``announce`` is called with the address once connections are accepted.
+    ``announce`` is called with the address once connections are accepted. With ``tls`` it speaks HTTPS.
 
     Raises:
         RasuraError: the folder cannot be opened, see :func:`open_registry`.
-        UsageError: the address cannot be had.
+        UsageError: the address cannot be had, or TLS not be served.
     """
-    with open_registry(root) as registry, _listen(host, port) as listener:
+    with open_registry(root) as registry, _listen(host, port) as listener, _served_tls(tls) as context:
         address, actual_port = listener.getsockname()[:2]
         config = uvicorn.Config(
-            create_app(registry),
+            create_app(registry, tls=tls),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -57,6 +70,9 @@ def serve(root: Path, host: str, port: int, announce: Callable[[str, int], None]
             limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
         )
+        # Loaded here, because uvicorn would make a context of its own from files it reads once.
+        config.load()
+        config.ssl = context
         server = _Server(config, lambda: announce(address, actual_port))
 
         def stop(_: int, __: FrameType | None) -> None:
@@ -69,6 +85,31 @@ def serve(root: Path, host: str, port: int, announce: Callable[[str, int], None]
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _served_tls(tls: Tls | None) -> Iterator[ssl.SSLContext | None]:
+    """The server's TLS, renewed as long as it serves."""
+    if tls is None:
+        yield None
+        return
+    context = server_context(tls, datetime.now(UTC))
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(_RENEWAL_S):
+            try:
+                load_chain(context, tls, datetime.now(UTC))
+            except RasuraError as error:
+                _logger.error("ALERT the TLS certificate was not renewed: %s", error)  # noqa: TRY400  a sentence, no traceback
+
+    thread = threading.Thread(target=renew, name="tls", daemon=True)
+    thread.start()
+    try:
+        yield context
+    finally:
+        ended.set()
+        thread.join()
 
 
 def write_port(path: Path, port: int) -> None:
@@ -84,7 +125,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot listen on {host} port {port}: {reason}") from None
+    # Linux hands it down to every connection. asyncio sets it only on sockets that name their protocol,
+    # and without it each answer on a kept connection waits 40 ms for a delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

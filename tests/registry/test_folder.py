@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from rasura.checkpoint import open_checkpoint
 from rasura.errors import RasuraError, UsageError
+from rasura.key_box import is_sealed
 from rasura.keys import chain_problems, load_certificates, load_private_key
-from rasura.site_kit import SiteKit
+from rasura.site_kit import PASSPHRASE_FILE, SiteKit, ask_passphrase
 from rasura.trust import Trust
 from rasura_registry.cli import cli
 from rasura_registry.errors import FolderError, FolderInUseError
@@ -142,6 +143,35 @@ def test_a_site_may_come_later(own_folder: Path) -> None:
     assert sorted(path.name for path in (own_folder / "sites").iterdir()) == ["Atelier du Nord", "Lyon"]
 
 
+def test_the_keys_of_sites_may_be_written_under_a_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("correct horse\n")
+    monkeypatch.setenv(PASSPHRASE_FILE, str(tmp_path / "secret"))
+    root = tmp_path / "data"
+    pin = f"sha256:{'AB' * 32}"
+    where = ("--url", "https://log.example", "--registry-ca", pin)
+    assert (
+        invoke("init", str(root), "--name", "log.example", "--site", "Lyon", *where, "--passphrase")[0] == 0
+    )
+    assert invoke("site", str(root), "Nord", "--passphrase")[0] == 0
+    assert invoke("site", str(root), "Open")[0] == 0
+    assert invoke("seal", str(root / "sites/Open"))[0] == 0
+    for site in ("Lyon", "Nord", "Open"):
+        assert is_sealed((root / "sites" / site / "site.key").read_bytes())
+        assert SiteKit.load(root / "sites" / site, ask_passphrase).site == site
+    assert SiteKit.load(root / "sites/Lyon", ask_passphrase).registry_ca == pin.lower()
+    assert invoke("seal", str(root / "sites/Open"))[0] == 2
+
+
+def test_a_passphrase_that_will_not_do_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("short\n")
+    monkeypatch.setenv(PASSPHRASE_FILE, str(tmp_path / "secret"))
+    root = str(tmp_path / "data")
+    assert invoke("init", root, "--name", "log.example", "--site", "Lyon", "--passphrase")[0] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
 def test_nothing_half_made_stays_when_the_disk_says_no(tmp_path: Path) -> None:
     # A limit on the size of a file stops the index, in the middle.
     done = subprocess.run(
@@ -171,6 +201,10 @@ def test_nothing_half_made_stays_when_the_disk_says_no(tmp_path: Path) -> None:
         (("serve", "/nonexistent"), 2),
         (("check", "/nonexistent"), 2),
         (("site", "/nonexistent", "Lyon"), 2),
+        (("seal", "/nonexistent"), 2),
+        (("init", "x", "--name", "log.example", "--passphrase"), 2),
+        (("init", "x", "--name", "log.example", "--site", "Lyon", "--passphrase"), 2),
+        (("init", "x", "--name", "log.example", "--site", "Lyon", "--registry-ca", "sha256:beef"), 2),
         (("init", "/proc/nonexistent/data", "--name", "log.example"), 2),
         (("bogus",), 2),
     ],
@@ -181,7 +215,7 @@ def test_wrong_calls_end_in_a_sentence(arguments: tuple[str, ...], code: int) ->
     assert sentence
 
 
-@pytest.mark.parametrize("name", ["init", "site", "serve", "check"])
+@pytest.mark.parametrize("name", ["init", "site", "seal", "serve", "check"])
 def test_help_teaches_by_an_example(name: str) -> None:
     _, text = invoke(name, "--help")
     assert f"rasura-registry {name} /srv/rasura" in text

@@ -197,7 +197,7 @@ def failing(at: int, persisted: Persisted) -> Fault:
 class Server:
     """A registry process on a free loopback port."""
 
-    def __init__(self, root: Path, scratch: Path, *, max_file_bytes: int | None = None) -> None:
+    def __init__(self, root: Path, scratch: Path, *arguments: str, max_file_bytes: int | None = None) -> None:
         self._port_file = scratch / f"port-{uuid.uuid4()}"
         self._log_path = scratch / f"log-{uuid.uuid4()}"
 
@@ -212,7 +212,7 @@ class Server:
                 [
                     *limited,
                     *(sys.executable, "-m", "rasura_registry", "serve", str(root)),
-                    *("--port", "0", "--port-file", str(self._port_file)),
+                    *("--port", "0", "--port-file", str(self._port_file), *arguments),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -225,7 +225,8 @@ class Server:
                 raise AssertionError(f"the server did not start:\n{self.log}")
             time.sleep(0.02)
         self.port = int(self._port_file.read_text())
-        self.url = f"http://127.0.0.1:{self.port}"
+        scheme = "https" if any(one.startswith("--tls") for one in arguments) else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._pool = urllib3.PoolManager(maxsize=32, retries=False, timeout=30)
 
     @property
@@ -235,6 +236,11 @@ class Server:
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         response = self._pool.request(method, self.url + path, body=body, headers=headers)
         return Answer(response.status, response.headers.get("Content-Type", ""), response.data)
+
+    def said(self) -> str:
+        """The next line that it printed."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
 
     def put(self, certificate_id: str, body: bytes) -> Answer:
         return self.ask("PUT", f"/certificates/{certificate_id}", body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ Answer = tuple[int, bytes]
 
 
 @contextmanager
-def serving(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
-    """Serve ``answer(method, path, body)``; yields the URL."""
+def serving(answer: Callable[[str, str, bytes], Answer], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve ``answer(method, path, body)``, over ``tls`` if given; yields the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def _respond(self) -> None:
@@ -23,20 +24,30 @@ def serving(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_PUT = _respond  # noqa: N815  the names http.server looks for
+        do_GET = do_PUT = do_POST = _respond  # noqa: N815  the names http.server looks for
 
         def log_message(self, *_args: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    # It looks this often whether it shall end: a test should not wait for it.
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """A server that says nothing of clients who break off, as they do when they trust it not."""
+
+    def handle_error(self, *_arguments: object) -> None:
+        """Quiet."""
 
 
 def refused_port() -> str:

@@ -109,7 +109,7 @@ def test_an_unwell_registry_is_away(world: TrustWorld, status: int) -> None:
         put(world, world.bundle(), lambda *_request: (status, b""))
 
 
-@pytest.mark.parametrize("status", [400, 409, 422])
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
 def test_a_refusal_with_its_reason(world: TrustWorld, status: int) -> None:
     body = json.dumps({"status": status, "detail": "another certificate has this id"}).encode()
     with pytest.raises(RegistryRefusedError, match="another certificate"):

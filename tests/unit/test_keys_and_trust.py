@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from rasura.errors import UsageError
+from rasura.key_box import PassphraseNeededError, WrongPassphraseError, is_sealed
 from rasura.keys import (
     KeyFormatError,
     common_name,
@@ -19,7 +24,7 @@ from rasura.keys import (
     organization,
     private_key_pem,
 )
-from rasura.site_kit import SiteKit
+from rasura.site_kit import PASSPHRASE_FILE, SiteKit, SitePapers, ask_passphrase, seal_site_key
 from rasura.trust import Trust, TrustError
 from simulators.signing import NOW, TrustWorld
 
@@ -110,6 +115,7 @@ def test_a_site_folder_without_one_of_its_files(world: TrustWorld, tmp_path: Pat
         ("site.toml", b"sight = 'x'"),
         ("site.toml", b"\xff"),
         ("site.toml", b"site = 'Elsewhere'"),
+        ("site.toml", 'site = "Atelier \\"Nord\\"\\\\é"\nca = "sha256:beef"'.encode()),
         ("site.key", b"garbage"),
         ("site.pem", b"garbage"),
         ("trust.toml", b"garbage"),
@@ -129,3 +135,116 @@ def test_a_key_that_is_anothers(world: TrustWorld, tmp_path: Path) -> None:
     (folder / "site.key").write_bytes(private_key_pem(ec.generate_private_key(ec.SECP256R1())))
     with pytest.raises(UsageError, match="do not belong together"):
         SiteKit.load(folder)
+
+
+PASSPHRASE = "correct horse battery"
+
+
+def never() -> str:
+    raise AssertionError("nobody should have been asked")
+
+
+def test_a_sealed_site_folder_asks_for_its_passphrase(world: TrustWorld, tmp_path: Path) -> None:
+    folder = world.write_kit(tmp_path / "site")
+    SiteKit.load(folder, never)
+    seal_site_key(folder, lambda: PASSPHRASE)
+    assert is_sealed((folder / "site.key").read_bytes())
+    assert (folder / "site.key").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "site.key",
+        "site.pem",
+        "site.toml",
+        "trust.toml",
+    ]
+    with pytest.raises(PassphraseNeededError, match="under a passphrase"):
+        SiteKit.load(folder)
+    with pytest.raises(WrongPassphraseError):
+        SiteKit.load(folder, lambda: "correct horse battery?")
+    kit = SiteKit.load(folder, lambda: PASSPHRASE)
+    assert private_key_pem(kit.key) == private_key_pem(world.site_key)
+    with pytest.raises(UsageError, match="already"):
+        seal_site_key(folder, never)
+
+
+def test_a_site_folder_says_all_but_its_key_without_a_passphrase(world: TrustWorld, tmp_path: Path) -> None:
+    folder = world.write_kit(tmp_path / "site", "http://127.0.0.1:8440")
+    (folder / "site.key").unlink()
+    papers = SitePapers.load(folder)
+    assert (papers.site, papers.trust) == (world.site, world.trust)
+    assert papers.registry_url == "http://127.0.0.1:8440"
+
+
+def test_a_folder_is_not_asked_about_its_passphrase_when_something_else_is_wrong(
+    world: TrustWorld, tmp_path: Path
+) -> None:
+    folder = world.write_kit(tmp_path / "site")
+    (folder / "site.key").write_bytes(b"{}")
+    (folder / "trust.toml").write_bytes(b"garbage")
+    with pytest.raises(TrustError):
+        SiteKit.load(folder, never)
+
+
+def test_a_passphrase_that_is_too_short_changes_nothing(world: TrustWorld, tmp_path: Path) -> None:
+    folder = world.write_kit(tmp_path / "site")
+    with pytest.raises(UsageError, match="8 characters"):
+        seal_site_key(folder, lambda: "short")
+    SiteKit.load(folder)
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_a_script_names_a_file_with_the_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    (tmp_path / "secret").write_bytes(f" été {ending}".encode())
+    monkeypatch.setenv(PASSPHRASE_FILE, str(tmp_path / "secret"))
+    assert ask_passphrase() == ask_passphrase(new=True) == " été "
+    (tmp_path / "secret").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="not text"):
+        ask_passphrase()
+    (tmp_path / "secret").unlink()
+    with pytest.raises(UsageError, match="No such file"):
+        ask_passphrase()
+
+
+ASK = (
+    "from rasura.site_kit import ask_passphrase; from rasura.errors import RasuraError\n"
+    "try: print(ask_passphrase(new={new}))\n"
+    "except RasuraError as error: print(type(error).__name__)"
+)
+
+
+@pytest.mark.parametrize(("new", "typed"), [(False, b"hush\n"), (True, b"hush\nhush\n")])
+def test_at_a_terminal_it_is_typed_unseen(new: bool, typed: bytes) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASK.format(new=new)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != PASSPHRASE_FILE},
+    )
+    os.close(theirs)
+    shown = b""
+    for line in typed.splitlines(keepends=True):
+        shown += os.read(ours, 1000)
+        while not shown.rstrip().endswith(b":"):
+            shown += os.read(ours, 1000)
+        os.write(ours, line)
+        shown += b"|"
+    out, _ = process.communicate(timeout=30)
+    os.close(ours)
+    assert out == b"hush\n"
+    assert b"hush" not in shown
+
+
+def test_without_a_terminal_nobody_waits_for_a_passphrase() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK.format(new=False)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if name != PASSPHRASE_FILE},
+    )
+    assert done.stdout == "PassphraseNeededError\n"
