@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +15,11 @@ from rasura.certificate import Outcome
 from rasura.client import RegistryClient, RegistryRefusedError
 from rasura.command import EXIT_CODES_HELP, print_json, say_error
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
-from rasura.site_kit import SiteKit
+from rasura.site_kit import SiteKit, SitePapers, ask_passphrase
 from rasura.text import printable
 from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials
 from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts, survey_facts
+from rasura_agent.console.language import use
 from rasura_agent.console.screens import (
     PlainProgress,
     TerminalProgress,
@@ -32,6 +34,7 @@ from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.job import JobOptions, prepare_job
 from rasura_agent.journal import FileJournal
+from rasura_agent.live.command import live
 from rasura_agent.opener import DriveOpener
 from rasura_agent.spool import Sent, Spool, default_folder
 from rasura_agent.station import SigningStation
@@ -95,12 +98,21 @@ _SITE = click.option(
     metavar="FOLDER",
     help="The site folder that signs certificates, made by 'rasura-registry init'.",
 )
-_REGISTRY = click.option(
-    "--registry",
-    "registry_url",
-    envvar="RASURA_REGISTRY",
-    metavar="URL",
-    help="Where to post certificates.  [default: what the site folder says]",
+_REGISTRY = _stack(
+    click.option(
+        "--registry",
+        "registry_url",
+        envvar="RASURA_REGISTRY",
+        metavar="URL",
+        help="Where to post certificates.  [default: what the site folder says]",
+    ),
+    click.option(
+        "--registry-ca",
+        "registry_ca",
+        envvar="RASURA_REGISTRY_CA",
+        metavar="PIN",
+        help="The pin sha256:HEX of the registry's own TLS authority.",
+    ),
 )
 _JOB = _stack(
     _DRIVES,
@@ -151,7 +163,12 @@ def cli() -> None:
         rasura-agent run --site SITE
     Certificates that could not be posted wait in the spool:
         rasura-agent spool send --site SITE
+    RASURA_LANG=fr makes the screens French.
     """
+    use(os.environ.get("RASURA_LANG", "en"))
+
+
+cli.add_command(live)
 
 
 @cli.command(epilog=EXIT_CODES_HELP)
@@ -259,17 +276,22 @@ def spool_list(spool_folder: Path | None, as_json: bool) -> int:
 @_REGISTRY
 @_SPOOL
 @_JSON
-def spool_send(site_folder: Path, registry_url: str | None, spool_folder: Path | None, as_json: bool) -> int:
+def spool_send(
+    site_folder: Path,
+    registry_url: str | None,
+    registry_ca: str | None,
+    spool_folder: Path | None,
+    as_json: bool,
+) -> int:
     """Post what waits in the spool; each certificate leaves it only with a receipt that was checked.
 
     Ends with 0 when nothing is left, 1 when something could not be sent, 3 when the registry
     refused a certificate for good (it is then kept under refused/).
     """
-    kit = SiteKit.load(site_folder)
-    url = registry_url or kit.registry_url
-    if url is None:
+    client = _client(SitePapers.load(site_folder), registry_url, registry_ca)
+    if client is None:
         raise UsageError("no registry is known: give --registry URL")
-    sent = Spool(spool_folder or default_folder()).send(RegistryClient(url, kit.trust.logs))
+    sent = Spool(spool_folder or default_folder()).send(client)
     if as_json:
         print_json({"certificates": [sent_facts(one) for one in sent]})
     for one in sent:
@@ -280,6 +302,13 @@ def spool_send(site_folder: Path, registry_url: str | None, spool_folder: Path |
     if not sent and not as_json:
         click.echo("nothing waits in the spool")
     return _sent_code(sent)
+
+
+def _client(site: SiteKit | SitePapers, url: str | None, ca_pin: str | None) -> RegistryClient | None:
+    """The registry that was named, or else the site's; a site's pin is for the site's registry alone."""
+    if url is None:
+        url, ca_pin = site.registry_url, ca_pin or site.registry_ca
+    return RegistryClient(url, site.trust.logs, ca_pin=ca_pin) if url is not None else None
 
 
 def _sent_code(sent: tuple[Sent, ...]) -> ExitCode:
@@ -293,10 +322,9 @@ def _erase(
     options: dict[str, Any], confirm: Callable[[tuple[DrivePlan, ...]], Confirmation], *, led: bool = False
 ) -> int:
     as_json = options["as_json"]
-    kit = SiteKit.load(options["site_folder"])
+    kit = SiteKit.load(options["site_folder"], ask_passphrase)
     policy = load_policy(options["policy_name"])
-    url = options["registry_url"] or kit.registry_url
-    client = RegistryClient(url, kit.trust.logs) if url is not None else None
+    client = _client(kit, options["registry_url"], options["registry_ca"])
     certificates = Spool(options["spool_folder"] or default_folder())
     settings = JobOptions(
         location=options["location"],

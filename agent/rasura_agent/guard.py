@@ -122,6 +122,12 @@ def _by_system(drive: Drive, usage: Usage) -> Iterable[Refusal]:
             f"{drive.path} is the medium this live system was booted from: it is never erased from within; "
             "boot from another one to erase it",
         )
+    elif usage.is_our_stick:
+        yield Refusal(
+            RefusalReason.LIVE_MEDIUM,
+            f"{drive.path} is a Rasura stick: it is never erased, whether or not this system was booted from "
+            "it; write something else to it on another computer first",
+        )
     if usage.mounts:
         yield Refusal(RefusalReason.MOUNTED, f"{drive.path} is mounted at {places}: unmount it with 'umount'")
     if usage.swaps:

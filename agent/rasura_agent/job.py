@@ -13,8 +13,10 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
+from rasura.bundle import Bundle
 from rasura.certificate import Outcome
 from rasura.client import RegistryClient, RegistryRefusedError
 from rasura.consistency import contradictions
@@ -29,10 +31,9 @@ from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.machine import read_machine
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
-from rasura_agent.spool import Spool
 from rasura_agent.station import SigningStation
 
-__all__ = ["Job", "JobOptions", "Observer", "prepare_job"]
+__all__ = ["CertificateStore", "Job", "JobOptions", "Observer", "prepare_job"]
 
 _STOPPED = "stopped by the operator"
 
@@ -44,13 +45,27 @@ class JobOptions:
     location: str | None
     lot: str | None
     property_numbers: dict[str, str]
+    build: str | None = None
+    """``sha256:`` and the build hash of the live image that was booted."""
+
+
+class CertificateStore(Protocol):
+    """Where certificates are kept. A path is returned only for what survives the power; else it raises."""
+
+    def add(self, bundle: Bundle) -> Path:
+        """Keep a signed certificate."""
+        ...
+
+    def mark_sent(self, bundle: Bundle) -> Path:
+        """Keep the same certificate with the receipt of the registry."""
+        ...
 
 
 def prepare_job(
     station: SigningStation,
     policy: Policy,
     options: JobOptions,
-    spool: Spool,
+    spool: CertificateStore,
     client: RegistryClient | None,
     opener: DriveOpener,
 ) -> tuple[Job, tuple[str, ...]]:
@@ -75,6 +90,7 @@ def prepare_job(
         clock_source=clock.source,
         checkpoint=checkpoint,
         property_numbers=options.property_numbers,
+        build=options.build,
     )
     return Job(opener.open, clock, station, around, spool, client), tuple(notes)
 
@@ -100,7 +116,7 @@ class Job:
         clock: Clock,
         station: SigningStation,
         around: Circumstances,
-        spool: Spool,
+        spool: CertificateStore,
         client: RegistryClient | None,
     ) -> None:
         self._open_ports = open_ports

@@ -68,6 +68,8 @@ class Circumstances:
     """The log's latest checkpoint at job start, a signed note."""
     property_numbers: dict[str, str]
     """Property number by drive serial."""
+    build: str | None = None
+    """``sha256:`` and the build hash of the live image that was booted."""
 
 
 def rfc3339(moment: datetime) -> str:
@@ -87,7 +89,7 @@ def erasure_claims(
     return ErasureCertificate(
         format_version=FORMAT_VERSION,
         id=certificate_id,
-        tool=Tool(name="rasura-agent", version=__version__, build=None),
+        tool=Tool(name="rasura-agent", version=__version__, build=around.build),
         drive=_drive(plan.drive, result, prepared, around.property_numbers),
         source=Source(
             host_manufacturer=machine.manufacturer,

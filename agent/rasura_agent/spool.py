@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +70,44 @@ class Spool:
         except OSError as error:
             raise SpoolError(f"cannot read the spool {self.folder}: {error.strerror}") from None
 
+    def names(self) -> dict[str, bool]:
+        """The certificates that are here in any place, and whether each has been logged."""
+        found = dict.fromkeys(self._names(_PENDING, _REFUSED), False)
+        return found | dict.fromkeys(self._names(_SENT), True)
+
+    def drop(self, bundle: Bundle) -> None:
+        """Let go of a certificate that is safe elsewhere."""
+        for part in (_PENDING, _SENT, _REFUSED):
+            with contextlib.suppress(OSError):
+                (self.folder / part / f"{bundle.certificate_id}.json").unlink()
+
     def send(self, client: RegistryClient) -> tuple[Sent, ...]:
         """Try to have every pending certificate logged; one that fails does not stop the others."""
-        return tuple(self._send(path, client) for path in self.pending())
+        return tuple(sent for path in self.pending() if (sent := self._send(path, client)) is not None)
 
-    def _send(self, path: Path, client: RegistryClient) -> Sent:
+    def move_to(self, other: Spool) -> Iterator[str]:
+        """Move everything to the same places in ``other``; yields the name of each when it is safe there.
+
+        Raises:
+            SpoolError: a file could not be read or written; it and those after it are still here.
+        """
+        for part in (_PENDING, _SENT, _REFUSED):
+            for path in sorted((self.folder / part).glob("*.json")):
+                try:
+                    bundle = Bundle.parse(path.read_bytes())
+                except (OSError, RasuraError) as error:
+                    raise SpoolError(f"cannot move {path}: {error}") from None
+                other._write(part, bundle)
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                yield bundle.certificate_id
+
+    def _send(self, path: Path, client: RegistryClient) -> Sent | None:
         try:
             bundle = Bundle.parse(path.read_bytes())
             certificate_id = bundle.certificate_id
+        except FileNotFoundError:  # somebody else has sent it meanwhile
+            return None
         except OSError as error:
             return Sent(path.stem, path, SpoolError(f"cannot read {path}: {error.strerror}"))
         except RasuraError as error:
@@ -87,6 +118,9 @@ class Spool:
             return Sent(certificate_id, self._set_aside(bundle, path), error)
         except (RegistryError, SpoolError) as error:
             return Sent(certificate_id, path, error)
+
+    def _names(self, *parts: str) -> list[str]:
+        return sorted(path.stem for part in parts for path in (self.folder / part).glob("*.json"))
 
     def _set_aside(self, bundle: Bundle, path: Path) -> Path:
         try:

@@ -49,7 +49,7 @@ __all__ = [
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 SITE_LIFETIME = timedelta(days=2 * 365)
-STATION_LIFETIME = timedelta(hours=24)
+STATION_LIFETIME = timedelta(days=7)
 
 _UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
 """What the X.509 parser raises on bytes that are no certificate."""

@@ -104,8 +104,8 @@ def identify_device(options: AtaOptions, sector_bytes: int, now: Changing) -> by
     for word, value in {
         82: commands_1,
         83: commands_2,
-        # Enabled is what is supported, but for security, which is enabled by a user password.
-        85: commands_1 & ~0x0002 | now.security_enabled << 1,
+        # Enabled is what is supported, but for security, which is enabled by a user password, and the cache.
+        85: commands_1 & ~0x0022 | now.security_enabled << 1 | options.write_cache << 5,
         86: commands_2 & 0x3FFF | 0x8000,
         92: now.word_92,
         128: now.word_128,

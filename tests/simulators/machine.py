@@ -30,6 +30,7 @@ class Device:
     backing: LoopBacking | None = None
     claimed: bool = False
     zfs: bool = False
+    ours: bool = False
 
     @property
     def path(self) -> str:
@@ -305,6 +306,10 @@ class Machine:
     def has_zfs_label(self, path: str, number: tuple[int, int]) -> bool:
         device = self._at(path)
         return self.root and device is not None and device.zfs
+
+    def has_our_label(self, path: str, number: tuple[int, int]) -> bool:
+        device = self._at(path)
+        return self.root and device is not None and device.number == number and device.ours
 
     def is_writable(self, path: str) -> bool:
         return path not in self.read_only_files

@@ -64,6 +64,17 @@ _ERRORS: dict[int, tuple[SenseKey, tuple[int, int]]] = {
 }
 """SAT-4 table 21, the errors a simulated drive has."""
 
+_ALL_PAGES = 0x3F
+_CACHING = 0x08
+_WCE = 0x04
+_MODE_PAGES = {
+    0x01: b"\x01\x0a\x80".ljust(12, b"\0"),
+    _CACHING: b"\x08\x12".ljust(20, b"\0"),
+    0x0A: b"\x0a\x0a\x02".ljust(12, b"\0"),
+}
+"""Read-Write Error Recovery with AWRE, Caching, Control with GLTSD (SAT-4 clause 10.1)."""
+_SAVING_NOT_SUPPORTED = check(SenseKey.ILLEGAL_REQUEST, Code.SAVING_PARAMETERS_NOT_SUPPORTED, descriptor=True)
+
 _CDB_LENGTHS = {0: 6, 1: 10, 2: 10, 4: 16, 5: 12}
 """By group code, bits 7:5 of the operation code (SPC-5 clause 4.2.5.1)."""
 
@@ -271,6 +282,39 @@ class SatTarget:
         sense = check(SenseKey.NO_SENSE, Code.NONE, descriptor=bool(cdb[1] & 1)).sense
         return Answer(GOOD, b"", sense[: min(cdb[4], data_in_bytes)])
 
+    def _mode_sense(self, cdb: bytes, _: bytes, data_in_bytes: int, __: float) -> Answer:
+        """MODE SENSE (6) and (10), pages of SAT-4 clause 10.1 without block descriptors or saved values."""
+        long = cdb[0] == 0x5A
+        control, code = cdb[2] >> 6, cdb[2] & 0x3F
+        if control == 3:
+            return _SAVING_NOT_SUPPORTED
+        codes = tuple(_MODE_PAGES) if code == _ALL_PAGES else (code,)
+        if cdb[3] or any(code not in _MODE_PAGES for code in codes):
+            return _invalid_field(3 if cdb[3] else 2)
+        # Word 85 bit 5: volatile write cache enabled.
+        cached = bool(self._identity()[170] & 0x20) and control != 1
+        body = b""
+        for code in codes:
+            page = bytearray(_MODE_PAGES[code])
+            if code == _CACHING:
+                page[2] = _WCE if cached else 0
+            body += bytes(page)
+        head = struct.pack(">HBBxxH", len(body) + 6, 0, 0, 0) if long else bytes((len(body) + 3, 0, 0, 0))
+        length = cdb[7] << 8 | cdb[8] if long else cdb[4]
+        return Answer(GOOD, b"", (head + body)[: min(length, data_in_bytes)])
+
+    def _start_stop(self, cdb: bytes, _: bytes, __: int, timeout_s: float) -> Answer:
+        """START STOP UNIT: a stop flushes and goes to Standby, a start is the next access's business."""
+        if cdb[4] & ~0x01:
+            return _invalid_field(4)
+        if cdb[4]:
+            return NOTHING
+        for command, ext in ((Opcode.FLUSH_CACHE_EXT, True), (Opcode.STANDBY_IMMEDIATE, False)):
+            outputs = self.drive.taskfile(command, ext=ext, timeout_s=timeout_s)
+            if outputs.error:
+                return self._return(outputs, ext=ext, wanted=False)
+        return NOTHING
+
     def _read_capacity_10(self, _: bytes, __: bytes, data_in_bytes: int, ___: float) -> Answer:
         last = min(self.blocks - 1, 0xFFFFFFFF)
         return Answer(GOOD, b"", struct.pack(">II", last, self.block_bytes)[:data_in_bytes])
@@ -351,10 +395,13 @@ _COMMANDS: dict[int, Handler] = {
     0x00: SatTarget._test_unit_ready,
     0x03: SatTarget._request_sense,
     0x12: SatTarget._inquiry,
+    0x1A: SatTarget._mode_sense,
+    0x1B: SatTarget._start_stop,
     0x25: SatTarget._read_capacity_10,
     0x28: SatTarget._read_write,
     0x2A: SatTarget._read_write,
     0x35: SatTarget._synchronize_cache,
+    0x5A: SatTarget._mode_sense,
     0x88: SatTarget._read_write,
     0x8A: SatTarget._read_write,
     0x91: SatTarget._synchronize_cache,

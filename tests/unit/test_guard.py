@@ -46,6 +46,7 @@ def test_a_drive_that_nothing_uses_may_be_erased():
     [
         (Usage(backs_root=True), RefusalReason.HOLDS_ROOT, "running system"),
         (Usage(backs_live_medium=True), RefusalReason.LIVE_MEDIUM, "booted from"),
+        (Usage(is_our_stick=True), RefusalReason.LIVE_MEDIUM, "a Rasura stick"),
         (Usage(mounts=(Mount("dm-0", "/mnt/old"),)), RefusalReason.MOUNTED, "/mnt/old (through dm-0)"),
         (Usage(swaps=("/dev/sda2",)), RefusalReason.SWAP, "/dev/sda2"),
         (Usage(busy=True), RefusalReason.BUSY, "does not say by what"),
@@ -141,6 +142,7 @@ usages = st.builds(
     holders=st.lists(st.builds(Holder, st.sampled_from(HolderKind), st.text(max_size=5))).map(tuple),
     backs_root=st.booleans(),
     backs_live_medium=st.booleans(),
+    is_our_stick=st.booleans(),
     read_only=st.booleans(),
     busy=st.booleans(),
     unreadable=st.lists(st.text(max_size=5)).map(tuple),

@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-SCRIPTS = ["scripts/try", "scripts/test", "scripts/setup.sh", ".ci/run"]
+SCRIPTS = [
+    *("scripts/try", "scripts/test", "scripts/setup.sh", "scripts/build-image", "scripts/write-usb", ".ci/run"),
+    *("image/initrd/init", "image/rootfs/usr/lib/rasura/console", "image/rootfs/usr/lib/rasura/test-hook"),
+]
 
 
 def run(*command: str) -> None:

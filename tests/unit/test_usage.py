@@ -259,6 +259,15 @@ def test_a_live_system_in_memory_uses_no_drive():
     assert refused(machine) == {}
 
 
+@pytest.mark.parametrize("where", ["sdb", "sdb2"])
+def test_a_stick_of_ours_is_spared_although_nothing_uses_it(where):
+    machine = machine_with("sda", "sdb")
+    machine.partition("sdb", 1)
+    machine.partition("sdb", 2)
+    machine.devices[where].ours = True
+    assert refused(machine) == {"sdb": {RefusalReason.LIVE_MEDIUM}}
+
+
 @pytest.mark.parametrize("value", ["UUID=2024-01-02-03", "2024-01-02-03", '"LABEL=Rasura Live"', "/dev/sdb1"])
 def test_the_kernel_command_line_names_the_medium(value):
     machine = machine_with("sda", "sdb")

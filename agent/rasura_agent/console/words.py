@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
+from rasura.certificate import Outcome, Technique
 from rasura.text import printable
-from rasura_agent.erase.plan import Way
+from rasura_agent.console.language import _
+from rasura_agent.erase.events import Phase
+from rasura_agent.erase.plan import PassKind, Way
 from rasura_agent.inventory.model import Drive
 
-__all__ = ["aligned", "duration", "fact", "how", "size", "table", "title"]
+__all__ = [
+    "aligned",
+    "duration",
+    "fact",
+    "how",
+    "kind",
+    "outcome_word",
+    "phase_word",
+    "shortened",
+    "size",
+    "table",
+    "title",
+    "wrapped",
+]
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def size(count: float) -> str:
     """Bytes in decimal units, as drives are sold: ``512 GB``."""
+    units = (_("B"), _("kB"), _("MB"), _("GB"), _("TB"), _("PB"))
     value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
+    while value >= 999.5 and unit < len(units) - 1:
         value, unit = value / 1000, unit + 1
     digits = 0 if unit == 0 or value >= 100 else 1
-    text = f"{value:.{digits}f}"
-    return f"{text.removesuffix('.0')} {_UNITS[unit]}"
+    text = f"{value:.{digits}f}".removesuffix(".0")
+    # Translators: the decimal separator.
+    separator = _(".")
+    return f"{text.replace('.', separator)} {units[unit]}"
 
 
 def duration(seconds: float | None) -> str:
@@ -42,14 +63,26 @@ def fact(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    return printable(str(value))
+        return _("yes") if value else _("no")
+    # French puts no-break spaces before some signs; they move no cursor and hide nothing.
+    return _NO_BREAK.join(printable(part) for part in str(value).split(_NO_BREAK))
 
 
 def title(drive: Drive) -> str:
     """The drive in a few words: model, serial, size."""
-    name = " ".join(part for part in (drive.manufacturer, drive.model) if part) or "unnamed drive"
-    return f"{fact(name)}, serial {fact(drive.serial)}, {size(drive.capacity_bytes)}"
+    name = " ".join(part for part in (drive.manufacturer, drive.model) if part) or _("unnamed drive")
+    words = _("{name}, serial {serial}, {size}")
+    return words.format(name=fact(name), serial=fact(drive.serial), size=size(drive.capacity_bytes))
+
+
+def kind(drive: Drive) -> str:
+    """How it is attached and what it is made of, such as ``sata, solid state``."""
+    words = [fact(drive.transport)]
+    if drive.rotational is not None:
+        words.append(_("rotating") if drive.rotational else _("solid state"))
+    if drive.removable:
+        words.append(_("removable"))
+    return ", ".join(words)
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -66,5 +99,49 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
 
 def how(way: Way) -> str:
     """A way in a few words, such as ``Clear by overwrite (one, then zero)``."""
-    passes = f" ({', then '.join(way.passes)})" if way.passes else ""
-    return f"{way.method} by {way.technique}{passes}"
+    technique = _("overwrite") if way.technique is Technique.OVERWRITE else str(way.technique)
+    words = _("{method} by {technique}").format(method=way.method, technique=technique)
+    passes = _(", then ").join(_pass_word(one) for one in way.passes)
+    return f"{words} ({passes})" if passes else words
+
+
+def _pass_word(one: PassKind) -> str:
+    return {
+        PassKind.ZERO: _("zero"),
+        PassKind.ONE: _("one"),
+        PassKind.RANDOM: _("random"),
+        PassKind.RANDOM_INVERTED: _("random, inverted"),
+    }[one]
+
+
+def phase_word(phase: Phase) -> str:
+    """What is being done to a drive."""
+    return {Phase.WRITE: _("write"), Phase.COMMAND: _("command"), Phase.VERIFY: _("verify")}[phase]
+
+
+def outcome_word(outcome: Outcome, *, bare: bool = False) -> str:
+    """The outcome; in another language with the constant of the certificate beside it, unless ``bare``."""
+    word = {
+        Outcome.ERASED: _("ERASED"),
+        Outcome.FAILED: _("FAILED"),
+        Outcome.UNKNOWN: _("UNKNOWN"),
+        Outcome.REFUSED: _("REFUSED"),
+        Outcome.SKIPPED: _("SKIPPED"),
+        Outcome.UNHANDLED: _("UNHANDLED"),
+    }[outcome]
+    return word if bare or word == outcome else f"{word} ({outcome})"
+
+
+def shortened(text: str, width: int, *, keep_end: bool = False) -> str:
+    """``text`` in at most ``width`` columns, with an ellipsis where something is left out."""
+    if len(text) <= width:
+        return text
+    return f"…{text[1 - width :]}" if keep_end else f"{text[: width - 1]}…"
+
+
+def wrapped(text: str, width: int, indent: str = "") -> str:
+    """``text`` in lines of at most ``width`` columns; all but the first begin with ``indent``."""
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False, replace_whitespace=False)
+        for line in text.splitlines()
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyudev
 
+from rasura_agent.inventory.labels import has_our_label
 from rasura_agent.inventory.ports import Attempt, FileId, LoopBacking, Opening
 
 __all__ = ["LocalFiles", "LocalProbe", "LocalUdev", "has_uberblock"]
@@ -117,6 +118,14 @@ class LocalProbe:
         try:
             with _opened(path, number) as descriptor:
                 return has_uberblock(os.pread(descriptor, _ZFS_UBERBLOCKS_BYTES, _ZFS_UBERBLOCKS_OFFSET))
+        except OSError:
+            return False
+
+    def has_our_label(self, path: str, number: tuple[int, int]) -> bool:
+        """See :class:`DeviceProbe`."""
+        try:
+            with _opened(path, number) as descriptor:
+                return has_our_label(lambda offset, length: os.pread(descriptor, length, offset))
         except OSError:
             return False
 

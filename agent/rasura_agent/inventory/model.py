@@ -121,6 +121,8 @@ class Usage:
     """It holds ``/``, directly or through any stack of dm, md, loop or overlay."""
     backs_live_medium: bool = False
     """It holds the live image that was booted."""
+    is_our_stick: bool = False
+    """It carries the volume of a live image or of a stick's data, whether or not it is in use now."""
     read_only: bool = False
     busy: bool = False
     """The kernel refuses an exclusive open: somebody holds it, even if nothing above says who."""

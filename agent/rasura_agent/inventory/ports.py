@@ -102,6 +102,10 @@ class DeviceProbe(Protocol):
         """Whether the block device carries a ZFS label."""
         ...
 
+    def has_our_label(self, path: str, number: tuple[int, int]) -> bool:
+        """Whether the block device carries a volume of a Rasura stick (``inventory/labels.py``)."""
+        ...
+
     def is_writable(self, path: str) -> bool:
         """Whether the file ``path`` may be written."""
         ...

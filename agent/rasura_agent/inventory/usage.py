@@ -14,7 +14,7 @@ concerns them all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rasura_agent.inventory.drives import HARDWARE_PARTITION
 from rasura_agent.inventory.local import LocalFiles, LocalProbe
@@ -97,7 +97,16 @@ class _Gatherer:
             unreadable.extend(issue.sentence for issue in self.issues if issue.claims)
         if busy:
             found.append(self._pools(disks))
-        return _usage(found, read_only=bool(read_only), busy=busy, unreadable=unreadable)
+        usage = _usage(found, read_only=bool(read_only), busy=busy, unreadable=unreadable)
+        return replace(usage, is_our_stick=self._carries_our_label(disks))
+
+    def _carries_our_label(self, disks: set[str]) -> bool:
+        """Whether disks or their partitions carry a volume of ours: a stick is spared even when unused."""
+        return any(
+            self.probe.has_our_label(_path(name), node.number)
+            for name, node in self.state.topology.nodes.items()
+            if name in disks or node.parent in disks
+        )
 
     def _pools(self, disks: set[str]) -> Found:
         """The ZFS pools on busy disks: block devices that are claimed and carry a ZFS label."""

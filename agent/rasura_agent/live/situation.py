@@ -1,0 +1,65 @@
+"""What a live station knows when it draws its screen; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rasura.certificate import Outcome
+from rasura_agent.console.language import _
+from rasura_agent.erase.policy import Policy
+from rasura_agent.inventory.machine import Machine
+from rasura_agent.live.boot_facts import BootFacts
+from rasura_agent.live.handover import Handover
+from rasura_agent.live.host import NetworkPort
+from rasura_agent.live.intact import Integrity
+from rasura_agent.survey import Survey
+
+__all__ = ["Situation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything at one moment."""
+
+    machine: Machine
+    facts: BootFacts
+    integrity: Integrity
+    ports: tuple[NetworkPort, ...]
+    stick: str | None
+    """Where certificates are kept, in words; ``None`` without a stick."""
+    stick_notes: tuple[str, ...]
+    registry: str | None
+    """The address of the registry, as far as one is known."""
+    site: str | None
+    """The site that this station signs for; ``None`` while it cannot sign."""
+    site_problem: str | None
+    is_sealed: bool
+    """Whether the passphrase of the site's key is missing."""
+    policy: Policy | None
+    policy_problem: str | None
+    survey: Survey
+    handover: Handover = field(default_factory=Handover)
+    ended: Mapping[str, Outcome] = field(default_factory=dict)
+    """How the drives ended that something was done to in this session, by the digest of their identity."""
+    waiting: int = 0
+    """Certificates that are not logged yet."""
+
+    @property
+    def runnable(self) -> int:
+        """How many drives would be erased."""
+        return sum(plan.runnable for plan in self.survey.plans)
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why nothing can be erased now, in sentences; none while the image is still being checked."""
+        found = []
+        if self.integrity is Integrity.DAMAGED:
+            found.append(
+                _("this Rasura is damaged, do not erase with it: make the stick or the boot files anew")
+            )
+        if self.policy is None:
+            found.append(self.policy_problem or _("there is no policy"))
+        if self.site is None:
+            found.append(self.site_problem or _("this station cannot sign certificates"))
+        return tuple(found)

@@ -1,0 +1,147 @@
+"""The way of a live station where no file can stand for a drive: frozen ones, ones that cannot be listed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rasura.errors import RasuraError
+from rasura_agent.drive.transport.suspend import Suspender
+from rasura_agent.erase.plan import plan_drive
+from rasura_agent.erase.policy import Policy
+from rasura_agent.guard import Refusal, RefusalReason
+from rasura_agent.live.boot_facts import read_boot_facts
+from rasura_agent.live.boot_parameters import BootParameters, End, parse_boot_parameters
+from rasura_agent.live.intact import IntegrityCheck
+from rasura_agent.live.medium import FolderMedium
+from rasura_agent.live.session import Session, Station
+from rasura_agent.survey import Survey
+from simulators.block import simulated_drive
+from simulators.scripted import ScriptedTerminal, ScriptEndedError
+from simulators.signing import NO_MACHINE, TrustWorld
+from simulators.world import ManualClock
+
+IN_USE = Refusal(RefusalReason.MOUNTED, "/dev/sda is mounted: unmount it")
+
+
+class Bench:
+    """A machine with one frozen drive that is in use, so that nothing is erased here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock()
+        self.ends: list[End] = []
+        self.thaws = True
+        TrustWorld().write_kit(folder / "data/site")
+        rtc = folder / "sys/class/rtc/rtc0"
+        rtc.mkdir(parents=True)
+        (rtc / "wakealarm").write_text("")
+        (rtc / "since_epoch").write_text("1000")
+        self.state = folder / "sys/power/state"
+        self.state.parent.mkdir()
+        self.state.write_text("freeze mem disk")
+
+    @property
+    def slept(self) -> bool:
+        return self.state.read_text() == "mem"
+
+    def survey(self, policy: Policy, _opener: object) -> Survey:
+        plan = plan_drive(simulated_drive(1 << 30, path="/dev/sda"), policy, (IN_USE,))
+        frozen = () if self.slept and self.thaws else ("/dev/sda",)
+        return Survey((plan,), (), (), frozen)
+
+    def run(
+        self,
+        line: str,
+        *answers: str,
+        key_after: float | None = None,
+        survey: Callable[..., Survey] | None = None,
+    ) -> str:
+        terminal = ScriptedTerminal(self.clock, *answers, key_after=key_after)
+        parameters = parse_boot_parameters(line)
+        facts = read_boot_facts(self.folder, BootParameters())
+        station = Station(
+            terminal=terminal,
+            clock=self.clock,
+            run=self.folder / "run",
+            medium=FolderMedium(self.folder / "data"),
+            machine=NO_MACHINE,
+            facts=facts,
+            integrity=IntegrityCheck(self.folder, None),
+            parameters=parameters,
+            survey=survey or self.survey,
+            network=lambda: (),
+            suspender=Suspender(self.folder / "sys"),
+            end=self.ends.append,
+            second_s=1.0,
+        )
+        (self.folder / "run").mkdir(exist_ok=True)
+        with contextlib.suppress(ScriptEndedError):
+            Session(station).run()
+        return terminal.text
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+ARMED = "rasura.arm=erase-all-drives rasura.end=poweroff"
+
+
+def test_a_person_lets_the_machine_sleep(bench: Bench) -> None:
+    text = bench.run("", "z", "l")
+    assert "The firmware has frozen /dev/sda" in text.split("\f")[1]
+    assert "the machine slept" in text
+    assert "frozen" not in text.split("\f")[-1]
+    assert bench.slept
+
+
+def test_a_machine_that_must_not_sleep_says_so(bench: Bench) -> None:
+    bench.state.write_text("disk")
+    assert "it cannot suspend to RAM" in bench.run("", "z")
+
+
+def test_armed_it_sleeps_before_the_countdown(bench: Bench) -> None:
+    text = bench.run(ARMED)
+    assert bench.slept
+    assert text.index("sleeps for a few seconds") < text.index("Starts in 60 s")
+    assert bench.ends == [End.POWEROFF]
+    assert bench.clock.monotonic() >= 60
+
+
+def test_armed_it_sleeps_once(bench: Bench) -> None:
+    bench.thaws = False
+    text = bench.run(ARMED)
+    assert text.count("sleeps for a few seconds") == 1
+    assert bench.ends == [End.POWEROFF]
+
+
+def test_a_key_stops_it_and_a_person_goes_on(bench: Bench) -> None:
+    text = bench.run(ARMED, "r", key_after=30)
+    assert "stopped by a key" in text
+    assert bench.ends == [End.REBOOT]
+
+
+def test_waiting_is_an_end_too(bench: Bench) -> None:
+    bench.run("rasura.arm=erase-all-drives rasura.end=wait", "")
+    assert bench.ends == []
+
+
+def test_drives_that_cannot_be_listed(bench: Bench) -> None:
+    def broken(_policy: Policy, _opener: object) -> Survey:
+        raise RasuraError("sysfs cannot be read", hint="mount it")
+
+    text = bench.run("", "1", survey=broken)
+    assert "sysfs cannot be read (mount it)" in text
+    assert "No drive was found" in text
+
+
+def test_a_policy_that_is_away_erases_nothing(bench: Bench) -> None:
+    text = bench.run("rasura.policy=unheard-of", "1", "o", "2", "l")
+    assert "NOTHING CAN BE ERASED NOW" in text
+    assert "unheard-of" in text
+    assert "clear-zero (Clear)" in text.split("\f")[-1]
