@@ -21,3 +21,7 @@ def compile_catalogues(root: Path) -> None:
 class CatalogueHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         compile_catalogues(Path(self.root))
+
+
+if __name__ == "__main__":
+    compile_catalogues(Path(__file__).resolve().parents[1])

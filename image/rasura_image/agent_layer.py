@@ -106,6 +106,7 @@ def install_wheels(lock: str, folder: Path, cache: Path) -> None:
 
 def agent_entries(root: Path, wheels: Path, work: Path, tools: ToolTree) -> Iterator[Entry]:
     """The files of the layer; ``root`` is the project, ``wheels`` are unpacked, ``work`` is scratch space."""
+    run([sys.executable, root / "scripts/compile_catalogues.py"])
     shutil.rmtree(work, ignore_errors=True)
     site = work / _SITE
     shutil.copytree(wheels, site)

@@ -48,8 +48,12 @@ class Builder:
         self._root, self._cache, self._say = root, cache.resolve(), say
         self._image = root / "image"
 
-    def build(self, target: Path, *, update: bool = False) -> Built:
+    def build(
+        self, target: Path, *, update: bool = False, notes: Callable[[BuildFacts], str] | None = None
+    ) -> Built:
         """Build into the folder ``target``, which is replaced whole when all is done.
+
+        ``notes`` makes RELEASE.md of what names the build.
 
         Raises:
             BuildError: something failed; ``target`` is as it was.
@@ -94,6 +98,8 @@ class Builder:
         self._lay_out(new, unpacked / "payload", tools, work, facts, epoch)
         (new / "sbom.json").write_text(bill_of_materials(facts, _shipped(packages), lock, epoch))
         (new / BUILD_FILE).write_bytes(facts.encode())
+        if notes is not None:
+            (new / "RELEASE.md").write_text(notes(facts))
         _write_sums(new)
         _replace(new, target)
         shutil.rmtree(work)

@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rasura_image.build import Builder
-from rasura_image.payload import BuildFacts
 
 from image.places import IMAGE, ISO, NETBOOT, ROOT, missing
+from rasura_image.build import Builder
+from rasura_image.payload import BuildFacts
 
 pytestmark = [pytest.mark.image, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
@@ -39,7 +39,9 @@ def test_the_build_hash_follows_from_the_parts() -> None:
     assert document["parts"]["vmlinuz"] == vmlinuz
     # The initrd begins with the first stage, padded, and holds the layers.
     bill = json.loads((IMAGE / "sbom.json").read_text())
-    assert {"name": "rasura:buildHash", "value": facts.build_hash} in bill["metadata"]["component"]["properties"]
+    assert {"name": "rasura:buildHash", "value": facts.build_hash} in bill["metadata"]["component"][
+        "properties"
+    ]
 
 
 def test_no_secret_is_in_what_is_served() -> None:
