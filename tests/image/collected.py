@@ -15,7 +15,9 @@ _MIB = 1 << 20
 
 def _text(seed: str, size: int) -> bytes:
     """Text with the secret in every line, different for each drive."""
-    lines = b"".join(SECRET + f"{seed} line {number:06}\n".encode() for number in range(size // len(SECRET) + 1))
+    lines = b"".join(
+        SECRET + f"{seed} line {number:06}\n".encode() for number in range(size // len(SECRET) + 1)
+    )
     return lines[:size]
 
 
