@@ -25,6 +25,7 @@
     mode = "full"                    # full: the DHCP server; proxy: beside the site's; none: HTTP, TFTP
     range = "192.168.77.100,192.168.77.200"
     http_port = 8080
+    https_port = 8443                # with a certificate only
     tls_certificate = "server.pem"   # both or none; paths are from the settings file
     tls_key = "server.key"
 """
@@ -141,7 +142,7 @@ class Station(Struct, frozen=True, forbid_unknown_fields=True):
 
     policy: str | None = None
     registry: str | None = None
-    ca: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")] | None = None
+    ca: Annotated[str, Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")] | None = None
     site: str | None = None
     operator: str | None = None
     location: str | None = None
@@ -187,6 +188,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     mode: DhcpMode = DhcpMode.FULL
     range: str | None = None
     http_port: Annotated[int, Meta(ge=1, le=65535)] = 8080
+    https_port: Annotated[int, Meta(ge=1, le=65535)] = 8443
     tls_certificate: str | None = None
     tls_key: str | None = None
 
@@ -248,7 +250,7 @@ def parse_settings(text: str, source: str = "the settings") -> Settings:
         place = path.strip("`").removeprefix("$.") or "the file"
         raise SettingsError(f"{source}, {place}: {sentence[:1].lower()}{sentence[1:]}") from None
     except SettingsError as error:
-        raise SettingsError(f"{source}: {error}") from None
+        raise SettingsError(f"{source}: {error}", hint=error.hint) from None
 
 
 def entry_parameters(entry: Entry, boot: BootFrom) -> tuple[Parameter, ...]:

@@ -151,7 +151,7 @@ def test_from_a_stick_to_the_registry(tmp_path: Path, registry: RegistryHere) ->
     assert verified.stdout.count("GENUINE: ERASED") == 6
     claims = [Bundle.parse(path.read_bytes()).certificate for path in certificates]
     assert {claim.drive.serial for claim in claims} >= {"QM-SATA", "QM-SAS", "QM-NVME", "QM-USB"}
-    assert {claim.machine.lot for claim in claims} == {"LOT-2026-001"}
+    assert {claim.source.lot for claim in claims} == {"LOT-2026-001"}
 
 
 def _image_on(stick: Path) -> bytes:

@@ -81,7 +81,7 @@ def test_the_system_at_its_least_memory(tmp_path: Path) -> None:
         memory_mib=STATED_MIB,
         fw_cfg={"opt/rasura/test": hook(tmp_path, QUESTIONS)},
     ) as machine:
-        facts = json.loads(machine.results.expect(r"^FACTS (.*)$", BOOT_S)[1])
+        facts = json.loads(machine.results.expect(r"^FACTS (.*)\n", BOOT_S)[1])
     outward = [
         line
         for line in facts["listening"].splitlines()

@@ -53,14 +53,8 @@ class Target(Protocol):
         """Power comes."""
         ...
 
-    @property
-    def block_bytes(self) -> int:
-        """Bytes of a logical block."""
-        ...
-
-    @property
-    def blocks(self) -> int:
-        """Accessible blocks."""
+    def told_capacity(self) -> tuple[int, int] | None:
+        """(accessible blocks, bytes of each) as READ CAPACITY tells now; ``None`` if it ends in an error."""
         ...
 
     def read(self, lba: int, into: memoryview, timeout_s: float) -> None:
@@ -112,11 +106,11 @@ class Bay:
     # Events
 
     def rescan(self) -> None:
-        """The kernel asks the drive for its capacity again."""
-        self.target.settle()
-        usable = self.target.block_bytes in _SD_BLOCK_SIZES
-        self.kernel_block_bytes = self.target.block_bytes if usable else 512
-        self.kernel_blocks = self.target.blocks if usable else 0
+        """The kernel asks the drive for its capacity again: it is none where the drive tells none now."""
+        blocks, block_bytes = self.target.told_capacity() or (0, 0)
+        usable = block_bytes in _SD_BLOCK_SIZES
+        self.kernel_block_bytes = block_bytes if usable else 512
+        self.kernel_blocks = blocks if usable else 0
 
     def lose_power(self) -> None:
         """The power of the whole machine goes, at once."""

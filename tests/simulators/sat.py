@@ -125,6 +125,11 @@ class SatTarget:
         """Whether the drive has power."""
         return self.drive.powered
 
+    def told_capacity(self) -> tuple[int, int]:
+        """By IDENTIFY DEVICE data, which a drive gives in every state."""
+        self.settle()
+        return self.blocks, self.block_bytes
+
     @property
     def block_bytes(self) -> int:
         """Bytes of a logical sector."""
