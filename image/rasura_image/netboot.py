@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from rasura_image.dnsmasq import sample_conf
 from rasura_image.menus import ipxe_script, iso_grub_cfg, netboot_grub_cfg
-from rasura_image.settings import Settings
+from rasura_image.settings import DhcpMode, Settings
 from rasura_image.tree import Entry
 
 __all__ = ["medium_entries", "netboot_entries"]
@@ -35,6 +36,8 @@ def netboot_entries(payload: Path) -> Iterator[Entry]:
         yield Entry.file(name, payload / source)
     yield Entry.file("grub/grub.cfg", netboot_grub_cfg(Settings(), None).encode())
     yield Entry.file("boot.ipxe", ipxe_script(Settings(), None).encode())
+    for mode in (DhcpMode.FULL, DhcpMode.PROXY):
+        yield Entry.file(f"dnsmasq-{mode}.conf", sample_conf(mode).encode())
     yield Entry.file("grub/fonts/unicode.pf2", payload / "usr/share/grub/unicode.pf2")
     for name, source in _MEMTEST.items():
         yield Entry.file(f"memtest86+/{name}", payload / source)

@@ -31,9 +31,9 @@ def choose(machine: Machine, key: str) -> None:
         time.sleep(0.4)
 
 
-def boot_facts(machine: Machine) -> dict[str, str]:
+def boot_facts(machine: Machine, seconds: float = BOOT_S) -> dict[str, str]:
     """What the agent says of the boot, on the serial console."""
-    line = machine.console.expect(r"rasura-boot: ([^\r\n]*)[\r\n]", BOOT_S)[1]
+    line = machine.console.expect(r"rasura-boot: ([^\r\n]*)[\r\n]", seconds)[1]
     return dict(word.split("=", 1) for word in line.split())
 
 

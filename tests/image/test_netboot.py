@@ -8,7 +8,7 @@ import pytest
 
 from image import lan
 from image.places import build_hash, missing
-from image.test_boot import BOOT_S, boot_facts
+from image.test_boot import boot_facts
 from lab.attached import Nic
 from lab.machine import Firmware, Machine, Media
 
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.image,
     pytest.mark.root,
     pytest.mark.skipif(why_not is not None, reason=str(why_not)),
-    pytest.mark.timeout(500),
+    pytest.mark.timeout(700),
 ]
 
 SETTINGS = """
@@ -29,6 +29,8 @@ lot = "LOT-2026-002"
 default = "serial"
 timeout = 1
 """
+NETWORK_S = 360
+"""The firmware's own HTTP is slow, and slower under emulation."""
 HTTP_BOOT = {"opt/org.tianocore/IPv4PXESupport": "n", "opt/org.tianocore/IPv6PXESupport": "n"}
 PXE_ONLY = {"opt/org.tianocore/IPv6PXESupport": "n"}
 
@@ -62,9 +64,9 @@ def _boots(network: lan.Lan, folder: Path, firmware: Firmware, fw_cfg: dict[str,
             folder, Media(), firmware=firmware, attached={"nic": nic}, fw_cfg=fw_cfg, within=network.within
         ) as machine,
     ):
-        facts = boot_facts(machine)
+        facts = boot_facts(machine, NETWORK_S)
         # French by the settings, and an address from the network that it was booted from.
-        machine.console.expect("Aucun disque trouvé", BOOT_S)
+        machine.console.expect("Aucun disque trouvé", 90)
         assert "192.168.77." in machine.console.text
     assert facts["build"] == build_hash()
     assert facts["boot"] == "network"

@@ -23,6 +23,7 @@ from rasura_image.keep import ModuleRules, Patterns, parse_dependencies, parse_k
 from rasura_image.packages import Package, PackageCache, load_wanted, parse_stanzas
 from rasura_image.payload import BuildFacts
 from rasura_image.sbom import bill_of_materials
+from rasura_image.settings import parse_settings
 from rasura_image.tools import require, run
 from rasura_image.tree import Entry, entries_of, filtered, with_folders, write_tar
 
@@ -264,6 +265,11 @@ def test_a_missing_program_is_named_with_its_package() -> None:
 def test_a_program_that_fails_is_quoted() -> None:
     with pytest.raises(BuildError, match="the reason"):
         run(["sh", "-c", "echo the reason >&2; exit 3"])
+
+
+def test_the_settings_of_the_documentation_are_understood() -> None:
+    text = (ROOT / "image/NETBOOT.md").read_text().split("```toml\n", 1)[1].split("```", 1)[0]
+    assert parse_settings(text).station.policy == "purge"
 
 
 class TestSystem:
