@@ -170,7 +170,7 @@ def _look_for_other_servers(network: NetbootNetwork) -> None:
         return
     if network.mode is DhcpMode.FULL and other is not None:
         _warn(
-            f"another DHCP server, {other}, answers on {network.interface}: machines get addresses from either."
+            f"another DHCP server, {other}, answers on {network.interface}: addresses come from either."
             " Stop it, or use --mode proxy"
         )
     if network.mode is DhcpMode.PROXY and other is None:

@@ -63,10 +63,10 @@ def _ata(
     return make
 
 
-def _scsi(**options: object) -> Callable[[str, int], ShelfDrive]:
+def _scsi(block_bytes: int = 512, **options: object) -> Callable[[str, int], ShelfDrive]:
     def make(serial: str, wwn: int) -> ShelfDrive:
         made = ScsiOptions(serial=serial, wwn=wwn, **options)  # type: ignore[arg-type]  # by their names
-        return scsi_drive(serial, made, CONTENT)
+        return scsi_drive(serial, made, CONTENT, block_bytes=block_bytes)
 
     return make
 
@@ -182,6 +182,13 @@ CASES = (
         _scsi(rotation_rate=FLASH, sanitize=_CRYPTO, crypto_s=1.5),
         _ERASED,
         _T.SCSI_SANITIZE_CRYPTO,
+        _PURGE,
+    ),
+    Case(
+        "scsi-520-bytes",
+        _scsi(520, sanitize=_OVERWRITE, overwrite_s=3.0, format_s=3.0),
+        _ERASED,
+        _T.SCSI_SANITIZE_OVERWRITE,
         _PURGE,
     ),
     Case("scsi-format", _scsi(sanitize=_NONE, format_s=5.0), _ERASED, _T.SCSI_FORMAT_UNIT, _CLEAR),

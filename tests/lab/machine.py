@@ -147,8 +147,8 @@ class Machine:
         """Nothing starts yet.
 
         ``clock`` is QEMU's -rtc base ("utc", or a date for a wrong clock); without ``reboots`` a reset by
-        the guest ends QEMU; ``extra`` goes to its command line as it is; ``within`` is a command that runs it elsewhere, such as
-        "ip netns exec NAME".
+        the guest ends QEMU; ``extra`` goes to its command line as it is; ``within`` is a command that runs
+        it elsewhere, such as "ip netns exec NAME".
         """
         self.folder = folder
         self._boot, self._firmware = boot, firmware

@@ -133,17 +133,16 @@ def ata_drive(
 
 
 def scsi_drive(
-    name: str, options: ScsiOptions, content: bytes, *, bad: frozenset[int] = frozenset()
+    name: str, options: ScsiOptions, content: bytes, *, block_bytes: int = SECTOR_BYTES
 ) -> ShelfDrive:
     """A SAS drive, filled with ``content``."""
-    clock, medium = LabClock(), _medium(content)
-    medium.bad.update(bad)
-    return ShelfDrive(name, SimulatedScsiDrive(clock, medium, options), clock)
+    clock = LabClock()
+    return ShelfDrive(name, SimulatedScsiDrive(clock, _medium(content, block_bytes), options), clock)
 
 
-def _medium(content: bytes) -> Medium:
-    medium = Medium(SECTOR_BYTES, len(content) // SECTOR_BYTES)
-    medium.data[:] = content
+def _medium(content: bytes, block_bytes: int = SECTOR_BYTES) -> Medium:
+    medium = Medium(block_bytes, len(content) // block_bytes)
+    medium.data[:] = content[: len(medium.data)]
     return medium
 
 

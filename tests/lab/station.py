@@ -42,6 +42,7 @@ name = "lab"
 method = "Purge"
 allow_weaker = true
 accept_r1_basis = true
+reformat_sectors = true
 """
 """Everything a drive has is good enough."""
 
@@ -115,9 +116,8 @@ class Station:
         self.shelf.close()
         for target in self.targets:
             target.close()
-        if kind is None:
-            for image in self.folder.glob("*.img"):
-                image.unlink()
+        for image in self.folder.glob("*.img"):
+            image.unlink()
 
     # The guest
 
@@ -250,8 +250,8 @@ class Station:
 
 
 def fresh_folder(name: str) -> Path:
-    """build/lab/NAME, empty: logs of a failed run stay until the next."""
-    folder = ROOT / "build/lab" / name
+    """build/lab/NAME-PROCESS, empty: two runs at once do not disturb each other."""
+    folder = ROOT / f"build/lab/{name}-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -341,12 +341,22 @@ class SimulatedScsiDrive:
 
     # Blocks and identity, as the kernel uses them
 
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a logical block."""
+        return self.medium.sector_bytes
+
+    @property
+    def blocks(self) -> int:
+        """Accessible blocks."""
+        return self.mode.visible_blocks
+
     def told_capacity(self) -> tuple[int, int] | None:
         """READ CAPACITY is not among the commands of a drive at work, and a corrupt one has none to tell."""
         self.settle()
         if self.corrupt or self.stopped or self._condition() is not None:
             return None
-        return self.mode.visible_blocks, self.medium.sector_bytes
+        return self.blocks, self.block_bytes
 
     def _check_access(self, lba: int) -> None:
         """The kernel absorbs a unit attention condition by trying again: then it is gone for everybody."""

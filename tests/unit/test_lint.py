@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = [
-    *("scripts/try", "scripts/test", "scripts/setup.sh", "scripts/build-image", "scripts/write-usb", ".ci/run"),
+    *("scripts/try", "scripts/test", "scripts/setup.sh", ".ci/run"),
+    *("scripts/build-image", "scripts/write-usb", "scripts/pxe-serve"),
     *("image/initrd/init", "image/rootfs/usr/lib/rasura/console", "image/rootfs/usr/lib/rasura/test-hook"),
 ]
 

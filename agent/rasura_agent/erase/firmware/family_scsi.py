@@ -30,6 +30,9 @@ _NEEDS_REFORMAT = (
 _FORMAT_LOST = frozenset({ScsiState.FORMAT_CORRUPT, ScsiState.FORMAT_FAILED})
 """No block can be read or written until a format or a sanitize has gone through."""
 
+_CLOSED = _AT_WORK | _FORMAT_LOST | {ScsiState.SANITIZE_FAILED}
+"""READ CAPACITY is not among what such a drive answers (SBC-4, SANITIZE): a kernel that meets it has none."""
+
 
 @dataclass(slots=True)
 class ScsiFamily:
@@ -54,13 +57,14 @@ class ScsiFamily:
 
     @property
     def odd_sectors(self) -> str | None:
-        """Why the kernel shows no capacity, for a drive of 520, 524 or 528-byte sectors; ``None`` for others.
+        """Why the kernel shows no capacity although the drive has one; ``None`` where it has none to show.
 
-        The empty string where the policy lets it be reformatted.
+        The empty string for a drive of 520, 524 or 528-byte sectors where the policy lets it be
+        reformatted, and for one that was at work, or was cut short at it, when the kernel met it.
         """
-        if not self.capabilities.needs_reformat:
-            return None
-        return "" if self.reformat_sectors else _NEEDS_REFORMAT
+        if self.capabilities.needs_reformat:
+            return "" if self.reformat_sectors else _NEEDS_REFORMAT
+        return "" if self.capabilities.state in _CLOSED or self.capabilities.total_bytes else None
 
     @property
     def is_frozen(self) -> bool:
@@ -85,26 +89,36 @@ class ScsiFamily:
             barred = leave_failure_mode(line).disposition is not Disposition.REFUSED
         if state in _AT_WORK:
             return Prepared(obstacle=f"it is still at work: {state.value}")
-        reformatted = now.needs_reformat
-        if reformatted:
-            if not self.reformat_sectors:
-                return Prepared(obstacle=_NEEDS_REFORMAT)
-            # A step of its own: the drive is then usable, and still to be erased.
-            ended = reformat_to_512(line, now)
-            if ended.disposition is not Disposition.DONE:
-                return Prepared(
-                    obstacle=f"it could not be reformatted to sectors of 512 bytes: {ended.reason}"
-                )
+        if now.needs_reformat or (state in _FORMAT_LOST and not self.drive.capacity_bytes):
+            obstacle = self._format_first(line, now)
+            if obstacle is not None:
+                return Prepared(obstacle=obstacle)
             barred = False
         used = use_all_blocks(line)
         self.capabilities = read_capabilities(line)
         unsure = used.end.disposition is Disposition.UNKNOWN
         return Prepared(
             barred=barred,
-            lifted=reformatted or bool(used.hidden_blocks),
+            lifted=now.needs_reformat or bool(used.hidden_blocks) or not self.drive.capacity_bytes,
             native_capacity_bytes=self.capabilities.total_bytes,
             risks=(f"hidden-areas: {used.end.reason}",) if unsure else (),
         )
+
+    def _format_first(self, line: Line, now: ScsiCapabilities) -> str | None:
+        """A step of its own: the drive is then usable, and still to be erased; why it is not, or ``None``.
+
+        Without a format that has gone through, or with odd sectors, the kernel knows no block to mark.
+        """
+        if not now.needs_reformat:
+            ended, what = run_format_unit(line, now), "its lost format could not be made good"
+        elif self.reformat_sectors:
+            ended, what = (
+                reformat_to_512(line, now),
+                "it could not be reformatted to sectors of 512 bytes",
+            )
+        else:
+            return _NEEDS_REFORMAT
+        return None if ended.disposition is Disposition.DONE else f"{what}: {ended.reason}"
 
     def run(self, technique: Technique, line: Line) -> TechniqueEnd:
         """Carry out one SCSI technique."""
