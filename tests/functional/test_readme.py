@@ -66,6 +66,9 @@ def test_the_commands_run_in_order(workshop: Workshop) -> None:
         if words[1] == "erase":
             # The transcript's registry is the one of this test; the shell examples make their own.
             settings["RASURA_SITE"] = str(workshop.registry_site)
+        if words[1] == "seal":
+            (workshop.folder / "passphrase").write_text("correct horse battery")
+            settings["RASURA_PASSPHRASE_FILE"] = str(workshop.folder / "passphrase")
         done = workshop.run(*words, **settings)
         assert done.code == 0, f"{command}\n{done.out}{done.err}"
         ran += 1
