@@ -11,11 +11,16 @@ import pytest
 hypothesis.settings.register_profile("rasura", deadline=None)
 hypothesis.settings.load_profile("rasura")
 
-LAB = Path(__file__).parent / "lab"
+HERE = Path(__file__).parent
+TOGETHER = {
+    # one machine for all of them
+    **dict.fromkeys((HERE / "lab").glob("test_*.py"), "lab"),
+    # each looks at what other servers of the same kind leave behind
+    **{HERE / "image" / name: "lan" for name in ("test_netboot.py", "test_pxe_serve.py")},
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay in one process, and those of the lab with their one machine."""
+    """A file's tests stay in one process, and with those of other files that would be in each other's way."""
     for item in items:
-        group = "lab" if item.path.parent == LAB else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path, str(item.path))))

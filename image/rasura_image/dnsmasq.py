@@ -3,12 +3,15 @@
 ==========================  =========================  ==========================================
 Client                      Known by                   Gets
 ==========================  =========================  ==========================================
-iPXE, in ROM or chained     option 77 ``iPXE``         ``boot.ipxe`` over HTTP
+iPXE by BIOS                0, option 77 ``iPXE``      ``boot.ipxe`` over HTTP
 BIOS PXE                    option 93: 0               ``undionly.kpxe`` over TFTP, which is iPXE
-UEFI PXE (x64)              option 93: 7 or 9          ``bootx64.efi`` (shim) over TFTP, then GRUB
+UEFI PXE or iPXE (x64)      option 93: 7 or 9          ``bootx64.efi`` (shim) over TFTP, then GRUB
 UEFI HTTP Boot (x64)        option 93: 16              ``bootx64.efi`` over HTTP, option 60 ``HTTPClient``
 anything else               another option 93          an address in full mode, and no boot program
 ==========================  =========================  ==========================================
+
+By UEFI, iPXE gets what every machine gets: with Secure Boot it cannot start our kernel itself, and it widens
+the kernel's command line byte by byte, so that "é" arrives as two other letters.
 
 Architectures: RFC 4578 2.1 and IANA's "Processor Architecture Types", where 7 is x64 UEFI and 9 EBC; firmware
 of both readings of RFC 4578 is about, so both get the x64 program.
@@ -170,7 +173,7 @@ def _full(network: NetbootNetwork) -> list[str]:
         f"dhcp-boot=tag:uefi,{UEFI_PROGRAM}",
         f"dhcp-boot=tag:uefihttp,{network.url}/{UEFI_PROGRAM}",
         # UEFI 2.10, 24.7.3.1: the firmware takes offers that say so, whatever they hold.
-        "dhcp-option-force=tag:uefihttp,tag:!ipxe,option:vendor-class,HTTPClient",
+        "dhcp-option-force=tag:uefihttp,option:vendor-class,HTTPClient",
     ]
 
 
@@ -178,12 +181,10 @@ def _proxy(network: NetbootNetwork) -> list[str]:
     """Proxy DHCP answers by the PXE protocol only: a service for each kind, for iPXE as well."""
     services = [
         ("tag:ipxe", _BIOS, f"{network.url}/{IPXE_MENU}"),
-        ("tag:ipxe", _UEFI_X64, f"{network.url}/{IPXE_MENU}"),
-        ("tag:ipxe", _UEFI_EBC, f"{network.url}/{IPXE_MENU}"),
         ("tag:!ipxe", _BIOS, BIOS_PROGRAM),
-        ("tag:!ipxe", _UEFI_X64, UEFI_PROGRAM),
-        ("tag:!ipxe", _UEFI_EBC, UEFI_PROGRAM),
-        ("tag:!ipxe", _UEFI_X64_HTTP, f"{network.url}/{UEFI_PROGRAM}"),
+        ("tag:uefi", _UEFI_X64, UEFI_PROGRAM),
+        ("tag:uefi", _UEFI_EBC, UEFI_PROGRAM),
+        ("tag:uefihttp", _UEFI_X64_HTTP, f"{network.url}/{UEFI_PROGRAM}"),
     ]
     return [
         "# Addresses come from the site's own server.",

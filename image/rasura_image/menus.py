@@ -45,6 +45,15 @@ _KEYBOARDS = {
     Keymap.ES: "QWERTY (es)",
     Keymap.IT: "QWERTY (it)",
 }
+# By UEFI, iPXE hands the command line to the kernel letter by letter of a one-byte alphabet. What has others
+# in it goes by way of shim and GRUB, or not at all.
+_SHIM = """
+:shim
+iseq ${platform} efi || goto texts
+chain tftp://${next-server}/bootx64.efi || chain ${r_base}bootx64.efi ||
+prompt bootx64.efi: echec, appuyez sur une touche / failed, press a key ||
+goto shim
+"""
 _LANGUAGES = {Language.FR: "Français", Language.EN: "English"}
 
 
@@ -107,6 +116,7 @@ def ipxe_script(settings: Settings, server_url: str | None) -> str:
     return _fill(
         "boot.ipxe",
         DEFAULTS="\n".join(_ipxe_set(name, value) for name, value in defaults.items() if value),
+        SHIM="" if station.isascii() else _SHIM,
         TEXTS="\n\n".join(
             f":texts_{language}\n"
             + "\n".join(

@@ -51,6 +51,8 @@ def address_of(interface: str) -> ipaddress.IPv4Interface:
     if "UP" not in links[0]["flags"]:
         raise UsageError(f"{interface} is down", hint=f"ip link set {interface} up")
     found = links[0]["addr_info"][0]
+    if "LOOPBACK" in links[0]["flags"]:
+        raise UsageError(f"{interface} has only the loopback address: no machine is on it")
     return ipaddress.IPv4Interface(f"{found['local']}/{found['prefixlen']}")
 
 

@@ -43,8 +43,9 @@ __all__ = ["serve"]
 
 _ROOT = Path(__file__).parents[2]
 _TFTP_PORT = 69
-_LISTEN_S = 3.0
-_TROUBLE = re.compile(r"\b(error|failed|emerg|alert|crit|no address)\b", re.IGNORECASE)
+_LISTEN_S = 4.0
+"""dnsmasq, for one, first looks for 3 seconds whether the address is in use."""
+_TROUBLE = re.compile(r"\[(error|crit|alert|emerg)\]|no address (range )?available")
 _PROGRAMS = {"dnsmasq": "dnsmasq-base", "nginx": "nginx-light", "ip": "iproute2"}
 
 
@@ -232,7 +233,7 @@ class _Screen:
         """A line that dnsmasq or nginx logged."""
         event = dnsmasq_event(line) if server == "dnsmasq" else nginx_event(line)
         if event is None:
-            if _TROUBLE.search(line) and not line.startswith("{"):
+            if _TROUBLE.search(line):
                 self._draw(f"{server}: {printable(line)}")
             return
         if event.mac is None and event.ip is not None:

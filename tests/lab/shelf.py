@@ -141,8 +141,8 @@ def scsi_drive(
 
 
 def _medium(content: bytes, block_bytes: int = SECTOR_BYTES) -> Medium:
-    # 64 blocks of 520, 524 or 528 bytes are whole sectors of 512: no rest that neither size can address.
-    medium = Medium(block_bytes, len(content) // block_bytes // 64 * 64)
+    # 128 blocks of 520, 524 or 528 bytes are whole sectors of 512: no rest that neither size can address.
+    medium = Medium(block_bytes, len(content) // block_bytes // 128 * 128)
     medium.data[:] = content[: len(medium.data)]
     return medium
 

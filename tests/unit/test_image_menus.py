@@ -170,6 +170,14 @@ def test_accents_stand_only_where_a_font_is_loaded() -> None:
     assert ipxe_script(Settings(), SERVER).isascii(), "iPXE draws with the text mode's own letters"
 
 
+def test_ipxe_by_uefi_goes_by_way_of_shim_where_its_command_line_would_be_garbled() -> None:
+    script = ipxe_script(SITE, SERVER)
+    assert script.index(
+        "\niseq ${platform} efi || goto texts\nchain tftp://${next-server}/bootx64.efi ||"
+    ) < script.index(":texts")
+    assert "bootx64.efi" not in ipxe_script(parse_settings('[station]\nsite = "Workshop"'), SERVER)
+
+
 @pytest.mark.parametrize("menu", MENUS.values(), ids=MENUS.keys())
 def test_what_secure_boot_does_not_allow_says_so(menu: str) -> None:
     before, after = menu.split('if [ "$lockdown" = y ]; then', 1)
