@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +46,13 @@ class Lan:
 
 @contextmanager
 def lan() -> Iterator[Lan]:
-    """Make the network, and take it away."""
+    """Make the network, and take it away; one at a time, since tests look at what servers leave behind."""
+    with (Path(tempfile.gettempdir()) / "rasura-lan.lock").open("ab") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield from _lan()
+
+
+def _lan() -> Iterator[Lan]:
     made = Lan(f"rasura-{os.getpid()}")
     subprocess.run(["ip", "netns", "add", made.name], check=True)
     try:

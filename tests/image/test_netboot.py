@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.image,
     pytest.mark.root,
     pytest.mark.skipif(why_not is not None, reason=str(why_not)),
-    pytest.mark.timeout(700),
+    pytest.mark.timeout(900),
 ]
 
 SETTINGS = """

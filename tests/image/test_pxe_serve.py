@@ -24,6 +24,7 @@ from image.lan import SERVER, Lan
 why_not = lan.missing()
 pytestmark = [
     pytest.mark.root,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(why_not is not None, reason=str(why_not)),
 ]
 
