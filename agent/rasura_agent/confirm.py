@@ -10,6 +10,7 @@ from rasura.certificate import Method, Outcome, Technique
 from rasura.errors import RefusedError
 from rasura_agent.erase.engine import EraseResult
 from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.sentence import Sentence
 
 __all__ = ["Confirmation", "DriveOutcome", "confirm_all", "confirm_serials"]
 
@@ -100,6 +101,6 @@ def _left(plans: tuple[DrivePlan, ...], chosen: tuple[DrivePlan, ...]) -> tuple[
         if plan.runnable:
             left.append(DriveOutcome(plan, Outcome.SKIPPED, "not confirmed"))
         else:
-            reason = plan.unreachable or "; ".join(refusal.sentence for refusal in plan.refusals)
+            reason = plan.unreachable or Sentence.of(refusal.sentence for refusal in plan.refusals)
             left.append(DriveOutcome(plan, Outcome.REFUSED, reason))
     return tuple(left)

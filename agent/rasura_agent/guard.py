@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from rasura_agent.inventory.model import Drive, HolderKind, Transport, Usage
 from rasura_agent.inventory.text import world_wide_name
+from rasura_agent.sentence import Sentence
 
 __all__ = ["Protection", "Refusal", "RefusalReason", "examine"]
 
@@ -51,7 +52,7 @@ class Refusal:
     """One reason why a drive is refused, and a sentence that says what was seen and what to do next."""
 
     reason: RefusalReason
-    sentence: str
+    sentence: Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +65,34 @@ class Protection:
     """Refuse drives on USB and all that are removable, or of which that is unknown; not virtual drives."""
 
 
-_HELD: dict[HolderKind, tuple[RefusalReason, str, str]] = {
+_HELD: dict[HolderKind, tuple[RefusalReason, Sentence]] = {
     HolderKind.LVM: (
         RefusalReason.HELD_BY_LVM,
-        "LVM volumes",
-        "deactivate the volume group with 'vgchange -an'",
+        Sentence("LVM volumes: deactivate the volume group with 'vgchange -an'"),
     ),
     HolderKind.CRYPT: (
         RefusalReason.HELD_BY_CRYPT,
-        "opened encrypted volumes",
-        "close them with 'cryptsetup close'",
+        Sentence("opened encrypted volumes: close them with 'cryptsetup close'"),
     ),
     HolderKind.MULTIPATH: (
         RefusalReason.HELD_BY_MULTIPATH,
-        "a multipath device",
-        "remove it with 'multipath -f', then erase one of its paths",
+        Sentence("a multipath device: remove it with 'multipath -f', then erase one of its paths"),
     ),
-    HolderKind.MD: (RefusalReason.HELD_BY_MD, "a RAID array", "stop it with 'mdadm --stop'"),
-    HolderKind.BCACHE: (RefusalReason.HELD_BY_BCACHE, "bcache", "stop it through /sys/fs/bcache"),
-    HolderKind.ZFS: (RefusalReason.HELD_BY_ZFS, "a ZFS pool", "export it with 'zpool export'"),
+    HolderKind.MD: (RefusalReason.HELD_BY_MD, Sentence("a RAID array: stop it with 'mdadm --stop'")),
+    HolderKind.BCACHE: (RefusalReason.HELD_BY_BCACHE, Sentence("bcache: stop it through /sys/fs/bcache")),
+    HolderKind.ZFS: (RefusalReason.HELD_BY_ZFS, Sentence("a ZFS pool: export it with 'zpool export'")),
     HolderKind.DM: (
         RefusalReason.HELD_BY_DM,
-        "device-mapper devices",
-        "remove them with 'dmsetup remove'",
+        Sentence("device-mapper devices: remove them with 'dmsetup remove'"),
     ),
-    HolderKind.LOOP: (RefusalReason.HELD_BY_LOOP, "loop devices", "detach them with 'losetup -d'"),
-    HolderKind.UNKNOWN: (RefusalReason.HELD_BY_UNKNOWN, "other block devices", "stop what made them"),
+    HolderKind.LOOP: (
+        RefusalReason.HELD_BY_LOOP,
+        Sentence("loop devices: detach them with 'losetup -d'"),
+    ),
+    HolderKind.UNKNOWN: (
+        RefusalReason.HELD_BY_UNKNOWN,
+        Sentence("other block devices: stop what made them"),
+    ),
 }
 _LISTED = 4
 """How many names a sentence lists before it only counts the rest."""
@@ -109,53 +112,69 @@ def examine(drive: Drive, usage: Usage, protect: Protection) -> tuple[Refusal, .
 
 def _by_system(drive: Drive, usage: Usage) -> Iterable[Refusal]:
     through = {mount.mountpoint: mount.device for mount in reversed(usage.mounts)}
-    places = _listed(f"{mountpoint} (through {device})" for mountpoint, device in reversed(through.items()))
+    places = _listed(
+        Sentence("{place} (through {device})", place=mountpoint, device=device)
+        for mountpoint, device in reversed(through.items())
+    )
     if usage.backs_root:
-        yield Refusal(
-            RefusalReason.HOLDS_ROOT,
-            f"{drive.path} holds the running system itself: boot Rasura from the network or from another "
+        sentence = Sentence(
+            "{path} holds the running system itself: boot Rasura from the network or from another "
             "medium to erase it",
+            path=drive.path,
         )
+        yield Refusal(RefusalReason.HOLDS_ROOT, sentence)
     if usage.backs_live_medium:
-        yield Refusal(
-            RefusalReason.LIVE_MEDIUM,
-            f"{drive.path} is the medium this live system was booted from: it is never erased from within; "
+        sentence = Sentence(
+            "{path} is the medium this live system was booted from: it is never erased from within; "
             "boot from another one to erase it",
+            path=drive.path,
         )
+        yield Refusal(RefusalReason.LIVE_MEDIUM, sentence)
     elif usage.is_our_stick:
-        yield Refusal(
-            RefusalReason.LIVE_MEDIUM,
-            f"{drive.path} is a Rasura stick: it is never erased, whether or not this system was booted from "
+        sentence = Sentence(
+            "{path} is a Rasura stick: it is never erased, whether or not this system was booted from "
             "it; write something else to it on another computer first",
+            path=drive.path,
         )
+        yield Refusal(RefusalReason.LIVE_MEDIUM, sentence)
     if usage.mounts:
-        yield Refusal(RefusalReason.MOUNTED, f"{drive.path} is mounted at {places}: unmount it with 'umount'")
-    if usage.swaps:
-        yield Refusal(
-            RefusalReason.SWAP,
-            f"{drive.path} holds the swap area {_listed(usage.swaps)}: release it with 'swapoff'",
+        sentence = Sentence(
+            "{path} is mounted at {places}: unmount it with 'umount'", path=drive.path, places=places
         )
+        yield Refusal(RefusalReason.MOUNTED, sentence)
+    if usage.swaps:
+        sentence = Sentence(
+            "{path} holds the swap area {names}: release it with 'swapoff'",
+            path=drive.path,
+            names=_listed(usage.swaps),
+        )
+        yield Refusal(RefusalReason.SWAP, sentence)
 
 
 def _by_holders(drive: Drive, usage: Usage) -> Iterable[Refusal]:
     for kind in dict.fromkeys(holder.kind for holder in usage.holders):
-        reason, what, remedy = _HELD[kind]
+        reason, remedy = _HELD[kind]
         names = _listed(dict.fromkeys(holder.name for holder in usage.holders if holder.kind is kind))
-        yield Refusal(reason, f"{drive.path} is held by {what} ({names}): {remedy}")
+        sentence = Sentence(
+            "{path} is held by {names}, {remedy}", path=drive.path, names=names, remedy=remedy
+        )
+        yield Refusal(reason, sentence)
     # A loop device does not claim what it stands on: it cannot be why the kernel says busy.
     claimed = usage.mounts or usage.swaps or any(h.kind is not HolderKind.LOOP for h in usage.holders)
     if usage.busy and not claimed:
-        yield Refusal(
-            RefusalReason.BUSY,
-            f"{drive.path} is in use, but the kernel does not say by what: stop what uses it "
+        sentence = Sentence(
+            "{path} is in use, but the kernel does not say by what: stop what uses it "
             "(a storage pool, a virtual machine, another program), or boot Rasura afresh",
+            path=drive.path,
         )
+        yield Refusal(RefusalReason.BUSY, sentence)
     if usage.unreadable:
-        yield Refusal(
-            RefusalReason.USAGE_UNKNOWN,
-            f"it is not known that {drive.path} is free ({'; '.join(usage.unreadable)}): "
-            "list the drives again, as root",
+        sentence = Sentence(
+            "it is not known that {path} is free ({reasons}): list the drives again, as root",
+            path=drive.path,
+            reasons=Sentence.of(usage.unreadable),
         )
+        yield Refusal(RefusalReason.USAGE_UNKNOWN, sentence)
 
 
 def _by_policy(drive: Drive, protect: Protection) -> Iterable[Refusal]:
@@ -163,34 +182,40 @@ def _by_policy(drive: Drive, protect: Protection) -> Iterable[Refusal]:
     protected |= {name for serial in protect.serials if (name := world_wide_name(serial))}
     for name in (drive.serial, drive.wwn):
         if name is not None and name.casefold() in protected:
-            yield Refusal(
-                RefusalReason.PROTECTED_BY_POLICY,
-                f"the policy protects {drive.path}, which is {name}: change the policy to erase it",
+            sentence = Sentence(
+                "the policy protects {path}, which is {name}: change the policy to erase it",
+                path=drive.path,
+                name=name,
             )
+            yield Refusal(RefusalReason.PROTECTED_BY_POLICY, sentence)
     pluggable = drive.transport is Transport.USB or drive.removable is not False
     if protect.refuse_removable and pluggable and not drive.is_virtual:
-        yield Refusal(
-            RefusalReason.PROTECTED_BY_POLICY,
-            f"the policy refuses removable drives, and {drive.path} is one or may be one: "
+        sentence = Sentence(
+            "the policy refuses removable drives, and {path} is one or may be one: "
             "change the policy to erase it",
+            path=drive.path,
         )
+        yield Refusal(RefusalReason.PROTECTED_BY_POLICY, sentence)
 
 
 def _by_drive(drive: Drive, usage: Usage) -> Iterable[Refusal]:
     if usage.read_only:
-        yield Refusal(
-            RefusalReason.READ_ONLY,
-            f"{drive.path} is read-only: release its write-protect switch, or make the file writable",
+        sentence = Sentence(
+            "{path} is read-only: release its write-protect switch, or make the file writable",
+            path=drive.path,
         )
+        yield Refusal(RefusalReason.READ_ONLY, sentence)
     if drive.capacity_bytes <= 0:
-        yield Refusal(
-            RefusalReason.ZERO_SIZE,
-            f"{drive.path} reports no capacity: put a card in, or check its cable; a drive that stays so is "
+        sentence = Sentence(
+            "{path} reports no capacity: put a card in, or check its cable; a drive that stays so is "
             "broken and can only be destroyed",
+            path=drive.path,
         )
+        yield Refusal(RefusalReason.ZERO_SIZE, sentence)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str]) -> Sentence:
     every = list(names)
     rest = len(every) - _LISTED
-    return ", ".join(every[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+    listed = Sentence.of(every[:_LISTED], ", ")
+    return Sentence("{names} and {rest} more", names=listed, rest=rest) if rest > 0 else listed

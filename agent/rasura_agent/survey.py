@@ -18,6 +18,7 @@ from rasura_agent.inventory.power import power_note
 from rasura_agent.inventory.usage import gather_usage
 from rasura_agent.inventory.virtual import describe_virtual
 from rasura_agent.opener import DriveOpener
+from rasura_agent.sentence import Sentence
 
 __all__ = ["Survey", "survey_drives"]
 
@@ -85,7 +86,8 @@ def _instead_of_zero_size(drive: Drive, family: Family, refusals: tuple[Refusal,
     odd = family.odd_sectors
     if odd is None:
         return refusals
-    return (Refusal(RefusalReason.ODD_SECTORS, f"{drive.path} shows no capacity: {odd}"),) if odd else ()
+    sentence = Sentence("{path} shows no capacity: {reason}", path=drive.path, reason=odd)
+    return (Refusal(RefusalReason.ODD_SECTORS, sentence),) if odd else ()
 
 
 def _made_of_others(drive: Drive) -> tuple[Refusal, ...]:
@@ -95,9 +97,11 @@ def _made_of_others(drive: Drive) -> tuple[Refusal, ...]:
     disk = virtual_disk(drive.manufacturer, drive.model)
     if disk is None or disk.kind is VirtualKind.HYPERVISOR:
         return ()
-    sentence = (
-        f"{drive.path} is a volume of {disk.maker}, not a drive: set the controller to HBA or JBOD mode, "
-        "so that the drives behind it can be erased"
+    sentence = Sentence(
+        "{path} is a volume of {maker}, not a drive: set the controller to HBA or JBOD mode, "
+        "so that the drives behind it can be erased",
+        path=drive.path,
+        maker=disk.maker,
     )
     return (Refusal(RefusalReason.NOT_A_DRIVE, sentence),)
 

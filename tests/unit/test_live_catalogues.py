@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po
 AGENT = Path(__file__).parents[2] / "agent/rasura_agent"
 LOCALE = AGENT / "locale"
 LANGUAGES = sorted(path.name for path in LOCALE.iterdir() if path.is_dir())
-KEYWORDS = {"_": None, "ngettext": (1, 2), "said_in": (2,), "counted_in": (2, 3)}
+KEYWORDS = {"_": None, "Sentence": None, "ngettext": (1, 2), "said_in": (2,), "counted_in": (2, 3)}
 
 
 def extracted() -> Catalog:

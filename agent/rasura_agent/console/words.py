@@ -11,6 +11,7 @@ from rasura_agent.console.language import _
 from rasura_agent.erase.events import Phase
 from rasura_agent.erase.plan import PassKind, Way
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 
 __all__ = [
     "aligned",
@@ -59,9 +60,14 @@ def duration(seconds: float | None) -> str:
 
 
 def fact(value: object) -> str:
-    """A fact, or a dash where nobody told us; what could upset a terminal is shown escaped."""
+    """A fact, or a dash where nobody told us; what could upset a terminal is shown escaped.
+
+    A sentence of the core is said in the language of the screens.
+    """
     if value is None:
         return "-"
+    if isinstance(value, Sentence):
+        value = value.said(_)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     # French puts no-break spaces before some signs; they move no cursor and hide nothing.

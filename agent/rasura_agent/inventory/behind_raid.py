@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from rasura_agent.inventory.local import LocalFiles
 from rasura_agent.inventory.ports import SystemFiles
+from rasura_agent.sentence import Sentence
 
 __all__ = ["RAID_DRIVERS", "HiddenDrive", "find_hidden_drives", "hidden_drives", "run_smartctl"]
 
@@ -47,11 +48,13 @@ class HiddenDrive:
     kind: str
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Sentence:
         """What it is and what to do."""
-        return (
-            f"{self.name} ({self.kind}) is a drive behind a RAID controller and was not erased: "
-            "set the controller to HBA or JBOD mode, or move the drive to another machine"
+        return Sentence(
+            "{name} ({kind}) is a drive behind a RAID controller and was not erased: "
+            "set the controller to HBA or JBOD mode, or move the drive to another machine",
+            name=self.name,
+            kind=self.kind,
         )
 
 
@@ -96,15 +99,23 @@ def find_hidden_drives(
     if not drivers:
         return (), ()
     scan = run(["--scan-open", "--json"], _TIMEOUT_S)
-    controller = f"a RAID controller ({', '.join(drivers)})"
+    names = ", ".join(drivers)
     if scan is None:
-        note = f"{controller} may hide drives, and smartctl, which could list them, did not answer: "
-        return (), (note + "install smartmontools, or set the controller to HBA mode",)
+        note = Sentence(
+            "a RAID controller ({names}) may hide drives, and smartctl, which could list them, did not "
+            "answer: install smartmontools, or set the controller to HBA mode",
+            names=names,
+        )
+        return (), (note,)
     found = hidden_drives(scan)
     if found:
         return found, ()
-    note = f"there is {controller}, and smartctl sees no drive behind it: "
-    return (), (note + "compare the number of drives listed with those in the machine",)
+    note = Sentence(
+        "there is a RAID controller ({names}), and smartctl sees no drive behind it: "
+        "compare the number of drives listed with those in the machine",
+        names=names,
+    )
+    return (), (note,)
 
 
 def _in_use(files: SystemFiles, driver: str) -> bool:

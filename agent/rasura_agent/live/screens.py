@@ -147,7 +147,7 @@ def _groups(plans: tuple[DrivePlan, ...]) -> Iterable[str]:
     for text, numbers in groups.items():
         yield f"  {', '.join(map(str, numbers))}: {text}"
     for number, plan in enumerate(plans, 1):
-        reasons = [refusal.sentence for refusal in plan.refusals]
+        reasons: list[str] = [refusal.sentence for refusal in plan.refusals]
         if not reasons and plan.unreachable is not None:
             reasons = [plan.unreachable]
         if reasons:  # the most serious one; the details have them all
