@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,7 @@ def test_a_data_partition_is_made_once_beside_the_only_image(bench: Bench) -> No
         [],
         [volume("/dev/sda1", "Windows", "ntfs")],
         [image("/dev/sdb"), image("/dev/sdc")],
+        [replace(image("/dev/sr0"), is_disc=True)],
         [image("/dev/sdb"), volume("/dev/sdb3")],
         [image("/dev/sdb"), volume("/dev/sdc1")],
         [image("/dev/sdb"), volume("/dev/sdc1"), volume("/dev/sdd1")],
@@ -165,6 +167,12 @@ def test_otherwise_none_is_made(bench: Bench, plugged: list[Volume]) -> None:
     bench.plugged = plugged
     bench.medium.look()
     assert bench.made == []
+
+
+def test_a_disc_beside_the_stick_is_no_reason_not_to_make_one(bench: Bench) -> None:
+    bench.plugged = [replace(image("/dev/sr0"), is_disc=True), image("/dev/sdb")]
+    bench.medium.look()
+    assert bench.made == ["/dev/sdb"]
 
 
 def test_making_one_is_tried_once(bench: Bench) -> None:

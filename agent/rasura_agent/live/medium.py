@@ -175,7 +175,7 @@ class StickMedium:
 
     def _made(self, volumes: tuple[Volume, ...]) -> Volume | None:
         """A data partition that is made now, beside the only live image there is."""
-        images = image_disks(volumes)
+        images = [image for image in image_disks(volumes) if not image.is_disc]
         if self._make is None or len(images) != 1:
             return None
         make, self._make = self._make, None  # once a boot, however it ends

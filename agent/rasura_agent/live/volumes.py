@@ -23,6 +23,8 @@ class Volume:
     label: str
     fstype: str
     diskseq: str | None
+    is_disc: bool = False
+    """Whether it is a CD or DVD, which nothing can be kept on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def local_volumes() -> tuple[Volume, ...]:
                     label=properties.get("ID_FS_LABEL", ""),
                     fstype=properties["ID_FS_TYPE"],
                     diskseq=disk.get("DISKSEQ"),
+                    is_disc="ID_CDROM" in disk,
                 )
             )
     except (ImportError, OSError, UnicodeDecodeError, KeyError):
