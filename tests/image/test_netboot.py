@@ -10,14 +10,14 @@ from image import lan
 from image.places import build_hash, missing
 from image.test_boot import boot_facts
 from lab.attached import Nic
-from lab.machine import Firmware, Machine, Media
+from lab.machine import BOOT_S, Firmware, Machine, Media
 
 why_not = missing() or lan.missing()
 pytestmark = [
     pytest.mark.image,
     pytest.mark.root,
     pytest.mark.skipif(why_not is not None, reason=str(why_not)),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(3 * BOOT_S),
 ]
 
 SETTINGS = """
@@ -29,8 +29,6 @@ lot = "LOT-2026-002"
 default = "serial"
 timeout = 1
 """
-NETWORK_S = 360
-"""The firmware's own HTTP is slow, and slower under emulation."""
 HTTP_BOOT = {"opt/org.tianocore/IPv4PXESupport": "n", "opt/org.tianocore/IPv6PXESupport": "n"}
 PXE_ONLY = {"opt/org.tianocore/IPv6PXESupport": "n"}
 
@@ -64,9 +62,9 @@ def _boots(network: lan.Lan, folder: Path, firmware: Firmware, fw_cfg: dict[str,
             folder, Media(), firmware=firmware, attached={"nic": nic}, fw_cfg=fw_cfg, within=network.within
         ) as machine,
     ):
-        facts = boot_facts(machine, NETWORK_S)
+        facts = boot_facts(machine)
         # French by the settings, and an address from the network that it was booted from.
-        machine.console.expect("Aucun disque trouvé", 90)
+        machine.console.expect("Aucun disque trouvé", BOOT_S)
         assert "192.168.77." in machine.console.text
     assert facts["build"] == build_hash()
     assert facts["boot"] == "network"

@@ -12,18 +12,17 @@ import pytest
 
 from image.places import NETBOOT, missing
 from lab.attached import Nic, SataDisk, blank
-from lab.machine import Kernel, Machine
+from lab.machine import BOOT_S, Kernel, Machine
 
 pytestmark = [
     pytest.mark.image,
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(3 * BOOT_S),
 ]
 
 PAYLOAD = NETBOOT / "rasura"
 SERIAL = "quiet loglevel=3 console=tty0 console=ttyS0,115200 rasura.boot=network rasura.entry=serial"
 STATED_MIB = 512
-BOOT_S = 150
 
 # Runs in the guest, with nothing but what the image has.
 QUESTIONS = """#!/usr/bin/python3 -I
@@ -121,9 +120,9 @@ def test_without_its_word_the_hook_stays_shut_and_a_misspelt_parameter_stops_eve
         fw_cfg={"opt/rasura/test": hook(tmp_path, "#!/bin/sh\necho FACTS\n")},
     ) as machine:
         machine.console.expect("THE BOOT PARAMETERS ARE NOT UNDERSTOOD", BOOT_S)
-        machine.console.expect(r"rasura\.policy", 10)
+        machine.console.expect(r"rasura\.policy", 60)
         machine.console.send("p\r")
-        machine.wait_off(60)
+        machine.wait_off(BOOT_S)
         assert machine.results.text == ""
     assert drive.read_bytes() == b"old data" * (1 << 20)
     assert "rasura.test" not in "".join(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 _MIB = 1 << 20
 
@@ -27,6 +27,15 @@ class Attached(Protocol):
     def arguments(self, name: str) -> list[str]:
         """Command line arguments; ``name`` is unique in the machine and becomes the QMP device id."""
         ...
+
+
+def _device(properties: dict[str, Any]) -> list[str]:
+    """A device for the command line; QMP's device_add takes ``properties`` as they are."""
+    words = {True: "on", False: "off"}
+    parts = (
+        f"{key}={words[value] if isinstance(value, bool) else value}" for key, value in properties.items()
+    )
+    return ["-device", ",".join(parts)]
 
 
 def _backing(name: str, file: Path, *, read_only: bool = False, writes: int = 0) -> list[str]:
@@ -87,11 +96,9 @@ class ScsiDisk:
             f"{self.controller},id={name}-host",
             *_backing(name, self.file, writes=self.writes),
         ]
-        if not self.absent:
-            made += ["-device", ",".join(f"{key}={value}" for key, value in self.device(name).items())]
-        return made
+        return made if self.absent else [*made, *_device(self.device(name))]
 
-    def device(self, name: str) -> dict[str, str]:
+    def device(self, name: str) -> dict[str, Any]:
         """The device itself; the first property is its driver."""
         return {
             "driver": "scsi-hd",
@@ -99,7 +106,7 @@ class ScsiDisk:
             "drive": f"{name}-file",
             "bus": f"{name}-host.0",
             "serial": self.serial,
-            "wwn": str(self.wwn),
+            "wwn": self.wwn,
         }
 
 
@@ -112,9 +119,21 @@ class UsbDisk:
     bootindex: int | None = None
 
     def arguments(self, name: str) -> list[str]:
-        device = f"usb-storage,id={name},drive={name}-file,bus={name}-xhci.0,serial={self.serial}"
-        device += ",removable=on" + (f",bootindex={self.bootindex}" if self.bootindex is not None else "")
-        return ["-device", f"qemu-xhci,id={name}-xhci", *_backing(name, self.file), "-device", device]
+        device = self.device(name)
+        if self.bootindex is not None:
+            device["bootindex"] = self.bootindex
+        return ["-device", f"qemu-xhci,id={name}-xhci", *_backing(name, self.file), *_device(device)]
+
+    def device(self, name: str) -> dict[str, Any]:
+        """The device itself; the first property is its driver."""
+        return {
+            "driver": "usb-storage",
+            "id": name,
+            "drive": f"{name}-file",
+            "bus": f"{name}-xhci.0",
+            "serial": self.serial,
+            "removable": True,
+        }
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,16 @@
         machine.qmp.execute("system_reset")       # any QMP command; .event("RESUME") waits
         machine.press("ctrl", "alt", "f2")        # send_key; .type("text") for whole words (us keymap)
         machine.screendump(folder / "x.png")
-        machine.unplug("disk")                    # device_del of a ScsiDisk; waits until the guest let go
+        machine.unplug("disk")                    # device_del of a SCSI or USB disk; waits until it is gone
         machine.wait_off(30)                      # the guest powers itself off
 
 Leaving the block ends QEMU with QMP quit, then by its pid. What the serial ports said stays in
 ``folder`` (console.log, results.log, qemu.log). Everything that takes too long raises ``AssertionError``
 with the end of what was said.
 
-As many QEMUs at a time as there are processors (locks in the folder for temporary files): under software
-emulation more would miss their time-outs. ``alone=False`` starts one more inside a test that holds a lock.
+As many QEMUs at a time as there are processors (locks in the folder for temporary files), each with one
+processor unless a test wants more: under software emulation a second one costs more than it brings.
+``alone=False`` starts one more inside a test that holds a lock.
 RASURA_QEMU_ACCEL=kvm uses another accelerator than software emulation.
 """
 
@@ -42,13 +43,15 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
-from lab.attached import Attached, ScsiDisk
+from lab.attached import Attached, ScsiDisk, UsbDisk
 from lab.qmp import Qmp, QmpError
 from lab.serial_port import SerialPort
 
 QEMU = "qemu-system-x86_64"
+BOOT_S = 600.0
+"""For what hangs, not for what is slow: without KVM, beside another machine, a boot takes minutes."""
 _OVMF = Path("/usr/share/OVMF")
 
 
@@ -136,7 +139,7 @@ class Machine:
         firmware: Firmware = Firmware.BIOS,
         attached: Mapping[str, Attached] | None = None,
         memory_mib: int = 1024,
-        cpus: int = 2,
+        cpus: int = 1,
         fw_cfg: Mapping[str, Path | str] | None = None,
         clock: str = "utc",
         reboots: bool = True,
@@ -160,6 +163,7 @@ class Machine:
         self._sockets: Path | None = None
         self._lock: IO[bytes] | None = None
         self._closers: list[SerialPort] = []
+        self._plugged = 0
 
     # Command line
 
@@ -298,12 +302,21 @@ class Machine:
 
     def plug_in(self, name: str) -> None:
         """Plug in what was attached as an absent ``ScsiDisk``."""
-        disk = self._attached[name]
-        assert isinstance(disk, ScsiDisk), "only SCSI disks can be plugged in"
-        device: dict[str, Any] = dict(disk.device(name))
-        # A number to QMP, text on the command line.
-        device["wwn"] = disk.wwn
-        self.qmp.execute("device_add", **device)
+        self.qmp.execute("device_add", **self._pluggable(name).device(name))
+
+    def plug_in_again(self, name: str) -> None:
+        """Plug in what was unplugged: QEMU has forgotten its backing file with it."""
+        one = self._pluggable(name)
+        file = {"driver": "file", "filename": str(one.file), "locking": "off"}
+        self._plugged += 1
+        node = f"{name}-again-{self._plugged}"
+        self.qmp.execute("blockdev-add", driver="raw", node_name=node, file=file)
+        self.qmp.execute("device_add", **{**one.device(name), "drive": node})
+
+    def _pluggable(self, name: str) -> ScsiDisk | UsbDisk:
+        one = self._attached[name]
+        assert isinstance(one, ScsiDisk | UsbDisk), "only SCSI and USB disks can be plugged in"
+        return one
 
     def unplug(self, name: str, timeout_s: float = 20.0) -> None:
         """Pull out what is attached as ``name``; waits until it is gone."""

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from lab.attached import Nic, ScsiDisk, blank
 from lab.guest_hand import HOST_SEEN_FROM_GUEST, Hand, Ran
-from lab.machine import Kernel, Machine, missing
+from lab.machine import BOOT_S, Kernel, Machine, missing
 from lab.modules import NoModulesError, lab_modules
 from lab.nvme_tcp import NvmeTarget
 from lab.shelf import Shelf, ShelfDrive
@@ -123,7 +123,7 @@ class Station:
 
     def greet(self) -> None:
         """Wait until the guest is up, and give it the site."""
-        self.hand.wait(150)
+        self.hand.wait(BOOT_S)
         self.hand.copy(self.folder / "registry/sites/Lab", SITE)
 
     def agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = 300) -> Ran:

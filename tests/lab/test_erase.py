@@ -21,7 +21,7 @@ from rasura.bundle import Bundle
 from rasura.certificate import Outcome, Presence
 from rasura.errors import ExitCode
 
-pytestmark = [pytest.mark.image, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 
 VICTIM, NEIGHBOUR = "LAB-VICTIM", "LAB-NEIGHBOUR"
 PLANTED = {VICTIM: 4 << 20, NEIGHBOUR: 8 << 20}

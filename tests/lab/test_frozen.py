@@ -13,7 +13,7 @@ from lab.station import SECRET, Station, by_serial
 from rasura.certificate import Method, Outcome, Technique
 from simulators.ata_options import AtaOptions, Freeze
 
-pytestmark = [pytest.mark.image, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 
 STRICT = 'name = "strict"\n\n[erase]\nmethod = "Purge"\naccept_r1_basis = true\n'
 """Purge or nothing: a frozen drive of platters has only its enhanced security erase for that."""

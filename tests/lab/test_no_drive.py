@@ -7,7 +7,7 @@ import pytest
 from lab.station import Station
 from rasura.errors import ExitCode
 
-pytestmark = [pytest.mark.image, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 
 
 def test_no_drive_was_found(station: Station) -> None:

@@ -27,7 +27,7 @@ from simulators.sat import SatTarget
 from simulators.scsi import SimulatedScsiDrive
 from simulators.scsi_options import ScsiOptions
 
-pytestmark = [pytest.mark.image, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 
 LONG_S = 20.0
 """What each of them takes: long enough that all are at work at once."""

@@ -114,7 +114,7 @@ def _say(word: str) -> None:
 
 
 def _connect(host: str, port: int) -> socket.socket:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 400
     while True:
         try:
             line = socket.create_connection((host, port), 5)

@@ -1,0 +1,35 @@
+"""What lies on a stick, read from the host's side of its backing file."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from image.places import ISO
+from rasura_agent.live.gpt import SECTOR_BYTES, parse_table
+
+
+def image_on(stick: Path) -> bytes:
+    """The ISO as it is on the stick, but for the partition tables at its two ends."""
+    return _at(stick, 64 * SECTOR_BYTES, ISO.stat().st_size - 128 * SECTOR_BYTES)
+
+
+def data_partition(stick: Path) -> str:
+    """The last partition, as mtools name a volume within a file."""
+    data = parse_table(lambda offset, length: _at(stick, offset, length)).partitions[-1]
+    return f"{stick}@@{data.first * SECTOR_BYTES}"
+
+
+def certificates_on(stick: Path, folder: Path, *states: str) -> list[Path]:
+    """Copies of the certificates in the spool's folders of these ``states``, by default those sent."""
+    folder.mkdir()
+    for state in states or ("sent",):
+        source = f"::certificates/{state}"
+        subprocess.run(["mcopy", "-s", "-i", data_partition(stick), source, str(folder)], check=True)
+    return sorted(folder.glob("*/*.json"))
+
+
+def _at(file: Path, offset: int, length: int) -> bytes:
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(length)
