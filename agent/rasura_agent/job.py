@@ -24,9 +24,10 @@ from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
 from rasura_agent.erase.engine import EraseResult, Ports, execute
-from rasura_agent.erase.events import Progress
+from rasura_agent.erase.events import Event
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
+from rasura_agent.erase.progress_record import ProgressStore
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.machine import read_machine
 from rasura_agent.opener import DriveOpener
@@ -92,14 +93,14 @@ def prepare_job(
         property_numbers=options.property_numbers,
         build=options.build,
     )
-    return Job(opener.open, clock, station, around, spool, client), tuple(notes)
+    return Job(opener.open, clock, station, around, spool, client, opener.progress), tuple(notes)
 
 
 class Observer(Protocol):
     """Who watches a job. Called from one thread only."""
 
-    def progress(self, event: Progress) -> None:
-        """A drive has got further."""
+    def told(self, event: Event) -> None:
+        """Something happened on a drive's way."""
         ...
 
     def ended(self, outcome: DriveOutcome) -> None:
@@ -118,6 +119,7 @@ class Job:
         around: Circumstances,
         spool: CertificateStore,
         client: RegistryClient | None,
+        progress: ProgressStore | None = None,
     ) -> None:
         self._open_ports = open_ports
         self._clock = clock
@@ -125,8 +127,9 @@ class Job:
         self._around = around
         self._spool = spool
         self._client = client
+        self._progress = progress
         self._stop = threading.Event()
-        self._news: queue.SimpleQueue[Progress | DriveOutcome] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[Event | DriveOutcome] = queue.SimpleQueue()
 
     def stop(self) -> None:
         """Have every drive stop at its next transfer; each still gets its certificate, saying so."""
@@ -152,12 +155,12 @@ class Job:
                     raise
                 self.stop()
                 continue
-            if isinstance(news, Progress):
-                observer.progress(news)
-            else:
+            if isinstance(news, DriveOutcome):
                 outcomes.append(news)
                 observer.ended(news)
                 awaited -= 1
+            else:
+                observer.told(news)
         return tuple(outcomes)
 
     def _drive(self, plan: DrivePlan) -> None:
@@ -175,16 +178,23 @@ class Job:
         except RasuraError as error:
             return DriveOutcome(plan, Outcome.REFUSED, str(error))
         try:
-            result = execute(plan, ports, self._clock, secrets.token_bytes, self._on_event)
+            result = execute(
+                plan, ports, self._clock, secrets.token_bytes, self._on_event, store=self._progress
+            )
         finally:
             # What close(2) could still complain of, the flush has reported.
             with contextlib.suppress(OSError):
                 ports.close()
         if not result.touched:
             return DriveOutcome(plan, result.outcome, result.reason, result)
-        return self._hand_over(self._certify(plan, result))
+        outcome = self._hand_over(self._certify(plan, result))
+        kept = outcome.path is not None or outcome.logged
+        if self._progress is not None and kept and not result.unfinished:
+            # Not before: should the power go first, the next boot verifies once more and certifies.
+            self._progress.forget(result.identity_sha256)
+        return outcome
 
-    def _on_event(self, event: Progress) -> str | None:
+    def _on_event(self, event: Event) -> str | None:
         self._news.put(event)
         return _STOPPED if self._stop.is_set() else None
 
@@ -207,7 +217,8 @@ class Job:
         bundle = outcome.certificate
         if bundle is None:
             return outcome
-        path, problems = None, []
+        path = None
+        problems = list(outcome.result.notes) if outcome.result is not None else []
         try:
             path = self._spool.add(bundle)
         except RasuraError as error:

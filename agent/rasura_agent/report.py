@@ -19,6 +19,7 @@ from rasura.certificate import (
     HiddenArea,
     HiddenAreas,
     IdentityPageClaims,
+    Interruption,
     Method,
     Outcome,
     PassClaims,
@@ -28,6 +29,7 @@ from rasura.certificate import (
     Presence,
     Request,
     Result,
+    Resumption,
     Source,
     Station,
     Tool,
@@ -45,6 +47,10 @@ from rasura_agent.inventory.model import Drive
 
 __all__ = ["Circumstances", "erasure_claims", "rfc3339"]
 
+_RESUMED_CONSTANT = (
+    "resumed: what an earlier boot wrote is its journal's word; reading a constant pattern back shows what "
+    "the drive holds, not who wrote it"
+)
 _COMMANDS_KEPT = 50
 """From each end of the record."""
 
@@ -136,6 +142,7 @@ def erasure_claims(
             finished_at=finished,
             duration_ms=round(result.duration_s * 1000),
             clock=Clock(source=around.clock_source, offset_ms=None),
+            resumed=_resumption(result),
         ),
         verification=_verification(result),
         verified_by=Person(
@@ -154,6 +161,7 @@ def erasure_claims(
                 plan.drive, way, direct=result.direct, examined=prepared.hidden_areas is not None
             ),
             *prepared.risks,
+            *_resumed_risks(result),
         ),
         health_before=None,
         health_after=None,
@@ -163,6 +171,29 @@ def erasure_claims(
         station=station,
         supersedes=None,
     )
+
+
+def _resumption(result: EraseResult) -> Resumption | None:
+    resumed = result.resumed
+    if resumed is None:
+        return None
+    return Resumption(
+        interruptions=tuple(
+            Interruption(step=one.step, position=one.position) for one in resumed.interruptions
+        ),
+        bytes_before=resumed.bytes_before,
+        bytes_now=sum(one.bytes_written for one in result.passes) - resumed.bytes_before,
+        duration_before_ms=round(resumed.duration_before_s * 1000),
+        first_started_at=resumed.first_started_at,
+        checked_bytes=resumed.checked_bytes,
+        refused_before=resumed.refused,
+    )
+
+
+def _resumed_risks(result: EraseResult) -> tuple[str, ...]:
+    if result.resumed is None or any(one.cipher is not None for one in result.passes):
+        return ()
+    return (_RESUMED_CONSTANT,)
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -34,6 +34,7 @@ __all__ = [
     "HiddenArea",
     "HiddenAreas",
     "IdentityPageClaims",
+    "Interruption",
     "Method",
     "Outcome",
     "PassClaims",
@@ -45,6 +46,7 @@ __all__ = [
     "RangeKind",
     "Request",
     "Result",
+    "Resumption",
     "Source",
     "Station",
     "Technique",
@@ -276,6 +278,35 @@ class PassClaims(_Claims, frozen=True):
     duration_ms: int
 
 
+class Interruption(_Claims, frozen=True):
+    """Where an overwrite was cut off: pass ``step`` (from 1) was done below byte ``position``.
+
+    One step after the last pass is verification, which always begins again at 0.
+    """
+
+    step: int
+    position: int
+
+
+class Resumption(_Claims, frozen=True):
+    """An overwrite that boots before this one had begun. Their bytes are counted in the passes too.
+
+    What they wrote is their journal's word, held against the drive twice: ``checked_bytes`` at seeded
+    places before this boot went on, and all of it in the verification, which is always a full one.
+    """
+
+    interruptions: tuple[Interruption, ...]
+    """Oldest first; each as far as the journal has it, so that up to an interval more was written."""
+    bytes_before: int
+    bytes_now: int
+    duration_before_ms: int
+    first_started_at: str
+    """By the clock of the first boot, which nobody checked."""
+    checked_bytes: int
+    refused_before: tuple[str, ...]
+    """Stronger techniques that the drive had refused before, in sentences."""
+
+
 class CommandClaims(_Claims, frozen=True):
     """A device command, sent ``at_ms`` after the technique began, and how it ended in raw terms."""
 
@@ -294,7 +325,10 @@ class Clock(_Claims, frozen=True):
 
 
 class Result(_Claims, frozen=True):
-    """What happened. ``method`` is the one achieved, ``null`` if none."""
+    """What happened. ``method`` is the one achieved, ``null`` if none.
+
+    Start, end and duration are those of this boot; ``resumed`` tells of those before it.
+    """
 
     outcome: Outcome
     reason: str | None
@@ -308,6 +342,7 @@ class Result(_Claims, frozen=True):
     finished_at: str
     duration_ms: int
     clock: Clock
+    resumed: Resumption | None
 
 
 class Coverage(_Claims, frozen=True):

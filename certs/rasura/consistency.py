@@ -6,13 +6,16 @@ needs every byte written, none in error, and a check that covered what it says i
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from datetime import UTC, datetime
 
 from rasura.certificate import (
     ErasureCertificate,
+    Interruption,
     Method,
     Outcome,
+    Resumption,
     Technique,
     VerificationMethod,
     VerificationStatus,
@@ -36,7 +39,7 @@ def parse_time(text: str) -> datetime | None:
 
 def contradictions(certificate: ErasureCertificate) -> tuple[str, ...]:
     """Sentences, one for each way in which the claims contradict themselves; empty when they don't."""
-    return (*_form(certificate), *_times(certificate), *_erased(certificate))
+    return (*_form(certificate), *_times(certificate), *_resumed(certificate), *_erased(certificate))
 
 
 def _form(certificate: ErasureCertificate) -> list[str]:
@@ -58,6 +61,7 @@ def _form(certificate: ErasureCertificate) -> list[str]:
         certificate.station.sequence,
         *(one.bytes_written for one in result.passes),
         *(number for one in result.error_ranges for number in (one.offset, one.length)),
+        *_resumption_sizes(result.resumed),
     ]
     if any(not 0 <= size <= MAX_SAFE_INTEGER for size in sizes):
         found.append("a size or a count is negative or beyond 2^53")
@@ -73,7 +77,59 @@ def _times(certificate: ErasureCertificate) -> list[str]:
     started, finished = parse_time(result.started_at), parse_time(result.finished_at)
     if started is None or finished is None:
         return ["the start or the end is not an RFC 3339 time in UTC"]
+    if result.resumed is not None and parse_time(result.resumed.first_started_at) is None:
+        return ["the first start of a resumed erasure is not an RFC 3339 time in UTC"]
     return []
+
+
+def _resumption_sizes(resumed: Resumption | None) -> list[int]:
+    if resumed is None:
+        return []
+    places = [number for one in resumed.interruptions for number in (one.step, one.position)]
+    return [
+        *places,
+        resumed.bytes_before,
+        resumed.bytes_now,
+        resumed.duration_before_ms,
+        resumed.checked_bytes,
+    ]
+
+
+def _resumed(certificate: ErasureCertificate) -> list[str]:
+    result, capacity = certificate.result, certificate.drive.capacity_bytes
+    resumed = result.resumed
+    if resumed is None:
+        return []
+    found = []
+    steps, places = len(result.passes) + 1, resumed.interruptions
+    if not places:
+        found.append("a resumed erasure that was never interrupted")
+    if any(not (1 <= one.step <= steps and one.position <= capacity) for one in places):
+        found.append("an interruption lies outside of the passes or of the drive")
+    if any(_order(one) > _order(two) for one, two in itertools.pairwise(places)):
+        found.append("a resumed erasure went back behind an earlier interruption")
+    if resumed.bytes_before + resumed.bytes_now != result.bytes_written:
+        found.append("the bytes written before and after the interruption are not those of the passes")
+    if result.outcome is Outcome.ERASED:
+        found.extend(_resumed_and_erased(certificate, resumed))
+    return found
+
+
+def _order(one: Interruption) -> tuple[int, int]:
+    return one.step, one.position
+
+
+def _resumed_and_erased(certificate: ErasureCertificate, resumed: Resumption) -> list[str]:
+    found = []
+    if certificate.result.technique is not Technique.OVERWRITE:
+        found.append("only an overwrite can be resumed")
+    if certificate.verification.method is not VerificationMethod.FULL_READ_BACK:
+        found.append("ERASED after an interruption without reading all of the drive back")
+    if resumed.interruptions:
+        last = resumed.interruptions[-1]
+        if resumed.bytes_before != (last.step - 1) * certificate.drive.capacity_bytes + last.position:
+            found.append("the bytes written before are not those below the last interruption")
+    return found
 
 
 def _erased(certificate: ErasureCertificate) -> list[str]:

@@ -46,6 +46,7 @@ def claims_text(certificate: ErasureCertificate) -> str:
         ("from machine", f"{host}{host_serial}" if host or host_serial else None),
         ("lot", source.lot),
         ("passes", passes or None),
+        *_resumed(certificate),
         ("verification", f"{verification.method or 'none'}: {verification.status}"),
         ("read back", f"{coverage.bytes_read} of {coverage.bytes_total} bytes ({verification.evidence})"),
         ("ranges in error", len(result.error_ranges)),
@@ -59,6 +60,20 @@ def claims_text(certificate: ErasureCertificate) -> str:
     lines = [f"  {name:<16} {_line(value)}" for name, value in rows]
     lines += _list("residual risk", certificate.residual_risks)
     return "\n".join(lines)
+
+
+def _resumed(certificate: ErasureCertificate) -> list[tuple[str, object]]:
+    resumed = certificate.result.resumed
+    if resumed is None:
+        return []
+    places = "; ".join(
+        "in verification, which began again at byte 0"
+        if one.step > len(certificate.result.passes)
+        else f"in pass {one.step} at byte {one.position}"
+        for one in resumed.interruptions
+    )
+    written = f"{resumed.bytes_before} bytes were written before the last one, {resumed.bytes_now} after it"
+    return [("interrupted", f"{len(resumed.interruptions)} times: {places}"), ("resumed", written)]
 
 
 def _list(name: str, sentences: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rasura.certificate import Outcome
 from rasura_agent.confirm import DriveOutcome
-from rasura_agent.erase.plan import DrivePlan, media_type
+from rasura_agent.erase.plan import DrivePlan, Interrupted, media_type
 from rasura_agent.inventory.model import Drive
 from rasura_agent.spool import Sent
 from rasura_agent.survey import Survey
@@ -43,6 +43,7 @@ def plan_facts(plan: DrivePlan) -> dict[str, Any]:
         "refusals": [{"reason": one.reason, "sentence": one.sentence} for one in plan.refusals],
         "unreachable": plan.unreachable,
         "noCommands": plan.no_commands,
+        "interrupted": _interrupted_facts(plan.interrupted),
         "ways": [
             {
                 "technique": way.technique,
@@ -55,6 +56,12 @@ def plan_facts(plan: DrivePlan) -> dict[str, Any]:
             for way in plan.ways
         ],
     }
+
+
+def _interrupted_facts(cut: Interrupted | None) -> dict[str, Any] | None:
+    if cut is None:
+        return None
+    return {"step": cut.place.step, "position": cut.place.position, "misfit": cut.misfit}
 
 
 def outcome_facts(outcome: DriveOutcome) -> dict[str, Any]:

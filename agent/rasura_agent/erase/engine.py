@@ -2,7 +2,8 @@
 
 The way: identify again -> prepare -> for each way of the plan: overwrite and read back, or mark, have
 the drive erase itself, look at the spots -> identify again -> outcome. Only a technique that the drive
-*refused* hands over to the next one.
+*refused* hands over to the next one. An overwrite that the power cut off goes on from where it was, if
+the drive holds what was written then.
 
 ERASED is said in one place only. It needs the drive to be still the one it was, and either that every
 pass wrote every byte and every byte was read back as written; or that the drive accepted its command in
@@ -13,19 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rasura.certificate import Method, Outcome, Range, Technique, VerificationStatus
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition, DrivePort
 from rasura_agent.erase.buffers import BLOCK_BYTES
-from rasura_agent.erase.events import Phase, Progress
+from rasura_agent.erase.continuing import Continuing, Found, Resumed, Surroundings, Wanted, find
+from rasura_agent.erase.events import Continues, Event, Noted, Phase
 from rasura_agent.erase.firmware.family import Family, Prepared
 from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
+from rasura_agent.erase.meter import Meter, command_left_s
 from rasura_agent.erase.overwrite import PassResult, write_pass
 from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
 from rasura_agent.erase.plan import DrivePlan, PassKind, Way
+from rasura_agent.erase.progress_record import ProgressStore
 from rasura_agent.inventory.model import Drive
 from rasura_agent.verify.readback import ReadBack, read_back
 from rasura_agent.verify.spots import SEED_BYTES, MarkerError, SpotCheck, Spots
@@ -76,6 +80,14 @@ class EraseResult:
     duration_s: float
     direct: bool
     touched: bool
+    identity_sha256: str
+    """Of the drive as it was prepared: lifting hidden areas may change what it says of itself."""
+    resumed: Resumed | None = None
+    """What earlier boots did of this overwrite; their bytes are in ``passes`` too."""
+    unfinished: bool = False
+    """Whether the overwrite was stopped and can be continued."""
+    notes: tuple[str, ...] = ()
+    """What else a person should know, in sentences."""
 
     @property
     def method(self) -> Method | None:
@@ -130,8 +142,9 @@ class _Run:
     ports: Ports
     clock: Clock
     new_key: Callable[[int], bytes]
-    on_event: Callable[[Progress], str | None]
+    on_event: Callable[[Event], str | None]
     block_bytes: int
+    store: ProgressStore | None
     drive: Drive = field(init=False)
     """The drive as it must answer now; preparing it may have changed its capacity."""
     started_at: datetime = field(init=False)
@@ -144,6 +157,9 @@ class _Run:
     spots: SpotCheck | None = None
     seed: bytes | None = None
     prepared: Prepared | None = None
+    resumed: Resumed | None = None
+    unfinished: bool = False
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.drive = self.plan.drive
@@ -166,7 +182,23 @@ class _Run:
             duration_s=self.clock.monotonic() - self.start,
             direct=self.ports.block.direct,
             touched=self.touched,
+            identity_sha256=self.drive.identity_sha256,
+            resumed=self.resumed,
+            unfinished=self.unfinished,
+            notes=tuple(self.notes),
         )
+
+    def say(self, sentence: str) -> None:
+        self.notes.append(sentence)
+        self.on_event(Noted(self.drive.path, sentence))
+
+    def surroundings(self) -> Surroundings:
+        pace = self.plan.journal_pace
+        return Surroundings(self.store, pace, self.ports.block, self.clock, self.new_key, self.say)
+
+    def wanted(self, way: Way, refused: tuple[str, ...] = ()) -> Wanted:
+        began = self.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Wanted(self.drive, way.passes, self.plan.policy_sha256, began, refused)
 
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""
@@ -175,24 +207,21 @@ class _Run:
         except (OSError, RasuraError) as error:
             return f"the drive is gone: {error}"
 
-    def progress(self, phase: Phase, step: int, steps: int) -> Callable[[int], str | None]:
+    def progress(self, phase: Phase, step: int, steps: int, start: int = 0) -> Callable[[int], str | None]:
         began = self.clock.monotonic()
-
-        def report(done: int) -> str | None:
-            elapsed = self.clock.monotonic() - began
-            total = self.drive.capacity_bytes
-            return self.on_event(Progress(self.drive.path, phase, step, steps, done, total, elapsed))
-
-        return report
+        meter = Meter(self.drive.path, phase, step, steps, self.drive.capacity_bytes, start)
+        return lambda done: self.on_event(meter.at(done, self.clock.monotonic() - began))
 
     def line(self) -> Line | None:
         """A line for device commands, reporting progress in bytes of the drive as far as it is known."""
         if self.ports.device is None:
             return None
-        report = self.progress(Phase.COMMAND, 1, 2)
+        capacity = self.drive.capacity_bytes
+        meter = Meter(self.drive.path, Phase.COMMAND, 1, 2, capacity)
 
         def watch(running: Running) -> str | None:
-            return report(int((running.fraction or 0.0) * self.drive.capacity_bytes))
+            done = int((running.fraction or 0.0) * capacity)
+            return self.on_event(meter.at(done, running.elapsed_s, command_left_s(running)))
 
         return Line(self.ports.device, self.clock, watch)
 
@@ -202,15 +231,18 @@ def execute(
     ports: Ports,
     clock: Clock,
     new_key: Callable[[int], bytes],
-    on_event: Callable[[Progress], str | None],
+    on_event: Callable[[Event], str | None],
     block_bytes: int = BLOCK_BYTES,
+    store: ProgressStore | None = None,
 ) -> EraseResult:
     """Carry out ``plan`` on the drive behind ``ports``; the only judge of the outcome.
 
     ``new_key`` gives that many fresh random bytes. ``on_event`` answers with why to stop, or ``None``
-    to go on. Never raises for what the drive does.
+    to go on, and may block. ``store`` has what earlier boots were cut off from, and gets what this one
+    may be; the caller lets go of the record once the outcome is on a certificate that is kept, unless it
+    is ``unfinished``. Never raises for what the drive does.
     """
-    run = _Run(plan, ports, clock, new_key, on_event, block_bytes)
+    run = _Run(plan, ports, clock, new_key, on_event, block_bytes, store)
     if not plan.runnable:
         return run.end(Outcome.REFUSED, "the plan does not allow it")
     change = run.changed()
@@ -220,11 +252,40 @@ def execute(
     obstacle = _prepare(run)
     if obstacle is not None:
         return run.end(Outcome.FAILED, obstacle)
-    refused = []
     for way in plan.chosen:
+        if way.technique is Technique.OVERWRITE:
+            result = _go_on(run, way)
+            if result is not None:
+                return result
+    return _begin(run)
+
+
+def _go_on(run: _Run, way: Way) -> EraseResult | None:
+    """Continue the overwrite that an earlier boot was cut off from; ``None`` if there is nothing to continue.
+
+    Stronger ways of the plan are not asked again: the drive has refused them.
+    """
+    found = find(run.surroundings(), run.wanted(way), lambda draw: _patterns(way.passes, draw))
+    if found is None:
+        return None
+    run.way = way
+    result = _overwrite(run, way, found)
+    if result.verification_status is not VerificationStatus.MISMATCH:
+        return result
+    # Either the drive lies or the record did: what is begun afresh is judged by itself.
+    run.say("what earlier boots wrote is not what the drive holds: the erasure is begun afresh")
+    run.passes.clear()
+    run.read = run.resumed = run.way = None
+    return None
+
+
+def _begin(run: _Run) -> EraseResult:
+    """Try the ways of the plan, each from its beginning."""
+    refused: list[str] = []
+    for way in run.plan.chosen:
         run.way = way
         if way.technique is Technique.OVERWRITE:
-            return _overwrite(run, way)
+            return _overwrite(run, way, refused=tuple(refused))
         result = _by_command(run, way.technique)
         if isinstance(result, EraseResult):
             return result
@@ -266,18 +327,34 @@ def _grown(run: _Run) -> str | None:
     return None
 
 
-def _overwrite(run: _Run, way: Way) -> EraseResult:
+def _overwrite(run: _Run, way: Way, found: Found | None = None, refused: tuple[str, ...] = ()) -> EraseResult:
     capacity, steps = run.drive.capacity_bytes, len(way.passes) + 1
-    patterns = _patterns(way.passes, run.new_key)
+    around = run.surroundings()
+    if found is None:
+        way_on = Continuing.afresh(around, run.wanted(way, refused), lambda draw: _patterns(way.passes, draw))
+    else:
+        way_on = Continuing.going_on(around, found)
+        place, cuts = found.record.place, len(found.record.interruptions) + 1
+        run.on_event(Continues(run.drive.path, place.step, steps, place.position, capacity, cuts))
+    run.resumed = way_on.resumed
     run.touched = True
-    for number, pattern in enumerate(patterns, 1):
-        progress = run.progress(Phase.WRITE, number, steps)
-        result = write_pass(run.ports.block, capacity, pattern, run.clock, progress, run.block_bytes)
-        run.passes.append(result)
+    for number, pattern in enumerate(way_on.patterns, 1):
+        before = way_on.before(number)
+        if before is not None:
+            run.passes.append(before)
+            continue
+        start = way_on.start(number)
+        progress = way_on.following(number, run.progress(Phase.WRITE, number, steps, start))
+        result = write_pass(
+            run.ports.block, capacity, pattern, run.clock, progress, run.block_bytes, start, way_on.failed
+        )
+        run.passes.append(way_on.ended(number, result))
         if result.stopped is not None:
+            run.unfinished = True
             return run.end(Outcome.FAILED, result.stopped)
     progress = run.progress(Phase.VERIFY, steps, steps)
-    run.read = read_back(run.ports.block, capacity, patterns[-1], progress, run.block_bytes)
+    run.read = read_back(run.ports.block, capacity, way_on.patterns[-1], progress, run.block_bytes)
+    run.unfinished = run.read.stopped is not None
     return _judge(run)
 
 
@@ -287,6 +364,9 @@ def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
     if family is None or line is None:
         return "there is no line for the drive's own commands"
     run.touched = True
+    if run.store is not None:
+        # The marks go over what an interrupted overwrite had written.
+        run.store.forget(run.drive.identity_sha256)
     run.seed = run.new_key(SEED_BYTES)
     try:
         spots = _marked(run, family, technique, run.seed)

@@ -16,6 +16,10 @@
     [protect]
     serials = ["WD-123"]        # never touch these drives
     removable = false           # true: never touch removable drives
+
+    [journal]                   # at most so much of an overwrite is done again after a power cut
+    interval_mb = 4295
+    interval_s = 20
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from typing import Any, TypeVar
 
 from rasura.certificate import Method, Technique
 from rasura.errors import UsageError
+from rasura_agent.erase.progress_record import JOURNAL_PACE, JournalPace
 from rasura_agent.guard import Protection
 
 __all__ = ["BUILT_IN", "PatternKind", "Policy", "PolicyError", "load_policy", "parse_policy"]
@@ -69,6 +74,8 @@ class Policy:
     reformat_sectors: bool
     """Whether drives of 520, 524 or 528-byte sectors may be formatted to 512, to be erased then."""
     protection: Protection
+    journal_pace: JournalPace = JOURNAL_PACE
+    """How much of an overwrite a power cut may cost."""
 
 
 _Kind = TypeVar("_Kind", bound=StrEnum)  # Python 3.11 has no PEP 695 yet
