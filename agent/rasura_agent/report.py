@@ -30,6 +30,7 @@ from rasura.certificate import (
     Request,
     Result,
     Resumption,
+    Sampling,
     Source,
     Station,
     Tool,
@@ -112,6 +113,7 @@ def erasure_claims(
             method=policy.method,
             technique=policy.technique,
             weaker_allowed=policy.allow_weaker,
+            read_back=policy.read_back,
         ),
         plan=Plan(
             technique=plan.chosen[0].technique,
@@ -162,6 +164,7 @@ def erasure_claims(
             ),
             *prepared.risks,
             *_resumed_risks(result),
+            *_sampled_risks(result),
         ),
         health_before=None,
         health_after=None,
@@ -194,6 +197,13 @@ def _resumed_risks(result: EraseResult) -> tuple[str, ...]:
     if result.resumed is None or any(one.cipher is not None for one in result.passes):
         return ()
     return (_RESUMED_CONSTANT,)
+
+
+def _sampled_risks(result: EraseResult) -> tuple[str, ...]:
+    if result.sampled is None:
+        return ()
+    read, capacity = result.sampled.bytes_read, result.capacity_bytes
+    return (f"sampled: {read} of {capacity} bytes were read back; of the rest only the writing is known",)
 
 
 def _ms(seconds: float | None) -> int | None:
@@ -261,6 +271,8 @@ def _verification(result: EraseResult) -> Verification:
     if result.read_back is not None:
         method = VerificationMethod.FULL_READ_BACK
         evidence = Evidence.BLOCK_READ_BACK if result.direct else Evidence.BUFFERED_READ_BACK
+    elif result.sampled is not None:
+        method, evidence = VerificationMethod.SAMPLED_READ_BACK, Evidence.SAMPLED_READ_BACK
     elif result.spots is not None:
         method, evidence = VerificationMethod.MARKERS_AND_SAMPLES, Evidence.DRIVE_REPORT_AND_SPOTS
     return Verification(
@@ -268,5 +280,29 @@ def _verification(result: EraseResult) -> Verification:
         status=result.verification_status,
         coverage=Coverage(bytes_read=result.bytes_read, bytes_total=result.capacity_bytes),
         seed=result.seed.hex() if result.seed is not None else None,
+        sampling=_sampling(result),
         evidence=evidence,
     )
+
+
+def _sampling(result: EraseResult) -> Sampling | None:
+    check = result.spots
+    compared = check.compared if check is not None else None
+    plan = result.sampled.plan if result.sampled is not None else check.plan if check is not None else None
+    if plan is None:
+        return None
+    return Sampling(
+        sections=plan.sections,
+        reads=len(plan.extents),
+        planned_bytes=plan.bytes,
+        whole_scheme=plan.is_whole_scheme,
+        granule_bytes=compared.granule_bytes if compared is not None else None,
+        witnesses=check.witnesses if check is not None else None,
+        content=compared.after.kind if compared is not None else None,
+        entropy_before=_thousandths(compared.before.entropy) if compared is not None else None,
+        entropy_after=_thousandths(compared.after.entropy) if compared is not None else None,
+    )
+
+
+def _thousandths(bits: float | None) -> int | None:
+    return round(bits * 1000) if bits is not None else None

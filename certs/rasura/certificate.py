@@ -27,6 +27,7 @@ __all__ = [
     "ClaimsError",
     "Clock",
     "CommandClaims",
+    "ContentKind",
     "Coverage",
     "DriveClaims",
     "ErasureCertificate",
@@ -44,9 +45,11 @@ __all__ = [
     "Presence",
     "Range",
     "RangeKind",
+    "ReadBackExtent",
     "Request",
     "Result",
     "Resumption",
+    "Sampling",
     "Source",
     "Station",
     "Technique",
@@ -137,8 +140,30 @@ class VerificationMethod(StrEnum):
     """How the erasure was checked."""
 
     FULL_READ_BACK = "full-read-back"
+    SAMPLED_READ_BACK = "sampled-read-back"
+    """Seeded samples of an overwritten drive, compared with what was written (SP 800-88 Rev. 1 §4.7)."""
     MARKERS_AND_SAMPLES = "markers-and-samples"
     """Random blocks written before a device command, and seeded samples: none may be as it was."""
+
+
+class ReadBackExtent(StrEnum):
+    """How much of an overwritten drive the policy wants read back."""
+
+    FULL = "full"
+    SAMPLED = "sampled"
+
+
+class ContentKind(StrEnum):
+    """What samples look like after a device command."""
+
+    ZERO = "zero"
+    ONE = "one"
+    """Bytes FFh, as erased flash reads."""
+    CONSTANT = "constant"
+    """Each granule holds one byte throughout."""
+    NOISE = "noise"
+    """As after a cryptographic erase, or an overwrite with random data."""
+    MIXED = "mixed"
 
 
 class VerificationStatus(StrEnum):
@@ -155,6 +180,8 @@ class Evidence(StrEnum):
 
     BLOCK_READ_BACK = "block-read-back"
     """Every sector was read again past the page cache and compared."""
+    SAMPLED_READ_BACK = "sampled-read-back"
+    """A stated share of the drive was read again and compared; nothing is known of the rest."""
     BUFFERED_READ_BACK = "buffered-read-back"
     """Read again, but the path to the drive allowed no direct I/O."""
     DRIVE_REPORT_AND_SPOTS = "drive-report-and-spots"
@@ -240,6 +267,8 @@ class Request(_Claims, frozen=True):
     technique: Technique | None
     """``null`` leaves the choice to the plan."""
     weaker_allowed: bool
+    read_back: ReadBackExtent
+    """Of an overwritten drive."""
 
 
 class PassedOver(_Claims, frozen=True):
@@ -352,6 +381,28 @@ class Coverage(_Claims, frozen=True):
     bytes_total: int
 
 
+class Sampling(_Claims, frozen=True):
+    """Samples by the scheme of SP 800-88 Rev. 1 §4.7: two reads in each section, and both ends.
+
+    The places follow from the verification's seed (``rasura_agent/verify/sampling.py`` says how).
+    ``whole_scheme`` is whether each read had 5 % of its section; policies may ask for less after a device
+    command. The rest tells of a device command: what was compared, and what the samples look like.
+    """
+
+    sections: int
+    reads: int
+    planned_bytes: int
+    whole_scheme: bool
+    granule_bytes: int | None
+    """Compared with what it was before, by digest; one that is wholly as it was is an error range."""
+    witnesses: int | None
+    """Granules that would have shown it: those that held more than one repeated byte before."""
+    content: ContentKind | None
+    entropy_before: int | None
+    """Thousandths of a bit per byte."""
+    entropy_after: int | None
+
+
 class Verification(_Claims, frozen=True):
     """§4.6 verification method, §4.5.1: completion, errors, what was read and what was not."""
 
@@ -359,6 +410,7 @@ class Verification(_Claims, frozen=True):
     status: VerificationStatus
     coverage: Coverage
     seed: str | None
+    sampling: Sampling | None
     evidence: Evidence
 
 

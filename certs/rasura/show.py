@@ -49,6 +49,7 @@ def claims_text(certificate: ErasureCertificate) -> str:
         *_resumed(certificate),
         ("verification", f"{verification.method or 'none'}: {verification.status}"),
         ("read back", f"{coverage.bytes_read} of {coverage.bytes_total} bytes ({verification.evidence})"),
+        *_samples(certificate),
         ("ranges in error", len(result.error_ranges)),
         ("started", f"{result.started_at} by the {result.clock.source} clock, which is not trusted"),
         ("finished", f"{result.finished_at}, after {result.duration_ms / 1000:.1f} s"),
@@ -60,6 +61,23 @@ def claims_text(certificate: ErasureCertificate) -> str:
     lines = [f"  {name:<16} {_line(value)}" for name, value in rows]
     lines += _list("residual risk", certificate.residual_risks)
     return "\n".join(lines)
+
+
+def _samples(certificate: ErasureCertificate) -> list[tuple[str, object]]:
+    sampling = certificate.verification.sampling
+    if sampling is None:
+        return []
+    rows: list[tuple[str, object]] = [
+        ("samples", f"{sampling.planned_bytes} bytes in {sampling.reads} reads, {sampling.sections} sections")
+    ]
+    if sampling.content is not None:
+        entropy = "".join(
+            f", {value / 1000:.2f} bits a byte {when}"
+            for when, value in (("before", sampling.entropy_before), ("after", sampling.entropy_after))
+            if value is not None
+        )
+        rows.append(("they look like", f"{sampling.content}{entropy}"))
+    return rows
 
 
 def _resumed(certificate: ErasureCertificate) -> list[tuple[str, object]]:

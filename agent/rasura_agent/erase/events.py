@@ -12,9 +12,12 @@ class Phase(StrEnum):
     """The part of a drive's way that is running."""
 
     WRITE = "write"
+    MARK = "mark"
+    """Before a device command: samples are read and marks written; ``total`` is what the samples have."""
     COMMAND = "command"
     """The drive erases itself; ``done`` is its own word on how far it is, in bytes of its capacity."""
     VERIFY = "verify"
+    """``total`` is less than the drive where samples are read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from rasura.certificate import Method, Technique
+from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura_agent.erase.firmware.offer import Offer
-from rasura_agent.erase.policy import PatternKind, Policy
+from rasura_agent.erase.policy import SAMPLE_LIMIT_BYTES, PatternKind, Policy
 from rasura_agent.erase.progress_record import JOURNAL_PACE, JournalPace, Place, ProgressRecord, misfit
 from rasura_agent.guard import Refusal
 from rasura_agent.inventory.model import Drive, Transport
@@ -86,6 +86,10 @@ class DrivePlan:
     """Why the method that the policy asks for cannot be reached (then nothing is done)."""
     hidden_allowed: bool = False
     """Whether the drive may be called erased although an area of it stays hidden."""
+    read_back: ReadBackExtent = ReadBackExtent.FULL
+    """How much of the drive is read back after overwriting."""
+    sample_limit_bytes: int = SAMPLE_LIMIT_BYTES
+    """How much is read before and after a device command; 0 is no limit."""
     policy_sha256: str = ""
     """Hex digest of the policy; an interrupted erasure goes on by the same one only."""
     journal_pace: JournalPace = JOURNAL_PACE
@@ -166,6 +170,8 @@ def plan_drive(
         refusals=refusals,
         unreachable=unreachable,
         hidden_allowed=policy.allow_hidden,
+        read_back=policy.read_back,
+        sample_limit_bytes=policy.sample_limit_bytes,
         policy_sha256=policy.sha256,
         journal_pace=policy.journal_pace,
     )
