@@ -19,6 +19,13 @@
     serials = ["WD-123"]        # never touch these drives
     removable = false           # true: never touch removable drives
 
+    [pace]
+    pause_above_celsius = 60    # of a drive; usually 60 for hard disks, 75 for others
+    go_on_below_celsius = 55    # usually 55 and 68
+    drive_mb_s = 0              # a second for each drive, and for all together; 0: no limit
+    machine_mb_s = 0
+    start_stagger_s = 1         # between the starts of two drives that rotate
+
     [journal]                   # at most so much of an overwrite is done again after a power cut
     interval_mb = 4295
     interval_s = 20
@@ -37,6 +44,7 @@ from typing import Any, TypeVar
 
 from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura.errors import UsageError
+from rasura_agent.erase.pacing import PACE, Pace
 from rasura_agent.erase.progress_record import JOURNAL_PACE, JournalPace
 from rasura_agent.guard import Protection
 
@@ -91,6 +99,7 @@ class Policy:
     """How much of an overwritten drive is read back and compared."""
     sample_limit_bytes: int = SAMPLE_LIMIT_BYTES
     """At most about so much is read of a drive before and after its own command; 0: all of the scheme."""
+    pace: Pace = PACE
     journal_pace: JournalPace = JOURNAL_PACE
     """How much of an overwrite a power cut may cost."""
 
@@ -110,6 +119,13 @@ _SHAPE: dict[str, dict[str, type]] = {
         "sample_limit_mb": int,
     },
     "protect": {"serials": list, "removable": bool},
+    "pace": {
+        "pause_above_celsius": int,
+        "go_on_below_celsius": int,
+        "drive_mb_s": int,
+        "machine_mb_s": int,
+        "start_stagger_s": int,
+    },
     "journal": {"interval_mb": int, "interval_s": int},
 }
 
@@ -146,6 +162,7 @@ def parse_policy(raw: bytes) -> Policy:
     if not isinstance(name, str) or not name.strip():
         raise PolicyError('the policy needs a name, such as name = "clear-random"')
     erase, protect, journal = (_table(document, name) for name in ("erase", "protect", "journal"))
+    pace = _pace(_table(document, "pace"))
     if "method" not in erase:
         raise PolicyError('the policy does not say what to do: [erase] needs method = "Clear" or "Purge"')
     method = _one_of(Method, erase["method"], "method")
@@ -167,10 +184,26 @@ def parse_policy(raw: bytes) -> Policy:
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
         read_back=_one_of(ReadBackExtent, erase.get("verification", ReadBackExtent.FULL), "verification"),
         sample_limit_bytes=_megabytes(erase, "sample_limit_mb", 0, SAMPLE_LIMIT_BYTES),
+        pace=pace,
         journal_pace=JournalPace(
             interval_bytes=_megabytes(journal, "interval_mb", 1, JOURNAL_PACE.interval_bytes),
             interval_s=_at_least(journal, "interval_s", 1, round(JOURNAL_PACE.interval_s)),
         ),
+    )
+
+
+def _pace(table: dict[str, Any]) -> Pace:
+    above, below = table.get("pause_above_celsius"), table.get("go_on_below_celsius")
+    if (above is None) != (below is None):
+        raise PolicyError("pause_above_celsius and go_on_below_celsius in the policy go together")
+    if above is not None and below is not None and not 0 < below < above:
+        raise PolicyError("a drive goes on below a lower temperature than it pauses above")
+    return Pace(
+        pause_above_celsius=above,
+        go_on_below_celsius=below,
+        drive_bytes_s=_megabytes(table, "drive_mb_s", 0, PACE.drive_bytes_s),
+        machine_bytes_s=_megabytes(table, "machine_mb_s", 0, PACE.machine_bytes_s),
+        start_stagger_s=_at_least(table, "start_stagger_s", 0, PACE.start_stagger_s),
     )
 
 
