@@ -18,11 +18,13 @@ from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.site_kit import SiteKit, SitePapers, ask_passphrase
 from rasura.text import printable
 from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials
+from rasura_agent.console.event_lines import EventLines, Observers
 from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts, survey_facts
 from rasura_agent.console.language import use
 from rasura_agent.console.screens import (
     PlainProgress,
     TerminalProgress,
+    TextStream,
     drives_table,
     plan_table,
     result_lines,
@@ -32,7 +34,7 @@ from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
 from rasura_agent.inventory.clock import SystemClock
-from rasura_agent.job import JobOptions, prepare_job
+from rasura_agent.job import JobOptions, Observer, prepare_job
 from rasura_agent.journal import FileJournal, FileProgress
 from rasura_agent.live.command import live
 from rasura_agent.opener import DriveOpener
@@ -144,6 +146,13 @@ _JOB = _stack(
     ),
     click.option(
         "--afresh", is_flag=True, help="Begin interrupted erasures afresh instead of going on with them."
+    ),
+    click.option(
+        "--events",
+        "events",
+        type=click.File("w", encoding="utf-8", lazy=False),
+        metavar="FILE",
+        help="Write what happens as JSON lines while it goes on; - is standard output.",
     ),
     click.option("--plain", is_flag=True, help="Plain lines of progress even on a terminal."),
     _JSON,
@@ -356,7 +365,7 @@ def _erase(
         click.echo(drives_table(tuple(plan.drive for plan in survey.plans)), err=as_json)
         click.echo(f"\n{plan_table(survey.plans)}\n", err=as_json)
     confirmation = confirm(survey.plans)
-    screen = TerminalProgress() if sys.stderr.isatty() and not options["plain"] else PlainProgress()
+    screen = _screen(plain=options["plain"], events=options["events"])
     station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
     job, notes = prepare_job(station, policy, settings, certificates, client, opener)
     for note in notes:
@@ -385,6 +394,11 @@ def _opener(
     folder = (spool_folder or default_folder()) / "journal"
     progress = FileProgress(folder, forgetful=afresh)
     return DriveOpener(SystemClock(), FileJournal(folder), policy, psids, progress)
+
+
+def _screen(*, plain: bool, events: TextStream | None) -> Observer:
+    shown = TerminalProgress() if sys.stderr.isatty() and not plain else PlainProgress()
+    return shown if events is None else Observers(shown, EventLines(events))
 
 
 def _unfreeze() -> None:

@@ -198,6 +198,8 @@ class Job:
     def _way_of(self, plan: DrivePlan) -> DriveOutcome:
         pacer = Pacer(self._pace, plan.drive, self._stop.is_set, self._news.put)
         pacer.start()
+        if self._stop.is_set():
+            return DriveOutcome(plan, Outcome.SKIPPED, _STOPPED)
         try:
             ports = self._open_ports(plan)
         except RasuraError as error:
