@@ -53,13 +53,16 @@ class LiveProgress:
     def __init__(self, memory: Path, stick: Callable[[], Path | None]) -> None:
         """``memory`` and what ``stick`` returns are folders for records."""
         self._memory, self._stick = memory, stick
+        self._last = 0
+        """The highest sequence number used: a stick that is away cannot be asked for it."""
 
     def save(self, record: ProgressRecord) -> None:
         """Keep the record in the better place; raises ``JournalError``."""
         places = self._places()
         newest = (place.newest(record.drive_identity) for place in places)
-        sequence = 1 + max((one.sequence for one in newest if one is not None), default=0)
+        sequence = 1 + max([self._last, *(one.sequence for one in newest if one is not None)])
         places[0].save(record, sequence)
+        self._last = sequence
 
     def load(self, drive_identity: str) -> Loaded:
         """The newest whole record of any place."""
