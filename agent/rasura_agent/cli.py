@@ -18,11 +18,13 @@ from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.site_kit import SiteKit, SitePapers, ask_passphrase
 from rasura.text import printable
 from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials
+from rasura_agent.console.event_lines import EventLines, Observers
 from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts, survey_facts
 from rasura_agent.console.language import use
 from rasura_agent.console.screens import (
     PlainProgress,
     TerminalProgress,
+    TextStream,
     drives_table,
     plan_table,
     result_lines,
@@ -32,8 +34,8 @@ from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
 from rasura_agent.inventory.clock import SystemClock
-from rasura_agent.job import JobOptions, prepare_job
-from rasura_agent.journal import FileJournal
+from rasura_agent.job import JobOptions, Observer, prepare_job
+from rasura_agent.journal import FileJournal, FileProgress
 from rasura_agent.live.command import live
 from rasura_agent.opener import DriveOpener
 from rasura_agent.spool import Sent, Spool, default_folder
@@ -142,6 +144,16 @@ _JOB = _stack(
         is_flag=True,
         help="Suspend the machine for a few seconds if its firmware has frozen drives.",
     ),
+    click.option(
+        "--afresh", is_flag=True, help="Begin interrupted erasures afresh instead of going on with them."
+    ),
+    click.option(
+        "--events",
+        "events",
+        type=click.File("w", encoding="utf-8", lazy=False),
+        metavar="FILE",
+        help="Write what happens as JSON lines while it goes on; - is standard output.",
+    ),
     click.option("--plain", is_flag=True, help="Plain lines of progress even on a terminal."),
     _JSON,
 )
@@ -196,11 +208,21 @@ def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -
 @cli.command(epilog=EXIT_CODES_HELP)
 @_DRIVES
 @_POLICY
+@_SPOOL
 @_JSON
-def plan(virtual: tuple[Path, ...], devices: tuple[str, ...], policy_name: str, as_json: bool) -> int:
-    """Show what would be done to each drive, and why others are left alone. Changes nothing."""
+def plan(
+    virtual: tuple[Path, ...],
+    devices: tuple[str, ...],
+    policy_name: str,
+    spool_folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Show what would be done to each drive, and why others are left alone. Changes nothing.
+
+    An erasure that was interrupted is recognised by the journal in the spool.
+    """
     policy = load_policy(policy_name)
-    survey = survey_drives(virtual, devices, policy, _opener(policy, None))
+    survey = survey_drives(virtual, devices, policy, _opener(policy, spool_folder))
     if as_json:
         print_json({"drives": [plan_facts(one) for one in survey.plans], **survey_facts(survey)})
     else:
@@ -332,7 +354,7 @@ def _erase(
         property_numbers=_by_serial("--property-number", options["property_numbers"]),
     )
     psids = {serial: parse_psid(text) for serial, text in _by_serial("--psid", options["psids"]).items()}
-    opener = _opener(policy, options["spool_folder"], psids)
+    opener = _opener(policy, options["spool_folder"], psids, afresh=options["afresh"])
     survey = survey_drives(options["virtual"], options["devices"], policy, opener)
     if survey.frozen and options["unfreeze"]:
         _unfreeze()
@@ -343,7 +365,7 @@ def _erase(
         click.echo(drives_table(tuple(plan.drive for plan in survey.plans)), err=as_json)
         click.echo(f"\n{plan_table(survey.plans)}\n", err=as_json)
     confirmation = confirm(survey.plans)
-    screen = TerminalProgress() if sys.stderr.isatty() and not options["plain"] else PlainProgress()
+    screen = _screen(plain=options["plain"], events=options["events"])
     station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
     job, notes = prepare_job(station, policy, settings, certificates, client, opener)
     for note in notes:
@@ -362,11 +384,21 @@ def _erase(
 
 
 def _opener(
-    policy: Policy, spool_folder: Path | None, psids: Mapping[str, Psid] | None = None
+    policy: Policy,
+    spool_folder: Path | None,
+    psids: Mapping[str, Psid] | None = None,
+    *,
+    afresh: bool = False,
 ) -> DriveOpener:
-    """The journal lies in the spool: on what survives the power."""
-    journal = FileJournal((spool_folder or default_folder()) / "journal")
-    return DriveOpener(SystemClock(), journal, policy, psids)
+    """The journals lie in the spool: on what survives the power."""
+    folder = (spool_folder or default_folder()) / "journal"
+    progress = FileProgress(folder, forgetful=afresh)
+    return DriveOpener(SystemClock(), FileJournal(folder), policy, psids, progress)
+
+
+def _screen(*, plain: bool, events: TextStream | None) -> Observer:
+    shown = TerminalProgress() if sys.stderr.isatty() and not plain else PlainProgress()
+    return shown if events is None else Observers(shown, EventLines(events))
 
 
 def _unfreeze() -> None:

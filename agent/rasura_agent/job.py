@@ -24,11 +24,15 @@ from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
 from rasura_agent.erase.engine import EraseResult, Ports, execute
-from rasura_agent.erase.events import Progress
+from rasura_agent.erase.events import Event, Progress
+from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_bytes
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
+from rasura_agent.erase.progress_record import ProgressStore
 from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.inventory.local import LocalFiles
 from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.temperature import HwmonThermometer, Thermometer
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.station import SigningStation
@@ -36,6 +40,8 @@ from rasura_agent.station import SigningStation
 __all__ = ["CertificateStore", "Job", "JobOptions", "Observer", "prepare_job"]
 
 _STOPPED = "stopped by the operator"
+_NEWS_EVERY_S = 0.1
+"""Of one drive: 64 fast ones would have more to say than anybody can show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +98,16 @@ def prepare_job(
         property_numbers=options.property_numbers,
         build=options.build,
     )
-    return Job(opener.open, clock, station, around, spool, client), tuple(notes)
+    thermometer = HwmonThermometer(LocalFiles())
+    job = Job(opener.open, clock, station, around, spool, client, thermometer, opener.progress)
+    return job, tuple(notes)
 
 
 class Observer(Protocol):
     """Who watches a job. Called from one thread only."""
 
-    def progress(self, event: Progress) -> None:
-        """A drive has got further."""
+    def told(self, event: Event) -> None:
+        """Something happened on a drive's way."""
         ...
 
     def ended(self, outcome: DriveOutcome) -> None:
@@ -118,15 +126,32 @@ class Job:
         around: Circumstances,
         spool: CertificateStore,
         client: RegistryClient | None,
+        thermometer: Thermometer,
+        progress: ProgressStore | None = None,
     ) -> None:
+        """Put the ports together.
+
+        Args:
+            open_ports: opens a drive for erasing; raises ``RasuraError``.
+            clock: of this machine.
+            station: signs.
+            around: what is the same for all drives.
+            spool: where certificates are kept.
+            client: of the registry, if one is known.
+            thermometer: says how warm drives are.
+            progress: how far interrupted overwrites are; ``None`` begins each afresh.
+        """
         self._open_ports = open_ports
         self._clock = clock
         self._station = station
         self._around = around
         self._spool = spool
         self._client = client
+        self._progress = progress
+        self._pace = MachinePace(around.policy.pace, clock, thermometer)
+        self._transfer_bytes = transfer_bytes(1)
         self._stop = threading.Event()
-        self._news: queue.SimpleQueue[Progress | DriveOutcome] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[Event | DriveOutcome] = queue.SimpleQueue()
 
     def stop(self) -> None:
         """Have every drive stop at its next transfer; each still gets its certificate, saying so."""
@@ -140,6 +165,7 @@ class Job:
         outcomes = list(confirmation.left)
         for outcome in outcomes:
             observer.ended(outcome)
+        self._transfer_bytes = transfer_bytes(len(confirmation.chosen))
         for plan in confirmation.chosen:
             # Daemons: a drive that hangs in the kernel must not keep the process from ending.
             threading.Thread(target=self._drive, args=(plan,), name=plan.drive.path, daemon=True).start()
@@ -152,12 +178,12 @@ class Job:
                     raise
                 self.stop()
                 continue
-            if isinstance(news, Progress):
-                observer.progress(news)
-            else:
+            if isinstance(news, DriveOutcome):
                 outcomes.append(news)
                 observer.ended(news)
                 awaited -= 1
+            else:
+                observer.told(news)
         return tuple(outcomes)
 
     def _drive(self, plan: DrivePlan) -> None:
@@ -170,23 +196,53 @@ class Job:
         self._news.put(outcome)
 
     def _way_of(self, plan: DrivePlan) -> DriveOutcome:
+        pacer = Pacer(self._pace, plan.drive, self._stop.is_set, self._news.put)
+        pacer.start()
+        if self._stop.is_set():
+            return DriveOutcome(plan, Outcome.SKIPPED, _STOPPED)
         try:
             ports = self._open_ports(plan)
         except RasuraError as error:
             return DriveOutcome(plan, Outcome.REFUSED, str(error))
         try:
-            result = execute(plan, ports, self._clock, secrets.token_bytes, self._on_event)
+            result = execute(
+                plan,
+                ports,
+                self._clock,
+                secrets.token_bytes,
+                self._listener(pacer),
+                self._transfer_bytes,
+                self._progress,
+            )
         finally:
             # What close(2) could still complain of, the flush has reported.
             with contextlib.suppress(OSError):
                 ports.close()
         if not result.touched:
             return DriveOutcome(plan, result.outcome, result.reason, result)
-        return self._hand_over(self._certify(plan, result))
+        outcome = self._hand_over(self._certify(plan, result))
+        kept = outcome.path is not None or outcome.logged
+        if self._progress is not None and kept and not result.unfinished:
+            # Not before: should the power go first, the next boot verifies once more and certifies.
+            self._progress.forget(result.identity_sha256)
+        return outcome
 
-    def _on_event(self, event: Progress) -> str | None:
-        self._news.put(event)
-        return _STOPPED if self._stop.is_set() else None
+    def _listener(self, pacer: Pacer) -> Callable[[Event], str | None]:
+        """What one drive's engine calls: passes on news, holds the drive to its pace, and stops it."""
+        shown: Progress | None = None
+
+        def on_event(event: Event) -> str | None:
+            nonlocal shown
+            if not isinstance(event, Progress):
+                self._news.put(event)
+            elif _is_news(event, shown):
+                shown = event
+                self._news.put(event)
+            if isinstance(event, Progress):
+                pacer.after(event)
+            return _STOPPED if self._stop.is_set() else None
+
+        return on_event
 
     def _certify(self, plan: DrivePlan, result: EraseResult) -> DriveOutcome:
         certificate_id = str(uuid.uuid4())
@@ -207,7 +263,8 @@ class Job:
         bundle = outcome.certificate
         if bundle is None:
             return outcome
-        path, problems = None, []
+        path = None
+        problems = list(outcome.result.notes) if outcome.result is not None else []
         try:
             path = self._spool.add(bundle)
         except RasuraError as error:
@@ -228,3 +285,9 @@ class Job:
             if str(error) not in problems:
                 problems.append(str(error))
         return replace(outcome, certificate=bundle, path=path, logged=True, problems=tuple(problems))
+
+
+def _is_news(event: Progress, shown: Progress | None) -> bool:
+    if shown is None or event.step != shown.step or event.done == event.total:
+        return True
+    return event.elapsed_s - shown.elapsed_s >= _NEWS_EVERY_S

@@ -21,8 +21,9 @@ from rasura_agent.erase.firmware.families import meet
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.firmware.family_psid import PsidFirst, discovery_command
 from rasura_agent.erase.firmware.line import Journal, Line
-from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.plan import DrivePlan, Interrupted, interrupted
 from rasura_agent.erase.policy import Policy
+from rasura_agent.erase.progress_record import ProgressStore
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.opened import describe_open
 from rasura_agent.inventory.virtual import describe_virtual_open
@@ -36,10 +37,24 @@ class DriveOpener:
     """Opens the drives of one job."""
 
     def __init__(
-        self, clock: Clock, journal: Journal, policy: Policy, psids: Mapping[str, Psid] | None = None
+        self,
+        clock: Clock,
+        journal: Journal,
+        policy: Policy,
+        psids: Mapping[str, Psid] | None = None,
+        progress: ProgressStore | None = None,
     ) -> None:
-        """``psids`` are PSIDs from labels, by the serial of their drive."""
+        """Put the ports together.
+
+        Args:
+            clock: of this machine.
+            journal: of intents.
+            policy: what is asked for.
+            psids: PSIDs from labels, by the serial of their drive.
+            progress: how far interrupted overwrites are; ``None`` begins each afresh.
+        """
         self._clock, self._journal, self._policy = clock, journal, policy
+        self.progress = progress
         self._psids = psids or {}
 
     def ask(self, drive: Drive) -> Family | str:
@@ -58,6 +73,13 @@ class DriveOpener:
                 _close(device)
         finally:
             os.close(descriptor)
+
+    def interrupted(self, plan: DrivePlan) -> Interrupted | None:
+        """What an earlier boot left unfinished on the drive of ``plan``."""
+        if self.progress is None or not plan.runnable:
+            return None
+        record = self.progress.load(plan.drive.identity_sha256).record
+        return interrupted(plan, record) if record is not None else None
 
     def open(self, plan: DrivePlan) -> Ports:
         """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""

@@ -19,6 +19,7 @@ from rasura.certificate import (
     HiddenArea,
     HiddenAreas,
     IdentityPageClaims,
+    Interruption,
     Method,
     Outcome,
     PassClaims,
@@ -28,6 +29,8 @@ from rasura.certificate import (
     Presence,
     Request,
     Result,
+    Resumption,
+    Sampling,
     Source,
     Station,
     Tool,
@@ -45,6 +48,10 @@ from rasura_agent.inventory.model import Drive
 
 __all__ = ["Circumstances", "erasure_claims", "rfc3339"]
 
+_RESUMED_CONSTANT = (
+    "resumed: what an earlier boot wrote is its journal's word; reading a constant pattern back shows what "
+    "the drive holds, not who wrote it"
+)
 _COMMANDS_KEPT = 50
 """From each end of the record."""
 
@@ -106,6 +113,7 @@ def erasure_claims(
             method=policy.method,
             technique=policy.technique,
             weaker_allowed=policy.allow_weaker,
+            read_back=policy.read_back,
         ),
         plan=Plan(
             technique=plan.chosen[0].technique,
@@ -136,6 +144,7 @@ def erasure_claims(
             finished_at=finished,
             duration_ms=round(result.duration_s * 1000),
             clock=Clock(source=around.clock_source, offset_ms=None),
+            resumed=_resumption(result),
         ),
         verification=_verification(result),
         verified_by=Person(
@@ -154,6 +163,8 @@ def erasure_claims(
                 plan.drive, way, direct=result.direct, examined=prepared.hidden_areas is not None
             ),
             *prepared.risks,
+            *_resumed_risks(result),
+            *_sampled_risks(result),
         ),
         health_before=None,
         health_after=None,
@@ -163,6 +174,36 @@ def erasure_claims(
         station=station,
         supersedes=None,
     )
+
+
+def _resumption(result: EraseResult) -> Resumption | None:
+    resumed = result.resumed
+    if resumed is None:
+        return None
+    return Resumption(
+        interruptions=tuple(
+            Interruption(step=one.step, position=one.position) for one in resumed.interruptions
+        ),
+        bytes_before=resumed.bytes_before,
+        bytes_now=sum(one.bytes_written for one in result.passes) - resumed.bytes_before,
+        duration_before_ms=round(resumed.duration_before_s * 1000),
+        first_started_at=resumed.first_started_at,
+        checked_bytes=resumed.checked_bytes,
+        refused_before=resumed.refused,
+    )
+
+
+def _resumed_risks(result: EraseResult) -> tuple[str, ...]:
+    if result.resumed is None or any(one.cipher is not None for one in result.passes):
+        return ()
+    return (_RESUMED_CONSTANT,)
+
+
+def _sampled_risks(result: EraseResult) -> tuple[str, ...]:
+    if result.sampled is None:
+        return ()
+    read, capacity = result.sampled.bytes_read, result.capacity_bytes
+    return (f"sampled: {read} of {capacity} bytes were read back; of the rest only the writing is known",)
 
 
 def _ms(seconds: float | None) -> int | None:
@@ -230,6 +271,8 @@ def _verification(result: EraseResult) -> Verification:
     if result.read_back is not None:
         method = VerificationMethod.FULL_READ_BACK
         evidence = Evidence.BLOCK_READ_BACK if result.direct else Evidence.BUFFERED_READ_BACK
+    elif result.sampled is not None:
+        method, evidence = VerificationMethod.SAMPLED_READ_BACK, Evidence.SAMPLED_READ_BACK
     elif result.spots is not None:
         method, evidence = VerificationMethod.MARKERS_AND_SAMPLES, Evidence.DRIVE_REPORT_AND_SPOTS
     return Verification(
@@ -237,5 +280,29 @@ def _verification(result: EraseResult) -> Verification:
         status=result.verification_status,
         coverage=Coverage(bytes_read=result.bytes_read, bytes_total=result.capacity_bytes),
         seed=result.seed.hex() if result.seed is not None else None,
+        sampling=_sampling(result),
         evidence=evidence,
     )
+
+
+def _sampling(result: EraseResult) -> Sampling | None:
+    check = result.spots
+    compared = check.compared if check is not None else None
+    plan = result.sampled.plan if result.sampled is not None else check.plan if check is not None else None
+    if plan is None:
+        return None
+    return Sampling(
+        sections=plan.sections,
+        reads=len(plan.extents),
+        planned_bytes=plan.bytes,
+        whole_scheme=plan.is_whole_scheme,
+        granule_bytes=compared.granule_bytes if compared is not None else None,
+        witnesses=check.witnesses if check is not None else None,
+        content=compared.after.kind if compared is not None else None,
+        entropy_before=_thousandths(compared.before.entropy) if compared is not None else None,
+        entropy_after=_thousandths(compared.after.entropy) if compared is not None else None,
+    )
+
+
+def _thousandths(bits: float | None) -> int | None:
+    return round(bits * 1000) if bits is not None else None

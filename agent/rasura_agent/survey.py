@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rasura.errors import UsageError
@@ -75,7 +75,10 @@ def survey_drives(
         if refusals and not isinstance(met, str):
             refusals = _instead_of_zero_size(drive, met, refusals)
         offers = () if isinstance(met, str) else met.offers()
-        plans.append(plan_drive(drive, policy, refusals, offers, met if isinstance(met, str) else None))
+        plan = plan_drive(drive, policy, refusals, offers, met if isinstance(met, str) else None)
+        if opener is not None:
+            plan = replace(plan, interrupted=opener.interrupted(plan))
+        plans.append(plan)
         if not isinstance(met, str) and met.is_frozen:
             frozen.append(drive.path)
     return Survey(tuple(plans), hidden, notes, tuple(frozen))

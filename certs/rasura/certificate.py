@@ -27,6 +27,7 @@ __all__ = [
     "ClaimsError",
     "Clock",
     "CommandClaims",
+    "ContentKind",
     "Coverage",
     "DriveClaims",
     "ErasureCertificate",
@@ -34,6 +35,7 @@ __all__ = [
     "HiddenArea",
     "HiddenAreas",
     "IdentityPageClaims",
+    "Interruption",
     "Method",
     "Outcome",
     "PassClaims",
@@ -43,8 +45,11 @@ __all__ = [
     "Presence",
     "Range",
     "RangeKind",
+    "ReadBackExtent",
     "Request",
     "Result",
+    "Resumption",
+    "Sampling",
     "Source",
     "Station",
     "Technique",
@@ -135,8 +140,30 @@ class VerificationMethod(StrEnum):
     """How the erasure was checked."""
 
     FULL_READ_BACK = "full-read-back"
+    SAMPLED_READ_BACK = "sampled-read-back"
+    """Seeded samples of an overwritten drive, compared with what was written (SP 800-88 Rev. 1 §4.7)."""
     MARKERS_AND_SAMPLES = "markers-and-samples"
     """Random blocks written before a device command, and seeded samples: none may be as it was."""
+
+
+class ReadBackExtent(StrEnum):
+    """How much of an overwritten drive the policy wants read back."""
+
+    FULL = "full"
+    SAMPLED = "sampled"
+
+
+class ContentKind(StrEnum):
+    """What samples look like after a device command."""
+
+    ZERO = "zero"
+    ONE = "one"
+    """Bytes FFh, as erased flash reads."""
+    CONSTANT = "constant"
+    """Each granule holds one byte throughout."""
+    NOISE = "noise"
+    """As after a cryptographic erase, or an overwrite with random data."""
+    MIXED = "mixed"
 
 
 class VerificationStatus(StrEnum):
@@ -153,6 +180,8 @@ class Evidence(StrEnum):
 
     BLOCK_READ_BACK = "block-read-back"
     """Every sector was read again past the page cache and compared."""
+    SAMPLED_READ_BACK = "sampled-read-back"
+    """A stated share of the drive was read again and compared; nothing is known of the rest."""
     BUFFERED_READ_BACK = "buffered-read-back"
     """Read again, but the path to the drive allowed no direct I/O."""
     DRIVE_REPORT_AND_SPOTS = "drive-report-and-spots"
@@ -238,6 +267,8 @@ class Request(_Claims, frozen=True):
     technique: Technique | None
     """``null`` leaves the choice to the plan."""
     weaker_allowed: bool
+    read_back: ReadBackExtent
+    """Of an overwritten drive."""
 
 
 class PassedOver(_Claims, frozen=True):
@@ -276,6 +307,35 @@ class PassClaims(_Claims, frozen=True):
     duration_ms: int
 
 
+class Interruption(_Claims, frozen=True):
+    """Where an overwrite was cut off: pass ``step`` (from 1) was done below byte ``position``.
+
+    One step after the last pass is verification, which always begins again at 0.
+    """
+
+    step: int
+    position: int
+
+
+class Resumption(_Claims, frozen=True):
+    """An overwrite that boots before this one had begun. Their bytes are counted in the passes too.
+
+    What they wrote is their journal's word, held against the drive twice: ``checked_bytes`` at seeded
+    places before this boot went on, and all of it in the verification, which is always a full one.
+    """
+
+    interruptions: tuple[Interruption, ...]
+    """Oldest first; each as far as the journal has it, so that up to an interval more was written."""
+    bytes_before: int
+    bytes_now: int
+    duration_before_ms: int
+    first_started_at: str
+    """By the clock of the first boot, which nobody checked."""
+    checked_bytes: int
+    refused_before: tuple[str, ...]
+    """Stronger techniques that the drive had refused before, in sentences."""
+
+
 class CommandClaims(_Claims, frozen=True):
     """A device command, sent ``at_ms`` after the technique began, and how it ended in raw terms."""
 
@@ -294,7 +354,10 @@ class Clock(_Claims, frozen=True):
 
 
 class Result(_Claims, frozen=True):
-    """What happened. ``method`` is the one achieved, ``null`` if none."""
+    """What happened. ``method`` is the one achieved, ``null`` if none.
+
+    Start, end and duration are those of this boot; ``resumed`` tells of those before it.
+    """
 
     outcome: Outcome
     reason: str | None
@@ -308,6 +371,7 @@ class Result(_Claims, frozen=True):
     finished_at: str
     duration_ms: int
     clock: Clock
+    resumed: Resumption | None
 
 
 class Coverage(_Claims, frozen=True):
@@ -317,6 +381,28 @@ class Coverage(_Claims, frozen=True):
     bytes_total: int
 
 
+class Sampling(_Claims, frozen=True):
+    """Samples by the scheme of SP 800-88 Rev. 1 §4.7: two reads in each section, and both ends.
+
+    The places follow from the verification's seed (``rasura_agent/verify/sampling.py`` says how).
+    ``whole_scheme`` is whether each read had 5 % of its section; policies may ask for less after a device
+    command. The rest tells of a device command: what was compared, and what the samples look like.
+    """
+
+    sections: int
+    reads: int
+    planned_bytes: int
+    whole_scheme: bool
+    granule_bytes: int | None
+    """Compared with what it was before, by digest; one that is wholly as it was is an error range."""
+    witnesses: int | None
+    """Granules that would have shown it: those that held more than one repeated byte before."""
+    content: ContentKind | None
+    entropy_before: int | None
+    """Thousandths of a bit per byte."""
+    entropy_after: int | None
+
+
 class Verification(_Claims, frozen=True):
     """§4.6 verification method, §4.5.1: completion, errors, what was read and what was not."""
 
@@ -324,6 +410,7 @@ class Verification(_Claims, frozen=True):
     status: VerificationStatus
     coverage: Coverage
     seed: str | None
+    sampling: Sampling | None
     evidence: Evidence
 
 

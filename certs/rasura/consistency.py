@@ -6,14 +6,20 @@ needs every byte written, none in error, and a check that covered what it says i
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from datetime import UTC, datetime
 
 from rasura.certificate import (
     ErasureCertificate,
+    Interruption,
     Method,
     Outcome,
+    ReadBackExtent,
+    Resumption,
+    Sampling,
     Technique,
+    Verification,
     VerificationMethod,
     VerificationStatus,
 )
@@ -22,6 +28,10 @@ from rasura.strict_json import MAX_SAFE_INTEGER
 __all__ = ["contradictions", "parse_time"]
 
 _VALIDATION_PENDING = "awaiting decision"
+_SECTIONS = 1000
+"""NIST SP 800-88 Rev. 1 §4.7, and of each section a tenth."""
+_WHOLE = 10
+_MOST_ENTROPY = 8000
 
 
 def parse_time(text: str) -> datetime | None:
@@ -36,7 +46,7 @@ def parse_time(text: str) -> datetime | None:
 
 def contradictions(certificate: ErasureCertificate) -> tuple[str, ...]:
     """Sentences, one for each way in which the claims contradict themselves; empty when they don't."""
-    return (*_form(certificate), *_times(certificate), *_erased(certificate))
+    return (*_form(certificate), *_times(certificate), *_resumed(certificate), *_erased(certificate))
 
 
 def _form(certificate: ErasureCertificate) -> list[str]:
@@ -58,9 +68,13 @@ def _form(certificate: ErasureCertificate) -> list[str]:
         certificate.station.sequence,
         *(one.bytes_written for one in result.passes),
         *(number for one in result.error_ranges for number in (one.offset, one.length)),
+        *_resumption_sizes(result.resumed),
+        *_sampling_sizes(certificate.verification.sampling),
     ]
     if any(not 0 <= size <= MAX_SAFE_INTEGER for size in sizes):
         found.append("a size or a count is negative or beyond 2^53")
+    if any(entropy > _MOST_ENTROPY for entropy in _entropies(certificate.verification)):
+        found.append("an entropy of more than eight bits a byte")
     if not drive.identity_pages:
         found.append("no identity page says which drive this was")
     if certificate.validation.decision != _VALIDATION_PENDING:
@@ -73,7 +87,80 @@ def _times(certificate: ErasureCertificate) -> list[str]:
     started, finished = parse_time(result.started_at), parse_time(result.finished_at)
     if started is None or finished is None:
         return ["the start or the end is not an RFC 3339 time in UTC"]
+    if result.resumed is not None and parse_time(result.resumed.first_started_at) is None:
+        return ["the first start of a resumed erasure is not an RFC 3339 time in UTC"]
     return []
+
+
+def _resumption_sizes(resumed: Resumption | None) -> list[int]:
+    if resumed is None:
+        return []
+    places = [number for one in resumed.interruptions for number in (one.step, one.position)]
+    return [
+        *places,
+        resumed.bytes_before,
+        resumed.bytes_now,
+        resumed.duration_before_ms,
+        resumed.checked_bytes,
+    ]
+
+
+def _sampling_sizes(sampling: Sampling | None) -> list[int]:
+    if sampling is None:
+        return []
+    numbers = [
+        sampling.sections,
+        sampling.reads,
+        sampling.planned_bytes,
+        sampling.granule_bytes,
+        sampling.witnesses,
+        sampling.entropy_before,
+        sampling.entropy_after,
+    ]
+    return [number for number in numbers if number is not None]
+
+
+def _entropies(verification: Verification) -> list[int]:
+    sampling = verification.sampling
+    found = (sampling.entropy_before, sampling.entropy_after) if sampling is not None else ()
+    return [one for one in found if one is not None]
+
+
+def _resumed(certificate: ErasureCertificate) -> list[str]:
+    result, capacity = certificate.result, certificate.drive.capacity_bytes
+    resumed = result.resumed
+    if resumed is None:
+        return []
+    found = []
+    steps, places = len(result.passes) + 1, resumed.interruptions
+    if not places:
+        found.append("a resumed erasure that was never interrupted")
+    if any(not (1 <= one.step <= steps and one.position <= capacity) for one in places):
+        found.append("an interruption lies outside of the passes or of the drive")
+    if any(_order(one) > _order(two) for one, two in itertools.pairwise(places)):
+        found.append("a resumed erasure went back behind an earlier interruption")
+    if resumed.bytes_before + resumed.bytes_now != result.bytes_written:
+        found.append("the bytes written before and after the interruption are not those of the passes")
+    if result.outcome is Outcome.ERASED:
+        found.extend(_resumed_and_erased(certificate, resumed))
+    return found
+
+
+def _order(one: Interruption) -> tuple[int, int]:
+    return one.step, one.position
+
+
+def _resumed_and_erased(certificate: ErasureCertificate, resumed: Resumption) -> list[str]:
+    found = []
+    if certificate.result.technique is not Technique.OVERWRITE:
+        found.append("only an overwrite can be resumed")
+    if certificate.verification.method is not VerificationMethod.FULL_READ_BACK:
+        found.append("ERASED after an interruption without reading all of the drive back")
+    if resumed.interruptions:
+        last = resumed.interruptions[-1]
+        if resumed.bytes_before != (last.step - 1) * certificate.drive.capacity_bytes + last.position:
+            found.append("the bytes written before are not those below the last interruption")
+    return found
 
 
 def _erased(certificate: ErasureCertificate) -> list[str]:
@@ -98,12 +185,41 @@ def _erased(certificate: ErasureCertificate) -> list[str]:
         found.extend(_overwritten(certificate))
     elif result.technique is not None:
         found.extend(_self_erased(certificate))
+    return [*found, *_read_back(certificate)]
+
+
+def _read_back(certificate: ErasureCertificate) -> list[str]:
+    verification = certificate.verification
+    if verification.method is VerificationMethod.SAMPLED_READ_BACK:
+        return _sampled(certificate)
     if verification.method is VerificationMethod.FULL_READ_BACK:
         coverage = verification.coverage
-        if not coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
-            found.append("a full read-back that did not read the full drive")
-    elif result.technique is Technique.OVERWRITE:
-        found.append("ERASED by overwriting although nothing was read back")
+        if coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
+            return []
+        return ["a full read-back that did not read the full drive"]
+    if certificate.result.technique is Technique.OVERWRITE:
+        return ["ERASED by overwriting although nothing was read back"]
+    return []
+
+
+def _sampled(certificate: ErasureCertificate) -> list[str]:
+    """An overwrite of which samples were read back: only where asked for, and only by the whole scheme."""
+    verification, drive = certificate.verification, certificate.drive
+    sampling, coverage = verification.sampling, verification.coverage
+    found = []
+    if certificate.request.read_back is not ReadBackExtent.SAMPLED:
+        found.append("samples were read back where the policy asked for all of the drive")
+    if certificate.result.technique is not Technique.OVERWRITE:
+        found.append("samples can be compared with what was written after an overwrite only")
+    if sampling is None or verification.seed is None:
+        return [*found, "samples without the scheme and the seed by which they were chosen"]
+    blocks = drive.capacity_bytes // max(1, drive.logical_sector_bytes)
+    if not sampling.whole_scheme or sampling.sections < min(_SECTIONS, blocks // 2):
+        found.append("an overwrite was sampled more thinly than SP 800-88 Rev. 1 has it")
+    if coverage.bytes_read != sampling.planned_bytes or coverage.bytes_total != drive.capacity_bytes:
+        found.append("the samples that were read are not those that were to be read")
+    if coverage.bytes_read * _WHOLE < coverage.bytes_total:
+        found.append("less than a tenth of the drive was read back")
     return found
 
 
@@ -128,6 +244,8 @@ def _self_erased(certificate: ErasureCertificate) -> list[str]:
     if certificate.verification.method is VerificationMethod.MARKERS_AND_SAMPLES:
         if certificate.verification.coverage.bytes_read <= 0 or certificate.verification.seed is None:
             found.append("markers and samples were looked for without a seed or without reading")
+        if certificate.verification.sampling is None:
+            found.append("markers and samples were looked for, and nothing is said of the samples")
     elif certificate.verification.method is None:
         found.append("ERASED on the drive's word alone")
     return found

@@ -46,8 +46,10 @@ def claims_text(certificate: ErasureCertificate) -> str:
         ("from machine", f"{host}{host_serial}" if host or host_serial else None),
         ("lot", source.lot),
         ("passes", passes or None),
+        *_resumed(certificate),
         ("verification", f"{verification.method or 'none'}: {verification.status}"),
         ("read back", f"{coverage.bytes_read} of {coverage.bytes_total} bytes ({verification.evidence})"),
+        *_samples(certificate),
         ("ranges in error", len(result.error_ranges)),
         ("started", f"{result.started_at} by the {result.clock.source} clock, which is not trusted"),
         ("finished", f"{result.finished_at}, after {result.duration_ms / 1000:.1f} s"),
@@ -59,6 +61,37 @@ def claims_text(certificate: ErasureCertificate) -> str:
     lines = [f"  {name:<16} {_line(value)}" for name, value in rows]
     lines += _list("residual risk", certificate.residual_risks)
     return "\n".join(lines)
+
+
+def _samples(certificate: ErasureCertificate) -> list[tuple[str, object]]:
+    sampling = certificate.verification.sampling
+    if sampling is None:
+        return []
+    rows: list[tuple[str, object]] = [
+        ("samples", f"{sampling.planned_bytes} bytes in {sampling.reads} reads, {sampling.sections} sections")
+    ]
+    if sampling.content is not None:
+        entropy = "".join(
+            f", {value / 1000:.2f} bits a byte {when}"
+            for when, value in (("before", sampling.entropy_before), ("after", sampling.entropy_after))
+            if value is not None
+        )
+        rows.append(("they look like", f"{sampling.content}{entropy}"))
+    return rows
+
+
+def _resumed(certificate: ErasureCertificate) -> list[tuple[str, object]]:
+    resumed = certificate.result.resumed
+    if resumed is None:
+        return []
+    places = "; ".join(
+        "in verification, which began again at byte 0"
+        if one.step > len(certificate.result.passes)
+        else f"in pass {one.step} at byte {one.position}"
+        for one in resumed.interruptions
+    )
+    written = f"{resumed.bytes_before} bytes were written before the last one, {resumed.bytes_now} after it"
+    return [("interrupted", f"{len(resumed.interruptions)} times: {places}"), ("resumed", written)]
 
 
 def _list(name: str, sentences: Iterable[str]) -> list[str]:

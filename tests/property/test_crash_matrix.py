@@ -91,6 +91,7 @@ def only(technique: Technique) -> Policy:
 @pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
 @pytest.mark.parametrize("line", ["device", "block"])
 def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: str) -> None:
+    resumed = 0
     for number in range(2000):
         journal = MemoryJournal()
         rig = DRIVES[technique](journal)
@@ -101,6 +102,7 @@ def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: 
         if schedule.faults:
             # The run is shorter than that: every command had its turn.
             assert number > 5
+            assert bool(resumed) == (technique is Technique.OVERWRITE and line == "block")
             return
         assert first is None, f"the power went at {number} and the run ended with {first}"
         for _ in range(FRESH_RUNS):
@@ -113,6 +115,7 @@ def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: 
         assert result.outcome is Outcome.ERASED, f"cut at {number}: {result.reason}"
         assert not bench.old_sectors(CONTENT, rig.sectors())
         assert not bench.marker_sectors(result, rig.sectors())
+        resumed += result.resumed is not None
         assert not journal.intents, f"cut at {number}: an intent stays open"
     pytest.fail("the run never ends")
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rasura.certificate import Method, Outcome
+from rasura.certificate import Method, Outcome, ReadBackExtent
 from rasura_agent.drive.port import Disposition
 from rasura_agent.erase import engine
 from rasura_agent.erase.engine import EraseResult, Ports, execute
@@ -75,13 +75,19 @@ def share(part: float) -> settings:
     pattern=st.sampled_from(PatternKind),
     transport=st.sampled_from([Transport.SATA, Transport.USB]),
     fake=st.booleans(),
+    extent=st.sampled_from(ReadBackExtent),
 )
 def test_overwriting(
-    faults: dict[int, BlockFault], pattern: PatternKind, transport: Transport, fake: bool
+    faults: dict[int, BlockFault],
+    pattern: PatternKind,
+    transport: Transport,
+    fake: bool,
+    extent: ReadBackExtent,
 ) -> None:
+    # The scheme reads all of a drive as small as this one, so that sampling hides nothing here.
     drive = simulated_drive(CAPACITY, transport=transport, rotational=None)
     block = SimulatedBlock(drive, dict(faults), real_bytes=CAPACITY // 2 if fake else None)
-    plan = plan_drive(drive, replace(overwrite_policy(), pattern=pattern), ())
+    plan = plan_drive(drive, replace(overwrite_policy(), pattern=pattern, read_back=extent), ())
     key = bytes(range(32))
     result = execute(plan, Ports(block), ManualClock(), lambda size: key[:size], lambda _event: None, BLOCK)
     if result.outcome is Outcome.ERASED:
@@ -312,7 +318,7 @@ def test_a_planted_fault_in_reading_back_is_found(monkeypatch: pytest.MonkeyPatc
 
 @KINDS
 def test_a_planted_fault_in_looking_at_marks_is_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def see_nothing(_spots: object) -> SpotCheck:
+    def see_nothing(_spots: object, _on_progress: object) -> SpotCheck:
         return SpotCheck(BLOCK, 0, 0, (), ())
 
     monkeypatch.setattr(engine.Spots, "look", see_nothing)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rasura.certificate import Outcome, RangeKind, VerificationStatus
+from rasura.certificate import Outcome, RangeKind, ReadBackExtent, VerificationStatus
 from rasura.errors import RefusedError
 from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
+from rasura_agent.erase import engine
 from rasura_agent.erase.buffers import aligned_buffer, same
 from rasura_agent.erase.engine import EraseResult, Ports, execute
 from rasura_agent.erase.events import Phase, Progress
@@ -20,6 +22,7 @@ from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, load_policy
 from rasura_agent.guard import Refusal, RefusalReason
 from rasura_agent.inventory.virtual import describe_virtual, describe_virtual_open
+from rasura_agent.verify.samples import read_samples
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
 from simulators.world import ManualClock
 
@@ -94,6 +97,74 @@ def test_a_flush_that_fails_takes_every_write_back() -> None:
     result = erase(drive_with(t63=BlockFault.FLUSH_ERROR))
     assert result.outcome is Outcome.FAILED
     assert [(one.offset, one.length) for one in result.errors] == [(0, CAPACITY)]
+
+
+def sampled(block: SimulatedBlock, events: list[Progress] | None = None) -> EraseResult:
+    policy = replace(load_policy("clear-random"), read_back=ReadBackExtent.SAMPLED)
+    plan = plan_drive(block.drive, policy, ())
+
+    def on_event(event: Progress) -> None:
+        if events is not None:
+            events.append(event)
+
+    return execute(plan, Ports(block), ManualClock(), os.urandom, on_event, BLOCK)
+
+
+LARGE = 100 * 512 * 1000
+
+
+def test_a_sampled_overwrite_reads_a_tenth() -> None:
+    block = SimulatedBlock(simulated_drive(LARGE))
+    events: list[Progress] = []
+    result = sampled(block, events)
+    assert (result.outcome, result.reason) == (Outcome.ERASED, None)
+    assert result.sampled is not None
+    assert result.read_back is None
+    assert result.sampled.plan.sections == 1000
+    assert LARGE // 10 <= result.bytes_read <= LARGE // 10 + 2 * 512
+    assert result.verification_status is VerificationStatus.COMPLETE
+    assert (events[-1].phase, events[-1].done, events[-1].total) == (
+        Phase.VERIFY, result.bytes_read, result.bytes_read,
+    )  # fmt: skip
+    assert not block.old_data_left()
+
+
+def test_a_sampled_overwrite_finds_what_it_looks_at() -> None:
+    """A twentieth that was never written: none of a hundred sections on it can be missed."""
+    block = SimulatedBlock(simulated_drive(LARGE), dict.fromkeys(range(500, 1200), BlockFault.WRITE_LOST))
+    result = sampled(block)
+    assert result.outcome is Outcome.FAILED
+    assert result.verification_status is VerificationStatus.MISMATCH
+    assert result.errors
+
+
+def test_samples_that_cannot_be_read_prove_nothing() -> None:
+    transfers = -(-LARGE // BLOCK)
+    block = SimulatedBlock(simulated_drive(LARGE), {transfers + 100: BlockFault.READ_ERROR})
+    result = sampled(block)
+    assert result.outcome is Outcome.FAILED
+    assert result.verification_status is VerificationStatus.INCOMPLETE
+
+
+def test_samples_where_the_policy_wants_all_are_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge asks the plan, not what happened to be read."""
+    block = drive_with()
+    read_back_of = engine._read_back
+
+    def lazily(run: Any, pattern: Any, steps: int) -> EraseResult:
+        full = run.plan
+        run.plan = replace(full, read_back=ReadBackExtent.SAMPLED)
+        monkeypatch.setattr(engine, "read_samples", lambda *words: restored(run, full, *words))
+        return read_back_of(run, pattern, steps)
+
+    def restored(run: Any, full: Any, *words: Any) -> Any:
+        run.plan = full
+        return read_samples(*words)
+
+    monkeypatch.setattr(engine, "_read_back", lazily)
+    result = erase(block)
+    assert result.outcome is Outcome.FAILED
+    assert "only samples" in (result.reason or "")
 
 
 def test_another_drive_under_the_same_name_is_not_touched() -> None:

@@ -122,7 +122,12 @@ def _pass_word(one: PassKind) -> str:
 
 def phase_word(phase: Phase) -> str:
     """What is being done to a drive."""
-    return {Phase.WRITE: _("write"), Phase.COMMAND: _("command"), Phase.VERIFY: _("verify")}[phase]
+    return {
+        Phase.WRITE: _("write"),
+        Phase.MARK: _("mark"),
+        Phase.COMMAND: _("command"),
+        Phase.VERIFY: _("verify"),
+    }[phase]
 
 
 def outcome_word(outcome: Outcome, *, bare: bool = False) -> str:

@@ -2,10 +2,12 @@
 
 The way: identify again -> prepare -> for each way of the plan: overwrite and read back, or mark, have
 the drive erase itself, look at the spots -> identify again -> outcome. Only a technique that the drive
-*refused* hands over to the next one.
+*refused* hands over to the next one. An overwrite that the power cut off goes on from where it was, if
+the drive holds what was written then.
 
 ERASED is said in one place only. It needs the drive to be still the one it was, and either that every
-pass wrote every byte and every byte was read back as written; or that the drive accepted its command in
+pass wrote every byte and every byte was read back as written (a stated tenth of them, where the policy
+asks for that and nothing was interrupted); or that the drive accepted its command in
 this run, was followed to its end, and none of the spots holds what it held.
 """
 
@@ -13,21 +15,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
-from rasura.certificate import Method, Outcome, Range, Technique, VerificationStatus
+from rasura.certificate import Method, Outcome, Range, ReadBackExtent, Technique, VerificationStatus
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition, DrivePort
 from rasura_agent.erase.buffers import BLOCK_BYTES
-from rasura_agent.erase.events import Phase, Progress
+from rasura_agent.erase.continuing import Continuing, Found, Resumed, Surroundings, Wanted, find
+from rasura_agent.erase.events import Continues, Event, Noted, Phase
 from rasura_agent.erase.firmware.family import Family, Prepared
 from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
+from rasura_agent.erase.meter import Meter, command_left_s
 from rasura_agent.erase.overwrite import PassResult, write_pass
 from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
 from rasura_agent.erase.plan import DrivePlan, PassKind, Way
+from rasura_agent.erase.progress_record import ProgressStore
 from rasura_agent.inventory.model import Drive
 from rasura_agent.verify.readback import ReadBack, read_back
+from rasura_agent.verify.samples import SampledReadBack, read_samples
+from rasura_agent.verify.sampling import plan_samples
 from rasura_agent.verify.spots import SEED_BYTES, MarkerError, SpotCheck, Spots
 
 __all__ = ["EraseResult", "Ports", "execute", "identity_change"]
@@ -57,8 +64,8 @@ class Ports:
 class EraseResult:
     """What happened to one drive. ``touched`` is whether anything may have been written to it.
 
-    ``way`` is the last one that was tried. An overwrite fills ``passes`` and ``read_back``, a device
-    command ``commands``, ``spots`` and ``seed``.
+    ``way`` is the last one that was tried. An overwrite fills ``passes`` and ``read_back`` or
+    ``sampled``, a device command ``commands``, ``spots`` and ``seed``.
     """
 
     outcome: Outcome
@@ -76,6 +83,15 @@ class EraseResult:
     duration_s: float
     direct: bool
     touched: bool
+    identity_sha256: str
+    """Of the drive as it was prepared: lifting hidden areas may change what it says of itself."""
+    sampled: SampledReadBack | None = None
+    resumed: Resumed | None = None
+    """What earlier boots did of this overwrite; their bytes are in ``passes`` too."""
+    unfinished: bool = False
+    """Whether the overwrite was stopped and can be continued."""
+    notes: tuple[str, ...] = ()
+    """What else a person should know, in sentences."""
 
     @property
     def method(self) -> Method | None:
@@ -86,21 +102,23 @@ class EraseResult:
     def errors(self) -> tuple[Range, ...]:
         """Every range that some pass could not write, or that does not hold what it should."""
         found = {one for result in self.passes for one in result.errors}
-        found.update(self.read_back.errors if self.read_back is not None else ())
+        for read in (self.read_back, self.sampled):
+            found.update(read.errors if read is not None else ())
         found.update((*self.spots.unreadable, *self.spots.left) if self.spots is not None else ())
         return tuple(sorted(found, key=lambda one: (one.offset, one.length, one.kind)))
 
     @property
     def bytes_read(self) -> int:
         """How much was read to verify."""
-        parts = (self.read_back, self.spots)
+        parts = (self.read_back, self.sampled, self.spots)
         return sum(part.bytes_read for part in parts if part is not None)
 
     @property
     def verification_status(self) -> VerificationStatus:
         """What verification found."""
-        if self.read_back is not None:
-            mismatch, complete = self.read_back.mismatch, self.read_back.complete
+        read = self.read_back or self.sampled
+        if read is not None:
+            mismatch, complete = read.mismatch, read.complete
         elif self.spots is not None:
             mismatch, complete = bool(self.spots.left), self.spots.complete
         else:
@@ -130,8 +148,9 @@ class _Run:
     ports: Ports
     clock: Clock
     new_key: Callable[[int], bytes]
-    on_event: Callable[[Progress], str | None]
+    on_event: Callable[[Event], str | None]
     block_bytes: int
+    store: ProgressStore | None
     drive: Drive = field(init=False)
     """The drive as it must answer now; preparing it may have changed its capacity."""
     started_at: datetime = field(init=False)
@@ -140,10 +159,14 @@ class _Run:
     way: Way | None = None
     passes: list[PassResult] = field(default_factory=list)
     read: ReadBack | None = None
+    sampled: SampledReadBack | None = None
     commands: list[CommandRecord] = field(default_factory=list)
     spots: SpotCheck | None = None
     seed: bytes | None = None
     prepared: Prepared | None = None
+    resumed: Resumed | None = None
+    unfinished: bool = False
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.drive = self.plan.drive
@@ -157,6 +180,7 @@ class _Run:
             capacity_bytes=self.drive.capacity_bytes,
             passes=tuple(self.passes),
             read_back=self.read,
+            sampled=self.sampled,
             commands=tuple(self.commands),
             spots=self.spots,
             seed=self.seed,
@@ -166,7 +190,23 @@ class _Run:
             duration_s=self.clock.monotonic() - self.start,
             direct=self.ports.block.direct,
             touched=self.touched,
+            identity_sha256=self.drive.identity_sha256,
+            resumed=self.resumed,
+            unfinished=self.unfinished,
+            notes=tuple(self.notes),
         )
+
+    def say(self, sentence: str) -> None:
+        self.notes.append(sentence)
+        self.on_event(Noted(self.drive.path, sentence))
+
+    def surroundings(self) -> Surroundings:
+        pace = self.plan.journal_pace
+        return Surroundings(self.store, pace, self.ports.block, self.clock, self.new_key, self.say)
+
+    def wanted(self, way: Way, refused: tuple[str, ...] = ()) -> Wanted:
+        began = self.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Wanted(self.drive, way.passes, self.plan.policy_sha256, began, refused)
 
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""
@@ -175,24 +215,23 @@ class _Run:
         except (OSError, RasuraError) as error:
             return f"the drive is gone: {error}"
 
-    def progress(self, phase: Phase, step: int, steps: int) -> Callable[[int], str | None]:
+    def progress(
+        self, phase: Phase, step: int, steps: int, total: int, start: int = 0
+    ) -> Callable[[int], str | None]:
         began = self.clock.monotonic()
-
-        def report(done: int) -> str | None:
-            elapsed = self.clock.monotonic() - began
-            total = self.drive.capacity_bytes
-            return self.on_event(Progress(self.drive.path, phase, step, steps, done, total, elapsed))
-
-        return report
+        meter = Meter(self.drive.path, phase, step, steps, total, start)
+        return lambda done: self.on_event(meter.at(done, self.clock.monotonic() - began))
 
     def line(self) -> Line | None:
         """A line for device commands, reporting progress in bytes of the drive as far as it is known."""
         if self.ports.device is None:
             return None
-        report = self.progress(Phase.COMMAND, 1, 2)
+        capacity = self.drive.capacity_bytes
+        meter = Meter(self.drive.path, Phase.COMMAND, 2, 3, capacity)
 
         def watch(running: Running) -> str | None:
-            return report(int((running.fraction or 0.0) * self.drive.capacity_bytes))
+            done = int((running.fraction or 0.0) * capacity)
+            return self.on_event(meter.at(done, running.elapsed_s, command_left_s(running)))
 
         return Line(self.ports.device, self.clock, watch)
 
@@ -202,15 +241,18 @@ def execute(
     ports: Ports,
     clock: Clock,
     new_key: Callable[[int], bytes],
-    on_event: Callable[[Progress], str | None],
+    on_event: Callable[[Event], str | None],
     block_bytes: int = BLOCK_BYTES,
+    store: ProgressStore | None = None,
 ) -> EraseResult:
     """Carry out ``plan`` on the drive behind ``ports``; the only judge of the outcome.
 
     ``new_key`` gives that many fresh random bytes. ``on_event`` answers with why to stop, or ``None``
-    to go on. Never raises for what the drive does.
+    to go on, and may block. ``store`` has what earlier boots were cut off from, and gets what this one
+    may be; the caller lets go of the record once the outcome is on a certificate that is kept, unless it
+    is ``unfinished``. Never raises for what the drive does.
     """
-    run = _Run(plan, ports, clock, new_key, on_event, block_bytes)
+    run = _Run(plan, ports, clock, new_key, on_event, block_bytes, store)
     if not plan.runnable:
         return run.end(Outcome.REFUSED, "the plan does not allow it")
     change = run.changed()
@@ -220,11 +262,40 @@ def execute(
     obstacle = _prepare(run)
     if obstacle is not None:
         return run.end(Outcome.FAILED, obstacle)
-    refused = []
     for way in plan.chosen:
+        if way.technique is Technique.OVERWRITE:
+            result = _go_on(run, way)
+            if result is not None:
+                return result
+    return _begin(run)
+
+
+def _go_on(run: _Run, way: Way) -> EraseResult | None:
+    """Continue the overwrite that an earlier boot was cut off from; ``None`` if there is nothing to continue.
+
+    Stronger ways of the plan are not asked again: the drive has refused them.
+    """
+    found = find(run.surroundings(), run.wanted(way), lambda draw: _patterns(way.passes, draw))
+    if found is None:
+        return None
+    run.way = way
+    result = _overwrite(run, way, found)
+    if result.verification_status is not VerificationStatus.MISMATCH:
+        return result
+    # Either the drive lies or the record did: what is begun afresh is judged by itself.
+    run.say("what earlier boots wrote is not what the drive holds: the erasure is begun afresh")
+    run.passes.clear()
+    run.read = run.resumed = run.way = None
+    return None
+
+
+def _begin(run: _Run) -> EraseResult:
+    """Try the ways of the plan, each from its beginning."""
+    refused: list[str] = []
+    for way in run.plan.chosen:
         run.way = way
         if way.technique is Technique.OVERWRITE:
-            return _overwrite(run, way)
+            return _overwrite(run, way, refused=tuple(refused))
         result = _by_command(run, way.technique)
         if isinstance(result, EraseResult):
             return result
@@ -266,18 +337,51 @@ def _grown(run: _Run) -> str | None:
     return None
 
 
-def _overwrite(run: _Run, way: Way) -> EraseResult:
+def _overwrite(run: _Run, way: Way, found: Found | None = None, refused: tuple[str, ...] = ()) -> EraseResult:
     capacity, steps = run.drive.capacity_bytes, len(way.passes) + 1
-    patterns = _patterns(way.passes, run.new_key)
+    around = run.surroundings()
+    if found is None:
+        way_on = Continuing.afresh(around, run.wanted(way, refused), lambda draw: _patterns(way.passes, draw))
+    else:
+        way_on = Continuing.going_on(around, found)
+        place, cuts = found.record.place, len(found.record.interruptions) + 1
+        run.on_event(Continues(run.drive.path, place.step, steps, place.position, capacity, cuts))
+    run.resumed = way_on.resumed
     run.touched = True
-    for number, pattern in enumerate(patterns, 1):
-        progress = run.progress(Phase.WRITE, number, steps)
-        result = write_pass(run.ports.block, capacity, pattern, run.clock, progress, run.block_bytes)
-        run.passes.append(result)
+    for number, pattern in enumerate(way_on.patterns, 1):
+        before = way_on.before(number)
+        if before is not None:
+            run.passes.append(before)
+            continue
+        start = way_on.start(number)
+        report = run.progress(Phase.WRITE, number, steps, capacity, start)
+        progress = way_on.following(number, report)
+        result = write_pass(
+            run.ports.block, capacity, pattern, run.clock, progress, run.block_bytes, start, way_on.failed
+        )
+        run.passes.append(way_on.ended(number, result))
         if result.stopped is not None:
+            run.unfinished = True
             return run.end(Outcome.FAILED, result.stopped)
-    progress = run.progress(Phase.VERIFY, steps, steps)
-    run.read = read_back(run.ports.block, capacity, patterns[-1], progress, run.block_bytes)
+    return _read_back(run, way_on.patterns[-1], steps)
+
+
+def _read_back(run: _Run, pattern: Pattern, steps: int) -> EraseResult:
+    """Compare the drive with what was written: all of it, or samples where the policy wants no more.
+
+    What was interrupted is always read in full: the journal of an earlier boot is no evidence.
+    """
+    block, capacity = run.ports.block, run.drive.capacity_bytes
+    if run.plan.read_back is ReadBackExtent.FULL or run.resumed is not None:
+        progress = run.progress(Phase.VERIFY, steps, steps, capacity)
+        run.read = read_back(block, capacity, pattern, progress, run.block_bytes)
+        run.unfinished = run.read.stopped is not None
+        return _judge(run)
+    run.seed = run.new_key(SEED_BYTES)
+    plan = plan_samples(run.seed, capacity, run.drive.logical_sector_bytes)
+    progress = run.progress(Phase.VERIFY, steps, steps, plan.bytes)
+    run.sampled = read_samples(block, plan, pattern, progress, run.block_bytes)
+    run.unfinished = run.sampled.stopped is not None
     return _judge(run)
 
 
@@ -287,6 +391,9 @@ def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
     if family is None or line is None:
         return "there is no line for the drive's own commands"
     run.touched = True
+    if run.store is not None:
+        # The marks go over what an interrupted overwrite had written.
+        run.store.forget(run.drive.identity_sha256)
     run.seed = run.new_key(SEED_BYTES)
     try:
         spots = _marked(run, family, technique, run.seed)
@@ -298,15 +405,18 @@ def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
         return ended.reason
     if ended.disposition is Disposition.UNKNOWN:
         return run.end(Outcome.UNKNOWN, ended.reason)
-    run.spots = spots.look()
+    run.spots = spots.look(run.progress(Phase.VERIFY, 3, 3, spots.plan.bytes))
     return _judge(run)
 
 
 def _marked(run: _Run, family: Family, technique: Technique, seed: bytes) -> Spots:
     """Mark the drive; one that a failed sanitize bars is first opened by one that is not believed."""
-    capacity = run.drive.capacity_bytes
+    capacity, visible = run.drive.capacity_bytes, run.plan.drive.capacity_bytes
+    samples = plan_samples(seed, capacity, run.drive.logical_sector_bytes, run.plan.sample_limit_bytes)
+    hidden_from = visible if visible < capacity else None
+    progress = run.progress(Phase.MARK, 1, 3, samples.bytes)
     try:
-        return Spots(run.ports.block, capacity, seed)
+        return Spots(run.ports.block, capacity, seed, samples, hidden_from, progress)
     except MarkerError:
         line = run.line()
         if run.prepared is None or not run.prepared.barred or line is None:
@@ -315,29 +425,41 @@ def _marked(run: _Run, family: Family, technique: Technique, seed: bytes) -> Spo
         run.commands.extend(opened.records)
         if opened.disposition is not Disposition.DONE:
             raise
-        return Spots(run.ports.block, capacity, seed)
+        return Spots(run.ports.block, capacity, seed, samples, hidden_from, progress)
 
 
 def _judge(run: _Run) -> EraseResult:
     """The one place that says ERASED."""
-    problem = run.changed() or (_spot_problem(run.spots) if run.read is None else _overwrite_problem(run))
+    by_overwriting = run.way is not None and run.way.technique is Technique.OVERWRITE
+    problem = run.changed() or (_overwrite_problem(run) if by_overwriting else _spot_problem(run.spots))
     if problem is not None:
         return run.end(Outcome.FAILED, problem)
     return run.end(Outcome.ERASED, None)
 
 
 def _overwrite_problem(run: _Run) -> str | None:
-    read = run.read
     if any(one.errors or one.bytes_written != run.drive.capacity_bytes for one in run.passes):
         return "part of the drive could not be written"
+    read = run.read or run.sampled
     if read is None or not run.passes:
         return "nothing was read back"
     if read.stopped is not None:
         return read.stopped
     if read.mismatch:
         return "the drive does not hold what was written to it"
-    if not read.complete or read.bytes_total != run.drive.capacity_bytes:
+    if not read.complete or (run.read is not None and run.read.bytes_total != run.drive.capacity_bytes):
         return "part of the drive could not be read back"
+    return _sampling_problem(run)
+
+
+def _sampling_problem(run: _Run) -> str | None:
+    if run.sampled is None:
+        return None
+    samples = run.sampled.plan
+    if run.plan.read_back is not ReadBackExtent.SAMPLED or run.resumed is not None:
+        return "only samples were read back where all of the drive must be"
+    if not samples.is_whole_scheme or samples.capacity_bytes != run.drive.capacity_bytes:
+        return "fewer samples were read back than NIST SP 800-88 Rev. 1 asks for"
     return None
 
 
@@ -347,6 +469,8 @@ def _spot_problem(spots: SpotCheck | None) -> str | None:
     if spots.left:
         count = spots.surviving_markers + spots.unchanged_samples
         return f"the drive reports success, but old data is still there in {count} of the places looked at"
+    if spots.stopped is not None:
+        return spots.stopped
     if not spots.complete:
         return f"{len(spots.unreadable)} of the places to look at could not be read"
     return None

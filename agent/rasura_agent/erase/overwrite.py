@@ -53,19 +53,25 @@ def write_pass(
     clock: Clock,
     on_progress: Callable[[int], str | None],
     block_bytes: int = BLOCK_BYTES,
+    start: int = 0,
+    on_failed: Callable[[Range], None] = lambda _failed: None,
 ) -> PassResult:
-    """Write ``pattern`` over bytes 0 to ``capacity`` and flush the drive's cache.
+    """Write ``pattern`` over bytes ``start`` to ``capacity`` and flush the drive's cache.
+
+    What lies below ``start`` was written by an earlier boot: it is not touched and not counted.
 
     A transfer that fails is recorded whole and the pass goes on behind it, up to
     :data:`MAX_ERRORS`. A flush that fails means that nothing is known to be written.
-    ``on_progress`` gets the position in bytes after every transfer and answers with why to stop,
-    or ``None`` to go on.
+    ``on_progress`` gets the position in bytes after every transfer, below which every byte is written
+    or in a range that ``on_failed`` was told before, and answers with why to stop, or ``None`` to go on;
+    it may block.
     """
     buffer = aligned_buffer(block_bytes)
     errors: list[Range] = []
     stopped = None
-    written = offset = failures = 0
-    start = clock.monotonic()
+    written = failures = 0
+    offset = start
+    began = clock.monotonic()
     while offset < capacity:
         piece = buffer[: min(block_bytes, capacity - offset)]
         pattern.fill(offset, piece)
@@ -74,6 +80,7 @@ def write_pass(
         except OSError as error:
             failures += 1
             add_range(errors, offset, len(piece), RangeKind.NOT_WRITTEN)
+            on_failed(Range(offset=offset, length=len(piece), kind=RangeKind.NOT_WRITTEN))
             if is_gone(error):
                 stopped = "the drive is gone"
             elif failures == MAX_ERRORS:
@@ -91,8 +98,8 @@ def write_pass(
             port.flush()
         except OSError as error:
             stopped = f"the drive could not flush its cache: {error.strerror}"
-            errors = [Range(offset=0, length=capacity, kind=RangeKind.NOT_WRITTEN)]
+            errors = [Range(offset=start, length=capacity - start, kind=RangeKind.NOT_WRITTEN)]
             written = 0
     return PassResult(
-        pattern.label, pattern.cipher, written, clock.monotonic() - start, tuple(errors), stopped
+        pattern.label, pattern.cipher, written, clock.monotonic() - began, tuple(errors), stopped
     )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from rasura.certificate import Method, Technique
+from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura_agent.erase.firmware.offer import Offer
-from rasura_agent.erase.policy import PatternKind, Policy
+from rasura_agent.erase.policy import SAMPLE_LIMIT_BYTES, PatternKind, Policy
+from rasura_agent.erase.progress_record import JOURNAL_PACE, JournalPace, Place, ProgressRecord, misfit
 from rasura_agent.guard import Refusal
 from rasura_agent.inventory.model import Drive, Transport
 
 __all__ = [
     "DrivePlan",
+    "Interrupted",
     "MediaType",
     "PassKind",
     "Way",
+    "interrupted",
     "media_type",
     "plan_drive",
     "residual_risks",
@@ -60,6 +63,17 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupted:
+    """An overwrite that was cut off at ``place``. It goes on, or ``misfit`` says why it is begun afresh.
+
+    When it is opened for erasing, the drive itself is asked too whether it holds what was written.
+    """
+
+    place: Place
+    misfit: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DrivePlan:
     """What will be done to one drive: its ways in the order in which they are tried, those out listed too."""
 
@@ -72,11 +86,25 @@ class DrivePlan:
     """Why the method that the policy asks for cannot be reached (then nothing is done)."""
     hidden_allowed: bool = False
     """Whether the drive may be called erased although an area of it stays hidden."""
+    read_back: ReadBackExtent = ReadBackExtent.FULL
+    """How much of the drive is read back after overwriting."""
+    sample_limit_bytes: int = SAMPLE_LIMIT_BYTES
+    """How much is read before and after a device command; 0 is no limit."""
+    policy_sha256: str = ""
+    """Hex digest of the policy; an interrupted erasure goes on by the same one only."""
+    journal_pace: JournalPace = JOURNAL_PACE
+    interrupted: Interrupted | None = None
+    """What an earlier boot left unfinished on this drive."""
 
     @property
     def chosen(self) -> tuple[Way, ...]:
         """The ways that will be tried; the next one only where the drive refused the one before."""
         return tuple(way for way in self.ways if way.out is None)
+
+    @property
+    def overwriting(self) -> tuple[PassKind, ...]:
+        """The passes of the overwrite among the ways that will be tried; none where there is none."""
+        return next((way.passes for way in self.chosen if way.technique is Technique.OVERWRITE), ())
 
     @property
     def runnable(self) -> bool:
@@ -142,7 +170,18 @@ def plan_drive(
         refusals=refusals,
         unreachable=unreachable,
         hidden_allowed=policy.allow_hidden,
+        read_back=policy.read_back,
+        sample_limit_bytes=policy.sample_limit_bytes,
+        policy_sha256=policy.sha256,
+        journal_pace=policy.journal_pace,
     )
+
+
+def interrupted(plan: DrivePlan, record: ProgressRecord) -> Interrupted:
+    """What ``record`` means for ``plan``; total, never raises."""
+    if not plan.overwriting:
+        return Interrupted(record.place, "the plan does not overwrite")
+    return Interrupted(record.place, misfit(record, plan.drive, plan.overwriting, plan.policy_sha256))
 
 
 def _judge(way: Way, policy: Policy) -> Way:

@@ -12,10 +12,23 @@
     accept_r1_basis = false     # may what only NIST SP 800-88 Rev. 1 calls Purge be called so?
     allow_hidden = false        # may an area that the drive hides (HPA, AMA, DCO) stay hidden?
     reformat_sectors = false    # may drives of 520-byte sectors be formatted to 512 first?
+    verification = "full"       # of an overwrite: full, or sampled (a tenth of the drive, NIST Rev. 1)
+    sample_limit_mb = 1073      # read before and after a device command; 0: a tenth of the drive
 
     [protect]
     serials = ["WD-123"]        # never touch these drives
     removable = false           # true: never touch removable drives
+
+    [pace]
+    pause_above_celsius = 60    # of a drive; usually 60 for hard disks, 75 for others
+    go_on_below_celsius = 55    # usually 55 and 68
+    drive_mb_s = 0              # a second for each drive, and for all together; 0: no limit
+    machine_mb_s = 0
+    start_stagger_s = 1         # between the starts of two drives that rotate
+
+    [journal]                   # at most so much of an overwrite is done again after a power cut
+    interval_mb = 4295
+    interval_s = 20
 """
 
 from __future__ import annotations
@@ -29,15 +42,28 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rasura.certificate import Method, Technique
+from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura.errors import UsageError
+from rasura_agent.erase.pacing import PACE, Pace
+from rasura_agent.erase.progress_record import JOURNAL_PACE, JournalPace
 from rasura_agent.guard import Protection
 
-__all__ = ["BUILT_IN", "PatternKind", "Policy", "PolicyError", "load_policy", "parse_policy"]
+__all__ = [
+    "BUILT_IN",
+    "SAMPLE_LIMIT_BYTES",
+    "PatternKind",
+    "Policy",
+    "PolicyError",
+    "load_policy",
+    "parse_policy",
+]
 
 _FOLDER = resources.files("rasura_agent.erase") / "policies"
 BUILT_IN = ("clear-random", "clear-zero", "purge")
 """Policies that come with the agent, by name; the first is the default."""
+
+SAMPLE_LIMIT_BYTES = 1 << 30
+"""Some 2,000 reads of half a megabyte: half a minute for a hard disk, where a tenth of it takes hours."""
 
 
 class PolicyError(UsageError):
@@ -69,6 +95,13 @@ class Policy:
     reformat_sectors: bool
     """Whether drives of 520, 524 or 528-byte sectors may be formatted to 512, to be erased then."""
     protection: Protection
+    read_back: ReadBackExtent = ReadBackExtent.FULL
+    """How much of an overwritten drive is read back and compared."""
+    sample_limit_bytes: int = SAMPLE_LIMIT_BYTES
+    """At most about so much is read of a drive before and after its own command; 0: all of the scheme."""
+    pace: Pace = PACE
+    journal_pace: JournalPace = JOURNAL_PACE
+    """How much of an overwrite a power cut may cost."""
 
 
 _Kind = TypeVar("_Kind", bound=StrEnum)  # Python 3.11 has no PEP 695 yet
@@ -82,9 +115,21 @@ _SHAPE: dict[str, dict[str, type]] = {
         "accept_r1_basis": bool,
         "allow_hidden": bool,
         "reformat_sectors": bool,
+        "verification": str,
+        "sample_limit_mb": int,
     },
     "protect": {"serials": list, "removable": bool},
+    "pace": {
+        "pause_above_celsius": int,
+        "go_on_below_celsius": int,
+        "drive_mb_s": int,
+        "machine_mb_s": int,
+        "start_stagger_s": int,
+    },
+    "journal": {"interval_mb": int, "interval_s": int},
 }
+
+_MB = 1_000_000
 
 
 def load_policy(name_or_path: str) -> Policy:
@@ -116,7 +161,8 @@ def parse_policy(raw: bytes) -> Policy:
     name = document.get("name")
     if not isinstance(name, str) or not name.strip():
         raise PolicyError('the policy needs a name, such as name = "clear-random"')
-    erase, protect = _table(document, "erase"), _table(document, "protect")
+    erase, protect, journal = (_table(document, name) for name in ("erase", "protect", "journal"))
+    pace = _pace(_table(document, "pace"))
     if "method" not in erase:
         raise PolicyError('the policy does not say what to do: [erase] needs method = "Clear" or "Purge"')
     method = _one_of(Method, erase["method"], "method")
@@ -136,7 +182,40 @@ def parse_policy(raw: bytes) -> Policy:
         allow_hidden=erase.get("allow_hidden", False),
         reformat_sectors=erase.get("reformat_sectors", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
+        read_back=_one_of(ReadBackExtent, erase.get("verification", ReadBackExtent.FULL), "verification"),
+        sample_limit_bytes=_megabytes(erase, "sample_limit_mb", 0, SAMPLE_LIMIT_BYTES),
+        pace=pace,
+        journal_pace=JournalPace(
+            interval_bytes=_megabytes(journal, "interval_mb", 1, JOURNAL_PACE.interval_bytes),
+            interval_s=_at_least(journal, "interval_s", 1, round(JOURNAL_PACE.interval_s)),
+        ),
     )
+
+
+def _pace(table: dict[str, Any]) -> Pace:
+    above, below = table.get("pause_above_celsius"), table.get("go_on_below_celsius")
+    if (above is None) != (below is None):
+        raise PolicyError("pause_above_celsius and go_on_below_celsius in the policy go together")
+    if above is not None and below is not None and not 0 < below < above:
+        raise PolicyError("a drive goes on below a lower temperature than it pauses above")
+    return Pace(
+        pause_above_celsius=above,
+        go_on_below_celsius=below,
+        drive_bytes_s=_megabytes(table, "drive_mb_s", 0, PACE.drive_bytes_s),
+        machine_bytes_s=_megabytes(table, "machine_mb_s", 0, PACE.machine_bytes_s),
+        start_stagger_s=_at_least(table, "start_stagger_s", 0, PACE.start_stagger_s),
+    )
+
+
+def _megabytes(table: dict[str, Any], key: str, least: int, default: int) -> int:
+    return _at_least(table, key, least, 0) * _MB if key in table else default
+
+
+def _at_least(table: dict[str, Any], key: str, least: int, default: int) -> int:
+    value: int = table.get(key, default)
+    if key in table and value < least:
+        raise PolicyError(f"{key} in the policy is {value}; it is at least {least}")
+    return value
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -147,7 +226,7 @@ def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
     for key, value in table.items():
         wanted = _SHAPE[name][key]
         if type(value) is not wanted:
-            words = {str: "text", bool: "true or false", list: "a list"}
+            words = {str: "text", bool: "true or false", int: "a whole number", list: "a list"}
             raise PolicyError(f"{key} in [{name}] of the policy must be {words[wanted]}, not {value!r}")
     return table
 

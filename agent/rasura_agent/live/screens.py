@@ -8,7 +8,7 @@ from rasura import __version__
 from rasura.certificate import Outcome
 from rasura_agent.confirm import DriveOutcome
 from rasura_agent.console.language import _, counted_in, ngettext, said_in
-from rasura_agent.console.screens import plan_count, way_estimate
+from rasura_agent.console.screens import interrupted_words, plan_count, way_estimate
 from rasura_agent.console.words import aligned, fact, how, outcome_word, shortened, size, wrapped
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.live.boot_facts import BootFacts, Firmware
@@ -147,6 +147,8 @@ def _groups(plans: tuple[DrivePlan, ...]) -> Iterable[str]:
     for text, numbers in groups.items():
         yield f"  {', '.join(map(str, numbers))}: {text}"
     for number, plan in enumerate(plans, 1):
+        if plan.interrupted is not None:
+            yield f"  {number}: {interrupted_words(plan, plan.interrupted)}"
         reasons: list[str] = [refusal.sentence for refusal in plan.refusals]
         if not reasons and plan.unreachable is not None:
             reasons = [plan.unreachable]

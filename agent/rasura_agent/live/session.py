@@ -29,7 +29,7 @@ from rasura_agent.live.handover import Asked, EndAsked, GivenUp, Phase, Withdraw
 from rasura_agent.live.host import NetworkPort
 from rasura_agent.live.identity import Reception
 from rasura_agent.live.intact import Integrity, IntegrityCheck
-from rasura_agent.live.journals import LiveJournal
+from rasura_agent.live.journals import LiveJournal, LiveProgress
 from rasura_agent.live.keeper import Keeper
 from rasura_agent.live.medium import Medium
 from rasura_agent.live.policy_source import find_policy, known_policies
@@ -83,6 +83,7 @@ class Session:
         medium = station.medium
         self._keeper = Keeper(station.run / "certificates", lambda: _below(medium.folder, "certificates"))
         self._journal = LiveJournal(station.run / "journal", lambda: _below(medium.folder, "journal"))
+        self._progress = LiveProgress(station.run / "journal", lambda: _below(medium.folder, "journal"))
         build = station.facts.build
         self._reception = Reception(
             station.parameters,
@@ -118,7 +119,7 @@ class Session:
         reception = self._reception
         reception.attempt()
         usual = load_policy(BUILT_IN[0])
-        opener = DriveOpener(station.clock, self._journal, policy) if policy is not None else None
+        opener = self._opener(policy) if policy is not None else None
         try:
             found = station.survey(policy or usual, opener)
         except RasuraError as error:
@@ -142,6 +143,9 @@ class Session:
             ended=dict(self._ended),
             waiting=self._keeper.waiting(),
         )
+
+    def _opener(self, policy: Policy) -> DriveOpener:
+        return DriveOpener(self._station.clock, self._journal, policy, progress=self._progress)
 
     def _policy(self) -> tuple[Policy | None, str | None]:
         try:
@@ -310,7 +314,7 @@ class Session:
             property_numbers={},
             build=build.build_hash if build is not None else None,
         )
-        opener = DriveOpener(self._station.clock, self._journal, policy)
+        opener = self._opener(policy)
         job, notes = prepare_job(signs, policy, options, self._keeper, self._reception.client(), opener)
         for note in notes:
             terminal.show(wrapped(_("note: {note}").format(note=fact(note)), terminal.width))

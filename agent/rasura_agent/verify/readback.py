@@ -41,12 +41,14 @@ def read_back(
     pattern: Pattern,
     on_progress: Callable[[int], str | None],
     block_bytes: int = BLOCK_BYTES,
+    start: int = 0,
 ) -> ReadBack:
-    """Read bytes 0 to ``capacity`` and compare each with ``pattern``; the twin of ``write_pass``."""
+    """Read bytes ``start`` to ``capacity`` and compare each with ``pattern``; the twin of ``write_pass``."""
     expected, found = aligned_buffer(block_bytes), aligned_buffer(block_bytes)
     errors: list[Range] = []
     stopped = None
-    read = offset = failures = 0
+    read = failures = 0
+    offset = start
     while offset < capacity:
         length = min(block_bytes, capacity - offset)
         want, got = expected[:length], found[:length]
