@@ -66,6 +66,7 @@ class Document:
     version: str | None
     exit_status: int | None
     smart_available: bool | None
+    smart_enabled: bool | None
     has_figures: bool
     """Whether anything about health is in it, beside who the drive is."""
 
@@ -81,7 +82,6 @@ def parse_document(raw: bytes) -> Document | str:
     protocol = _PROTOCOLS.get(_text(_at(root, "device", "protocol")) or "")
     health = _health(root, protocol) if protocol is not None else None
     version = [count(part) for part in _list(_at(root, "smartctl", "version"))]
-    support = _at(root, "smart_support", "available")
     return Document(
         health=health,
         kind=_text(_at(root, "device", "type")),
@@ -92,7 +92,8 @@ def parse_document(raw: bytes) -> Document | str:
         ),
         version=".".join(map(str, version)) if version and None not in version else None,
         exit_status=count(_at(root, "smartctl", "exit_status")),
-        smart_available=support if isinstance(support, bool) else None,
+        smart_available=_flag(_at(root, "smart_support", "available")),
+        smart_enabled=_flag(_at(root, "smart_support", "enabled")),
         has_figures=health is not None and _has_figures(health),
     )
 
@@ -106,12 +107,11 @@ def _has_figures(health: Health) -> bool:
 
 def _health(root: dict[str, Any], protocol: Protocol) -> Health:
     attributes = _attributes(root) if protocol is Protocol.ATA else ()
-    passed = _at(root, "smart_status", "passed")
     return Health(
         protocol=protocol,
         model=_text(root.get("model_name")) or _text(root.get("scsi_model_name")),
         serial=_text(root.get("serial_number")),
-        passed=passed if isinstance(passed, bool) else None,
+        passed=_flag(_at(root, "smart_status", "passed")),
         attributes=attributes,
         nvme=_nvme(root) if protocol is Protocol.NVME else None,
         sas=_sas(root) if protocol is Protocol.SCSI else None,
@@ -136,7 +136,6 @@ def _attributes(root: dict[str, Any]) -> tuple[AtaAttribute, ...]:
         if raw is None:
             value = count(_at(row, "raw", "value"))
             raw = "" if value is None else str(value)
-        prefailure = _at(row, "flags", "prefailure")
         failed = _at(row, "when_failed")
         found.append(
             AtaAttribute(
@@ -147,7 +146,7 @@ def _attributes(root: dict[str, Any]) -> tuple[AtaAttribute, ...]:
                 threshold=count(_at(row, "thresh")),
                 raw=raw,
                 failing={"": Failing.NEVER, "past": Failing.PAST, "now": Failing.NOW}.get(str(failed)),
-                prefailure=prefailure if isinstance(prefailure, bool) else None,
+                prefailure=_flag(_at(row, "flags", "prefailure")),
             )
         )
     return tuple(found)
@@ -346,6 +345,10 @@ def _at(value: object, *keys: str) -> Any:
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _text(value: object) -> str | None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from rasura_agent.health.agree import agree
 from rasura_agent.health.document import Document, parse_document
 from rasura_agent.health.model import Health, HealthEvidence, HealthReading
-from rasura_agent.health.smartctl import ExitStatus, Fate, Ran, Run
+from rasura_agent.health.smartctl import Answer, ExitStatus, ask
 from rasura_agent.health.text import read_text
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.inventory.ports import Commands
 
 __all__ = ["LIMIT_S", "Target", "controller_of", "read_all", "read_health", "target_of"]
 
@@ -66,60 +67,58 @@ def controller_of(path: str) -> str:
     return match[1] if match else path
 
 
-def read_all(targets: Sequence[Target], run: Run, limit_s: float = LIMIT_S) -> tuple[HealthReading, ...]:
+def read_all(
+    targets: Sequence[Target], commands: Commands, limit_s: float = LIMIT_S
+) -> tuple[HealthReading, ...]:
     """Ask all drives at once: it takes as long as the slowest; in the order of ``targets``."""
     if not targets:
         return ()
     with ThreadPoolExecutor(len(targets), thread_name_prefix="smartctl") as pool:
-        return tuple(pool.map(lambda target: read_health(target, run, limit_s), targets))
+        return tuple(pool.map(lambda target: read_health(target, commands, limit_s), targets))
 
 
-def read_health(target: Target, run: Run, limit_s: float = LIMIT_S) -> HealthReading:
+def read_health(target: Target, commands: Commands, limit_s: float = LIMIT_S) -> HealthReading:
     """Ask one drive. Never raises."""
     if target.unasked is not None:
         return HealthReading(target.path, None, target.unasked)
-    command, ran = _ask(target, run, limit_s)
-    if _bridge_unknown(ran) and target.kind is None:
+    command, answer = _ask(target, commands, limit_s)
+    if _bridge_unknown(answer) and target.kind is None:
         # What most bridges understand all the same (smartctl(8), -d sat).
-        command, ran = _ask(Target(target.path, "sat"), run, limit_s)
-    if ran.fate is not Fate.ENDED or ran.status is None:
-        return HealthReading(target.path, None, ran.fate.value)
-    document = parse_document(ran.output)
+        command, answer = _ask(Target(target.path, "sat"), commands, limit_s)
+    if answer.problem is not None:
+        return HealthReading(target.path, None, answer.problem)
+    document = parse_document(answer.output)
     if isinstance(document, str):
-        return HealthReading(target.path, None, f"{document} (exit status {ran.status.value})")
+        return HealthReading(target.path, None, f"{document} (exit status {answer.status.value})")
     evidence = HealthEvidence(
         command=("smartctl", *command),
-        exit_status=ran.status.value,
-        document=ran.output,
-        sha256=hashlib.sha256(ran.output).hexdigest(),
+        exit_status=answer.status.value,
+        document=answer.output,
+        sha256=hashlib.sha256(answer.output).hexdigest(),
         smartctl_version=document.version,
     )
     notes = [f"smartctl: {message}" for message in document.messages]
     health = document.health
     if health is None or not document.has_figures:
-        return HealthReading(target.path, None, _nothing(document, ran.status), tuple(notes), evidence)
-    if ran.status & ExitStatus.COMMAND_FAILED:
+        return HealthReading(target.path, None, _nothing(document, answer.status), tuple(notes), evidence)
+    if answer.status & ExitStatus.COMMAND_FAILED:
         notes.append("some of smartctl's commands failed, or a checksum of the drive is wrong")
     wrong = _another(target, health)
     if wrong is not None and not target.is_bridged:
         return HealthReading(target.path, None, wrong, tuple(notes), evidence)
     notes += [wrong] if wrong is not None else []
-    health, more = _with_text(target.path, document.kind, health, run, limit_s)
+    health, more = _with_text(target.path, document.kind, health, commands, limit_s)
     return HealthReading(target.path, health, None, (*notes, *more), evidence)
 
 
-def _ask(target: Target, run: Run, limit_s: float) -> tuple[tuple[str, ...], Ran]:
+def _ask(target: Target, commands: Commands, limit_s: float) -> tuple[tuple[str, ...], Answer]:
     kind = ("-d", target.kind) if target.kind is not None else ()
     command = ("--json=c", *kind, "-x", target.path)
-    return command, run(command, limit_s)
+    return command, ask(commands, command, limit_s)
 
 
-def _bridge_unknown(ran: Ran) -> bool:
-    return (
-        ran.status is not None
-        and bool(ran.status & ExitStatus.COMMAND_LINE)
-        and b"Unknown USB bridge" in ran.output
-    )
+def _bridge_unknown(answer: Answer) -> bool:
+    return bool(answer.status & ExitStatus.COMMAND_LINE) and b"Unknown USB bridge" in answer.output
 
 
 def _nothing(document: Document, status: ExitStatus) -> str:
@@ -127,6 +126,8 @@ def _nothing(document: Document, status: ExitStatus) -> str:
         return "smartctl cannot ask this drive"
     if document.smart_available is False:
         return "the drive has no SMART"
+    if document.smart_enabled is False:
+        return "the drive's SMART is switched off"
     return "the drive told nothing of its health"
 
 
@@ -145,12 +146,12 @@ def _letters(serial: str) -> str:
 
 
 def _with_text(
-    path: str, kind: str | None, health: Health, run: Run, limit_s: float
+    path: str, kind: str | None, health: Health, commands: Commands, limit_s: float
 ) -> tuple[Health, tuple[str, ...]]:
-    ran = run((*(("-d", kind) if kind is not None else ()), "--all", path), limit_s)
-    if ran.fate is not Fate.ENDED:
-        return health, (f"only the JSON document was read: {ran.fate.value}",)
-    text = read_text(ran.output, path, health.protocol)
+    answer = ask(commands, (*(("-d", kind) if kind is not None else ()), "--all", path), limit_s)
+    if answer.problem is not None:
+        return health, (f"only the JSON document was read: {answer.problem}",)
+    text = read_text(answer.output, path, health.protocol)
     if isinstance(text, str):
         return health, (f"only the JSON document was read: {text}",)
     return agree(text, health)

@@ -48,11 +48,11 @@ _UNKNOWN = {
         _("smartctl cannot ask SD cards and eMMC"),
         _("smartctl cannot ask this drive"),
         _("the drive has no SMART"),
+        _("the drive's SMART is switched off"),
         _("the drive told nothing of its health"),
         _("the drive gives no overall verdict"),
         _("the drive passes by its own verdict, and tells none of the figures that are graded"),
         _("smartctl is not installed"),
-        _("smartctl did not end in time and was killed: the drive may hang"),
     )
 }
 
