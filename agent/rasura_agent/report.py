@@ -157,6 +157,7 @@ def erasure_claims(
         ),
         health_before=None,
         health_after=None,
+        health_changes=(),
         commands=_commands(result.commands),
         commands_omitted=max(0, len(result.commands) - 2 * _COMMANDS_KEPT),
         not_before=Checkpointed(checkpoint=around.checkpoint) if around.checkpoint is not None else None,

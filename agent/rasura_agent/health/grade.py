@@ -15,18 +15,10 @@ from importlib import resources
 from typing import Any
 
 from rasura.errors import RasuraError
+from rasura.health import Grade
 from rasura_agent.health.model import AtaAttribute, Failing, Health, HealthReading
 
 __all__ = ["Figure", "Grade", "GradeTable", "Graded", "GradesError", "Reason", "grade", "grade_table"]
-
-
-class Grade(StrEnum):
-    """The health verdict. ``UNKNOWN`` is one of its own: nobody may read it as good."""
-
-    GOOD = "good"
-    WATCH = "watch"
-    REJECT = "reject"
-    UNKNOWN = "unknown"
 
 
 class Figure(StrEnum):
