@@ -23,13 +23,9 @@ _PCI = "pci"
 
 def bays(files: SystemFiles) -> tuple[Bay, ...]:
     """The bays that anybody knows of, those of one enclosure in the order of their numbers."""
-    places = {
-        place: node
-        for name in children(files, "/sys/block") or ()
-        if (found := _disk(files, name))
-        for place, node in [found]
-    }
-    found = {**_enclosures(files, places)}
+    disks = [_disk(files, name) for name in children(files, "/sys/block") or ()]
+    places = dict(disk for disk in disks if disk is not None)
+    found = _enclosures(files, places)
     known = {bay.drive for bay in found.values() if bay.drive is not None}
     for place, node in places.items():
         if node not in known and (bay := _sas_bay(files, place, node)) is not None:
@@ -60,7 +56,7 @@ def _enclosures(files: SystemFiles, places: Mapping[str, str]) -> dict[tuple[str
             slot = word(files, f"{folder}/{component}/slot") or component
             inside = place_of(files, f"{folder}/{component}/device")
             drive = next(
-                (node for place, node in places.items() if inside and place.startswith(f"{inside}/")), None
+                (places[place] for place in places if inside and place.startswith(f"{inside}/")), None
             )
             status = (word(files, f"{folder}/{component}/status") or "").lower()
             occupied = True if drive is not None else False if status in _EMPTY else None

@@ -119,22 +119,24 @@ def _usb(sources: Sources, reading: Reading, name: str) -> UsbDevice:
     files = sources.files
     place = place_of(files, f"/sys/bus/usb/devices/{name}") or f"/sys/bus/usb/devices/{name}"
     known = sources.udev.properties_at(place)
+
+    def told(attribute: str, database: str) -> str | None:
+        own = reading.text(f"the {attribute} of USB device {name}", word(files, f"{place}/{attribute}"))
+        return own or known.get(database)
+
     product = Product(
-        reading.text("a USB maker", word(files, f"{place}/manufacturer"))
-        or known.get("ID_VENDOR_FROM_DATABASE"),
-        reading.text("a USB product", word(files, f"{place}/product")) or known.get("ID_MODEL_FROM_DATABASE"),
+        told("manufacturer", "ID_VENDOR_FROM_DATABASE"),
+        told("product", "ID_MODEL_FROM_DATABASE"),
         _id(word(files, f"{place}/idVendor")),
         _id(word(files, f"{place}/idProduct")),
     )
     interfaces = {}
     for child in children(files, place) or []:
         if child.startswith(f"{name}:"):
-            codes = [
-                _byte(word(files, f"{place}/{child}/{key}"))
-                for key in ("bInterfaceClass", "bInterfaceSubClass")
-            ]
-            if codes[0] is not None and codes[1] is not None:
-                interfaces[codes[0], codes[1]] = driver_of(files, f"{place}/{child}")
+            kind = _byte(word(files, f"{place}/{child}/bInterfaceClass"))
+            subclass = _byte(word(files, f"{place}/{child}/bInterfaceSubClass"))
+            if kind is not None and subclass is not None:
+                interfaces[kind, subclass] = driver_of(files, f"{place}/{child}")
     return UsbDevice(name, product, word(files, f"{place}/serial"), interfaces)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import jc.parsers.dmidecode
 
@@ -59,7 +60,7 @@ def size_bytes(value: str | None) -> int | None:
 def _blocks(text: str) -> Iterator[list[str]]:
     """The lines of each structure, header first."""
     starts = [match.start() for match in _HANDLE.finditer(text)]
-    for begin, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for begin, end in pairwise([*starts, len(text)]):
         lines = text[begin:end].split("\n")
         # An empty line ends a structure; what follows until the next is none of it.
         yield lines[: next((i for i, line in enumerate(lines) if not line.strip()), len(lines))]

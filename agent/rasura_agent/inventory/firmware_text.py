@@ -25,7 +25,8 @@ _ABSENT = frozenset(
 
 _PLACEHOLDER = re.compile(
     r"""
-    to\ be\ filled.*|fill\ by\ oem|filled\ by\ oem|oem|o\.e\.m\.?|oem[_\ ]define[_\ ]?\d*|oem[_\ ]?string|0{5,}
+    to\ be\ filled.*|fill\ by\ oem|filled\ by\ oem|oem|o\.e\.m\.?|oem[_\ ]define[_\ ]?\d*|oem[_\ ]?string
+    |0{5,}
     |default(\ string)?|.*please\ change.*|.*not\ programmed.*|type2\ -\ board.*
     |(system|base\ ?board|board|chassis|mother\ ?board|product|enclosure)
       \ ?(manufacturer|vendor|name|product\ name|model|version|serial(\ number)?|sku(\ number)?|family

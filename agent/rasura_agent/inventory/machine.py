@@ -1,4 +1,4 @@
-"""Reading a whole machine from its sources. Nothing here raises: what cannot be read is named in the notes."""
+"""Reading a whole machine from its sources. Nothing raises: what cannot be read is named in the notes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rasura_agent.inventory import buses
 from rasura_agent.inventory.batteries import batteries
 from rasura_agent.inventory.bays import bays
 from rasura_agent.inventory.displays import displays
-from rasura_agent.inventory.dmi import parse_dmidecode
+from rasura_agent.inventory.dmi import Structure, parse_dmidecode
 from rasura_agent.inventory.dmi_facts import DMI_TYPES, DmiFacts
 from rasura_agent.inventory.firmware_state import boot_kind, tpm
 from rasura_agent.inventory.firmware_text import Reading
@@ -84,7 +84,7 @@ class _Reader:
 
     def _dmi(self) -> DmiFacts:
         """The SMBIOS table through dmidecode, which alone knows processors' sockets, memory and slots."""
-        structures = ()
+        structures: tuple[Structure, ...] = ()
         try:
             ran = self._sources.commands.run(DMIDECODE, _DMIDECODE_S)
         except CommandError as error:

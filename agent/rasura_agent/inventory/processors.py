@@ -30,17 +30,17 @@ def kernel_processors(files: SystemFiles, reading: Reading) -> tuple[Processor, 
         return None
     packages: dict[str, list[dict[str, str]]] = {}
     for block in data.decode("utf-8", "replace").split("\n\n"):
-        facts = {
-            key.strip(): value.strip(" ")
-            for key, colon, value in (ln.partition(":") for ln in block.split("\n"))
-            if colon
-        }
+        facts = {key.strip(): value.strip(" ") for key, _, value in _partitioned(block) if value}
         if "processor" in facts and "model name" in facts:
             packages.setdefault(facts.get("physical id", "0"), []).append(facts)
     if not packages:
         reading.note("the kernel's list of processors (/proc/cpuinfo) tells no model")
         return None
     return tuple(_package(threads, reading) for threads in packages.values())
+
+
+def _partitioned(block: str) -> list[tuple[str, str, str]]:
+    return [line.partition(":") for line in block.split("\n")]
 
 
 def _package(threads: list[dict[str, str]], reading: Reading) -> Processor:
