@@ -19,6 +19,8 @@ __all__ = ["WORKBENCH"]
 _BATTERY = Path(__file__).parent / "hardware/battery.aml"
 _NOTEBOOK, _RACK = 10, 23
 """Chassis types (DSP0134 clause 7.4.1)."""
+_AMI_UUID = "03000200-0400-0500-0006-000700080009"
+"""What American Megatrends' firmware has until a maker sets another."""
 
 
 def chassis(path: Path, kind: int, maker: str, serial: str, tag: str) -> Path:

@@ -1,5 +1,5 @@
 // A laptop's battery and mains adapter for a machine under QEMU, which has none of its own.
-// battery.aml is this file compiled: iasl -p battery battery.dsl (package acpica-tools).
+// battery.aml is this file compiled: iasl -f -p battery battery.dsl (acpica-tools; -f, as it misjudges _BIX).
 DefinitionBlock ("", "SSDT", 2, "RASURA", "BATTERY", 1)
 {
     Scope (\_SB)
