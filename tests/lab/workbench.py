@@ -56,7 +56,16 @@ def laptop(folder: Path) -> dict[str, Any]:
                 "-smbios",
                 "type=17,manufacturer=LabMem,part=LM4-2666,serial=00C0FFEE",
             ),
-            *("-acpitable", f"file={_BATTERY}", "-device", "ich9-intel-hda,id=hda", "-device", "hda-duplex"),
+            *(
+                "-audiodev",
+                "none,id=off",
+                "-acpitable",
+                f"file={_BATTERY}",
+                "-device",
+                "ich9-intel-hda",
+                "-device",
+                "hda-duplex,audiodev=off",
+            ),
         ],
     }
 
@@ -109,7 +118,8 @@ def tower(folder: Path) -> dict[str, Any]:
             ),
             *("-smbios", "type=2,manufacturer=Rasura Lab,product=Z1-MB,serial=Default string"),
             *("-smbios", f"type=3,manufacturer={filler},serial={filler},asset=Default string"),
-            *("-device", "qemu-xhci,id=usb", "-device", "usb-audio,bus=usb.0", "-audiodev", "none,id=off"),
+            *("-device", "qemu-xhci,id=usb", "-audiodev", "none,id=off"),
+            *("-device", "usb-audio,bus=usb.0,audiodev=off"),
         ],
     }
 

@@ -67,13 +67,14 @@ def _blocks(text: str) -> Iterator[list[str]]:
 
 
 def _structure(lines: list[str], types: frozenset[int]) -> Structure | None:
-    handle = _HANDLE.match(lines[0])
-    header, body = _HEADER.match(lines[0]), lines[1:]
+    handle, header = _HANDLE.match(lines[0]), _HEADER.match(lines[0])
+    body = [_tabbed(line) for line in lines[1:]]
     if header is None and body:
-        header, body = _OLD_HEADER.match(body[0]), [line[1:] for line in body[1:]]
+        header, body = _OLD_HEADER.match(body[0]), [line.removeprefix("\t") for line in body[1:]]
     if handle is None or header is None or int(header[1]) not in types or not body:
         return None
-    whole = ["", f"Handle {handle[1]}, DMI type {header[1]}, {header[2]} bytes", *map(_tabbed, body)]
+    # The empty line at the end has jc keep a list that stands last.
+    whole = ["", f"Handle {handle[1]}, DMI type {header[1]}, {header[2]} bytes", *body, ""]
     try:
         (told,) = jc.parsers.dmidecode.parse("\n".join(whole), quiet=True)  # type: ignore[no-untyped-call]
         values = told["values"] or {}
