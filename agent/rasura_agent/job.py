@@ -28,7 +28,7 @@ from rasura_agent.erase.events import Progress
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.clock import SystemClock
-from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.identity import read_identity
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.station import SigningStation
@@ -83,7 +83,7 @@ def prepare_job(
         except RasuraError as error:
             notes.append(str(error))
     around = Circumstances(
-        machine=read_machine(),
+        machine=read_identity(),
         policy=policy,
         lot=options.lot,
         location=options.location,

@@ -40,7 +40,7 @@ from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.firmware.line import CommandRecord
 from rasura_agent.erase.plan import DrivePlan, media_type, residual_risks
 from rasura_agent.erase.policy import Policy
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.inventory.model import Drive
 
 __all__ = ["Circumstances", "erasure_claims", "rfc3339"]
@@ -59,7 +59,7 @@ _NOBODY = Person(
 class Circumstances:
     """What is the same for every drive of a job, and what the operator told us."""
 
-    machine: Machine
+    machine: MachineIdentity
     policy: Policy
     lot: str | None
     location: str | None

@@ -25,6 +25,7 @@ __all__ = [
     "FirmwareKind",
     "Gpu",
     "Machine",
+    "MachineIdentity",
     "Memory",
     "MemoryModule",
     "NetworkPort",
@@ -386,6 +387,17 @@ class Sensor:
     value: float
     high: float | None = None
     critical: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineIdentity:
+    """Which machine a drive was found in, as certificates say it."""
+
+    manufacturer: str | None
+    model: str | None
+    serial: str | None
+    uuid: str | None
+    asset_tag: str | None
 
 
 @dataclass(frozen=True, slots=True)
