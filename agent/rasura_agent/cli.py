@@ -17,6 +17,7 @@ from rasura.command import EXIT_CODES_HELP, print_json, say_error
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.site_kit import SiteKit, SitePapers, ask_passphrase
 from rasura.text import printable
+from rasura_agent.capturing import SeenMachine, asking_opener, seen_machine
 from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials
 from rasura_agent.console.event_lines import EventLines, Observers
 from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts, survey_facts
@@ -37,6 +38,7 @@ from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.job import JobOptions, Observer, prepare_job
 from rasura_agent.journal import FileJournal, FileProgress
 from rasura_agent.live.command import live
+from rasura_agent.machine_commands import MACHINE, capture, inventory
 from rasura_agent.opener import DriveOpener
 from rasura_agent.spool import Sent, Spool, default_folder
 from rasura_agent.station import SigningStation
@@ -168,6 +170,7 @@ def cli() -> None:
     First look, nothing is changed:
         rasura-agent drives
         rasura-agent plan --policy clear-zero
+        rasura-agent inventory
     Then erase; what is on the drives is lost for good:
         rasura-agent erase --site SITE --confirm WD-WX12A3456789
         rasura-agent erase --site SITE --confirm-all 3
@@ -180,18 +183,23 @@ def cli() -> None:
     use(os.environ.get("RASURA_LANG", "en"))
 
 
-cli.add_command(live)
+for _command in (live, inventory, capture):
+    cli.add_command(_command)
 
 
 @cli.command(epilog=EXIT_CODES_HELP)
 @_DRIVES
+@MACHINE
 @_JSON
-def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -> int:
+def drives(
+    virtual: tuple[Path, ...], devices: tuple[str, ...], machine_folder: Path | None, as_json: bool
+) -> int:
     """List the drives of this machine with what they say of themselves.
 
     A dash (null in JSON) means that nobody told us; nothing is guessed.
     """
-    survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]), None)
+    seen = _seen(machine_folder, virtual)
+    survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]), None, seen.sources)
     if as_json:
         print_json(
             {"drives": [drive_facts(plan.drive) for plan in survey.plans], "notes": list(survey.notes)}
@@ -209,20 +217,23 @@ def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -
 @_DRIVES
 @_POLICY
 @_SPOOL
+@MACHINE
 @_JSON
 def plan(
     virtual: tuple[Path, ...],
     devices: tuple[str, ...],
     policy_name: str,
     spool_folder: Path | None,
+    machine_folder: Path | None,
     as_json: bool,
 ) -> int:
     """Show what would be done to each drive, and why others are left alone. Changes nothing.
 
     An erasure that was interrupted is recognised by the journal in the spool.
     """
-    policy = load_policy(policy_name)
-    survey = survey_drives(virtual, devices, policy, _opener(policy, spool_folder))
+    policy, seen = load_policy(policy_name), _seen(machine_folder, virtual)
+    opener = asking_opener(seen, SystemClock(), policy) if seen.captured else _opener(policy, spool_folder)
+    survey = survey_drives(virtual, devices, policy, opener, seen.sources)
     if as_json:
         print_json({"drives": [plan_facts(one) for one in survey.plans], **survey_facts(survey)})
     else:
@@ -381,6 +392,14 @@ def _erase(
                 err=True,
             )
     return code
+
+
+def _seen(folder: Path | None, virtual: tuple[Path, ...]) -> SeenMachine:
+    if folder is not None and virtual:
+        raise UsageError(
+            "--machine and --virtual-drive do not go together: a captured machine has its own drives"
+        )
+    return seen_machine(folder)
 
 
 def _opener(

@@ -30,8 +30,8 @@ from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.progress_record import ProgressStore
 from rasura_agent.inventory.clock import SystemClock
-from rasura_agent.inventory.local import LocalFiles
-from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.identity import read_identity
+from rasura_agent.inventory.local import local_sources
 from rasura_agent.inventory.temperature import HwmonThermometer, Thermometer
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
@@ -89,7 +89,7 @@ def prepare_job(
         except RasuraError as error:
             notes.append(str(error))
     around = Circumstances(
-        machine=read_machine(),
+        machine=read_identity(),
         policy=policy,
         lot=options.lot,
         location=options.location,
@@ -98,7 +98,7 @@ def prepare_job(
         property_numbers=options.property_numbers,
         build=options.build,
     )
-    thermometer = HwmonThermometer(LocalFiles())
+    thermometer = HwmonThermometer(local_sources().files)
     job = Job(opener.open, clock, station, around, spool, client, thermometer, opener.progress)
     return job, tuple(notes)
 

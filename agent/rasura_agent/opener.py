@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
-from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.tcg.psid import Psid
 from rasura_agent.drive.transport.block import (
     open_block_device,
-    open_for_questions,
     open_virtual_drive,
     rescan,
 )
-from rasura_agent.drive.transport.device import DeviceLine, device_line
+from rasura_agent.drive.transport.device import AskingLine, DeviceLine, asking_line, device_line
 from rasura_agent.drive.transport.psid import KernelPsidReverter
+from rasura_agent.drive.transport.replay import ReplayError
 from rasura_agent.erase.engine import Ports
 from rasura_agent.erase.firmware.families import meet
 from rasura_agent.erase.firmware.family import Family
@@ -43,6 +41,7 @@ class DriveOpener:
         policy: Policy,
         psids: Mapping[str, Psid] | None = None,
         progress: ProgressStore | None = None,
+        line: AskingLine = asking_line,
     ) -> None:
         """Put the ports together.
 
@@ -52,27 +51,22 @@ class DriveOpener:
             policy: what is asked for.
             psids: PSIDs from labels, by the serial of their drive.
             progress: how far interrupted overwrites are; ``None`` begins each afresh.
+            line: how drives are asked.
         """
         self._clock, self._journal, self._policy = clock, journal, policy
         self.progress = progress
         self._psids = psids or {}
+        self._line = line
 
     def ask(self, drive: Drive) -> Family | str:
         """What the drive's own commands offer; a string says why that is not known. Changes nothing."""
         if drive.transport in _NOT_PHYSICAL:
             return "this is no physical drive: it takes no device command"
-        try:
-            descriptor = open_for_questions(drive.path)
-        except RasuraError as error:
-            return str(error)
-        try:
-            device = device_line(drive, descriptor)
+        with self._line(drive) as device:
             try:
                 return self._meet(drive, device)
-            finally:
-                _close(device)
-        finally:
-            os.close(descriptor)
+            except ReplayError as error:  # a captured machine has only the answers that were captured
+                return str(error)
 
     def interrupted(self, plan: DrivePlan) -> Interrupted | None:
         """What an earlier boot left unfinished on the drive of ``plan``."""

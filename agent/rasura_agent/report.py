@@ -43,7 +43,7 @@ from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.firmware.line import CommandRecord
 from rasura_agent.erase.plan import DrivePlan, media_type, residual_risks
 from rasura_agent.erase.policy import Policy
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.inventory.model import Drive
 
 __all__ = ["Circumstances", "erasure_claims", "rfc3339"]
@@ -66,7 +66,7 @@ _NOBODY = Person(
 class Circumstances:
     """What is the same for every drive of a job, and what the operator told us."""
 
-    machine: Machine
+    machine: MachineIdentity
     policy: Policy
     lot: str | None
     location: str | None
@@ -168,6 +168,7 @@ def erasure_claims(
         ),
         health_before=None,
         health_after=None,
+        health_changes=(),
         commands=_commands(result.commands),
         commands_omitted=max(0, len(result.commands) - 2 * _COMMANDS_KEPT),
         not_before=Checkpointed(checkpoint=around.checkpoint) if around.checkpoint is not None else None,

@@ -1,8 +1,7 @@
 """The erasure certificate: the claims an agent signs about one drive.
 
 It is an in-toto Statement v1 whose predicate holds every field that NIST SP 800-88 Rev. 2 §4.6
-asks for, and ours. What is not known is ``null``, in writing. Identifiers are strings, sizes are
-integers of bytes, durations integers of milliseconds, times RFC 3339 in UTC.
+asks for, and ours.
 """
 
 from __future__ import annotations
@@ -10,21 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
-from rasura import strict_json
-from rasura.errors import RasuraError
+from rasura.claims import Claims, ClaimsError, Statement, prepare, read_predicate
+from rasura.health import FigureChange, HealthClaims
 from rasura.identity import identity_digest
 
 __all__ = [
     "FORMAT_MAJOR",
     "FORMAT_VERSION",
     "PREDICATE_TYPE",
-    "STATEMENT_TYPE",
     "Checkpointed",
-    "ClaimsError",
     "Clock",
     "CommandClaims",
     "ContentKind",
@@ -60,15 +56,10 @@ __all__ = [
     "VerificationStatus",
 ]
 
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:rasura:erasure-certificate:v1"
 FORMAT_MAJOR = 1
 FORMAT_VERSION = "1.0"
 """Major: refuse what is unknown. Minor: fields may be added; readers keep and show them."""
-
-
-class ClaimsError(RasuraError):
-    """The signed payload is not an erasure certificate we can read, or contradicts itself."""
 
 
 class Method(StrEnum):
@@ -189,11 +180,7 @@ class Evidence(StrEnum):
     NONE = "none"
 
 
-class _Claims(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    pass
-
-
-class Tool(_Claims, frozen=True):
+class Tool(Claims, frozen=True):
     """§4.6 "tool used (including version)"; ``build`` is the hash of the booted image, if any."""
 
     name: str
@@ -201,21 +188,21 @@ class Tool(_Claims, frozen=True):
     build: str | None
 
 
-class IdentityPageClaims(_Claims, frozen=True):
+class IdentityPageClaims(Claims, frozen=True):
     """A raw identity page; ``data`` is base64."""
 
     name: str
     data: str
 
 
-class HiddenArea(_Claims, frozen=True):
+class HiddenArea(Claims, frozen=True):
     """One kind of hidden area before and after the erasure."""
 
     before: Presence
     after: Presence
 
 
-class HiddenAreas(_Claims, frozen=True):
+class HiddenAreas(Claims, frozen=True):
     """Areas a drive can hide from its user (ACS-4: HPA, AMA, DCO)."""
 
     hpa: HiddenArea
@@ -223,7 +210,7 @@ class HiddenAreas(_Claims, frozen=True):
     dco: HiddenArea
 
 
-class DriveClaims(_Claims, frozen=True):
+class DriveClaims(Claims, frozen=True):
     """The drive: §4.6 manufacturer, model, serial, property number, media type; and ours."""
 
     manufacturer: str | None
@@ -247,7 +234,7 @@ class DriveClaims(_Claims, frozen=True):
     identity_pages: tuple[IdentityPageClaims, ...]
 
 
-class Source(_Claims, frozen=True):
+class Source(Claims, frozen=True):
     """§4.6 media source: the machine the drive was in, and the lot it came with."""
 
     host_manufacturer: str | None
@@ -258,7 +245,7 @@ class Source(_Claims, frozen=True):
     lot: str | None
 
 
-class Request(_Claims, frozen=True):
+class Request(Claims, frozen=True):
     """What was asked for, before anything happened."""
 
     policy: str
@@ -271,7 +258,7 @@ class Request(_Claims, frozen=True):
     """Of an overwritten drive."""
 
 
-class PassedOver(_Claims, frozen=True):
+class PassedOver(Claims, frozen=True):
     """A stronger technique that was not used, and why."""
 
     technique: str
@@ -279,7 +266,7 @@ class PassedOver(_Claims, frozen=True):
     reason: str
 
 
-class Plan(_Claims, frozen=True):
+class Plan(Claims, frozen=True):
     """What was shown before anything happened; ``passes`` are patterns in words, in order."""
 
     technique: Technique
@@ -290,7 +277,7 @@ class Plan(_Claims, frozen=True):
     passed_over: tuple[PassedOver, ...]
 
 
-class Range(_Claims, frozen=True):
+class Range(Claims, frozen=True):
     """Bytes ``offset`` to ``offset + length`` that are not proven erased."""
 
     offset: int
@@ -298,7 +285,7 @@ class Range(_Claims, frozen=True):
     kind: RangeKind
 
 
-class PassClaims(_Claims, frozen=True):
+class PassClaims(Claims, frozen=True):
     """One pass over the drive; ``cipher`` names the generator of a random pass."""
 
     pattern: str
@@ -307,7 +294,7 @@ class PassClaims(_Claims, frozen=True):
     duration_ms: int
 
 
-class Interruption(_Claims, frozen=True):
+class Interruption(Claims, frozen=True):
     """Where an overwrite was cut off: pass ``step`` (from 1) was done below byte ``position``.
 
     One step after the last pass is verification, which always begins again at 0.
@@ -317,7 +304,7 @@ class Interruption(_Claims, frozen=True):
     position: int
 
 
-class Resumption(_Claims, frozen=True):
+class Resumption(Claims, frozen=True):
     """An overwrite that boots before this one had begun. Their bytes are counted in the passes too.
 
     What they wrote is their journal's word, held against the drive twice: ``checked_bytes`` at seeded
@@ -336,7 +323,7 @@ class Resumption(_Claims, frozen=True):
     """Stronger techniques that the drive had refused before, in sentences."""
 
 
-class CommandClaims(_Claims, frozen=True):
+class CommandClaims(Claims, frozen=True):
     """A device command, sent ``at_ms`` after the technique began, and how it ended in raw terms."""
 
     name: str
@@ -346,14 +333,14 @@ class CommandClaims(_Claims, frozen=True):
     detail: str
 
 
-class Clock(_Claims, frozen=True):
+class Clock(Claims, frozen=True):
     """Where the wall times come from; they are recorded, never trusted."""
 
     source: str
     offset_ms: int | None
 
 
-class Result(_Claims, frozen=True):
+class Result(Claims, frozen=True):
     """What happened. ``method`` is the one achieved, ``null`` if none.
 
     Start, end and duration are those of this boot; ``resumed`` tells of those before it.
@@ -374,14 +361,14 @@ class Result(_Claims, frozen=True):
     resumed: Resumption | None
 
 
-class Coverage(_Claims, frozen=True):
+class Coverage(Claims, frozen=True):
     """How much was read back, in bytes."""
 
     bytes_read: int
     bytes_total: int
 
 
-class Sampling(_Claims, frozen=True):
+class Sampling(Claims, frozen=True):
     """Samples by the scheme of SP 800-88 Rev. 1 §4.7: two reads in each section, and both ends.
 
     The places follow from the verification's seed (``rasura_agent/verify/sampling.py`` says how).
@@ -403,7 +390,7 @@ class Sampling(_Claims, frozen=True):
     entropy_after: int | None
 
 
-class Verification(_Claims, frozen=True):
+class Verification(Claims, frozen=True):
     """§4.6 verification method, §4.5.1: completion, errors, what was read and what was not."""
 
     method: VerificationMethod | None
@@ -414,7 +401,7 @@ class Verification(_Claims, frozen=True):
     evidence: Evidence
 
 
-class Person(_Claims, frozen=True):
+class Person(Claims, frozen=True):
     """§4.6: the individual; ``name`` may be a pseudonym the site can resolve."""
 
     name: str | None
@@ -427,20 +414,20 @@ class Person(_Claims, frozen=True):
     """``envelope`` where the envelope's signature is this person's, through the station."""
 
 
-class Validation(_Claims, frozen=True):
+class Validation(Claims, frozen=True):
     """§4.5.2: a decision by a person, never by the agent."""
 
     decision: str
     person: Person
 
 
-class Checkpointed(_Claims, frozen=True):
+class Checkpointed(Claims, frozen=True):
     """The latest checkpoint known at job start: nothing here happened before it was signed."""
 
     checkpoint: str
 
 
-class Station(_Claims, frozen=True):
+class Station(Claims, frozen=True):
     """Which boot of which machine signed, where it stands in that station's own chain."""
 
     name: str
@@ -451,7 +438,7 @@ class Station(_Claims, frozen=True):
     """SHA-256 of the payload this station signed before this one."""
 
 
-class ErasureCertificate(_Claims, frozen=True):
+class ErasureCertificate(Claims, frozen=True):
     """All claims about one drive."""
 
     format_version: str
@@ -468,8 +455,9 @@ class ErasureCertificate(_Claims, frozen=True):
     validation: Validation
     destination: str | None
     residual_risks: tuple[str, ...]
-    health_before: str | None
-    health_after: str | None
+    health_before: HealthClaims | None
+    health_after: HealthClaims | None
+    health_changes: tuple[FigureChange, ...]
     commands: tuple[CommandClaims, ...]
     """Device commands with their raw status, the first and the last ones; none for an overwrite."""
     commands_omitted: int
@@ -492,14 +480,7 @@ class ErasureCertificate(_Claims, frozen=True):
         """The in-toto Statement as the bytes to sign."""
         drive = self.drive
         name = "drive:" + (drive.serial or drive.wwn or drive.block_device)
-        return strict_json.dumps(
-            {
-                "_type": STATEMENT_TYPE,
-                "subject": [{"name": name, "digest": {"sha256": self.subject_digest()}}],
-                "predicateType": PREDICATE_TYPE,
-                "predicate": msgspec.to_builtins(self),
-            }
-        )
+        return Statement(name, self.subject_digest(), PREDICATE_TYPE, msgspec.to_builtins(self)).encode()
 
     @classmethod
     def from_payload(cls, payload: bytes) -> ErasureCertificate:
@@ -509,43 +490,17 @@ class ErasureCertificate(_Claims, frozen=True):
             ClaimsError: another statement or predicate type, an unknown major version, a missing
                 or ill-typed member, a subject that is not this drive.
         """
-        try:
-            statement = strict_json.loads(payload, what="the signed statement")
-        except strict_json.JsonError as error:
-            raise ClaimsError(str(error)) from None
-        if statement.get("_type") != STATEMENT_TYPE:
-            raise ClaimsError("the signed payload is not an in-toto Statement v1")
-        if statement.get("predicateType") != PREDICATE_TYPE:
+        return cls.from_statement(Statement.parse(payload))
+
+    @classmethod
+    def from_statement(cls, statement: Statement) -> ErasureCertificate:
+        """Read the predicate of a statement; raises as :meth:`from_payload`."""
+        if statement.predicate_type != PREDICATE_TYPE:
             raise ClaimsError("the statement is not an erasure certificate v1")
-        predicate = statement.get("predicate")
-        _check_version(predicate)
-        try:
-            certificate = msgspec.convert(predicate, cls)
-        except msgspec.ValidationError as error:
-            raise ClaimsError(f"the certificate's claims are malformed: {error}") from None
-        if [{"sha256": certificate.subject_digest()}] != _subject_digests(statement.get("subject")):
+        certificate = read_predicate(statement.predicate, cls, FORMAT_MAJOR, "certificate")
+        if statement.sha256 != certificate.subject_digest():
             raise ClaimsError("the statement's subject is not the drive that the claims describe")
         return certificate
 
 
-def _subject_digests(subject: object) -> list[Any]:
-    match subject:
-        case [{"digest": digest, "name": str()}]:
-            return [digest]
-        case _:
-            return []
-
-
-def _check_version(predicate: object) -> None:
-    version = predicate.get("formatVersion") if isinstance(predicate, dict) else None
-    major = version.partition(".")[0] if isinstance(version, str) else ""
-    if major != str(FORMAT_MAJOR):
-        raise ClaimsError(
-            f"the certificate has format version {version!r}; this verifier reads {FORMAT_MAJOR}.x"
-        )
-
-
-# msgspec works out how to read a type at its first use, and two threads doing so at once crash the
-# interpreter (seen with 0.22 on Python 3.13, eight drives ending together). So it is done here, under the
-# import lock, for every type that a certificate holds.
-msgspec.convert(None, ErasureCertificate | None)
+prepare(ErasureCertificate)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.command import EXIT_CODES_HELP, print_json
 from rasura.errors import ExitCode, UsageError
-from rasura.show import claims_text
+from rasura.machine_report import MachineReport
+from rasura.machine_set import Held, SetCheck, check_set
+from rasura.show import claims_text, report_text
 from rasura.text import printable
 from rasura.trust import Trust
-from rasura.verifier import Report, State, Verdict, verify
+from rasura.verifier import Check, Report, State, Verdict, verify
 
 __all__ = ["cli"]
 
@@ -34,10 +38,12 @@ def cli() -> None:
 
     A certificate reaches you as a bundle: one JSON file that holds the signed claims about one
     drive, the chain of signing certificates and the log's receipt. All you need besides is a
-    trust file that names the registry whose word you accept.
+    trust file that names the registry whose word you accept. A machine report is such a file too;
+    it lists every drive of a machine, and is verified together with their certificates.
 
     \b
         rasura verify certificate.json --trust trust.toml
+        rasura verify report.json certificates/*.json --trust trust.toml
         rasura show certificate.json
     """
 
@@ -54,27 +60,43 @@ def cli() -> None:
 )
 @click.option("--allow-unlogged", is_flag=True, help="Accept certificates that no log holds yet.")
 @click.option("--any-outcome", is_flag=True, help="Accept certificates of drives that were not erased.")
+@click.option(
+    "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
+)
 @_JSON
 def verify_command(
-    bundles: tuple[Path, ...], trust_file: Path, allow_unlogged: bool, any_outcome: bool, as_json: bool
+    bundles: tuple[Path, ...],
+    trust_file: Path,
+    allow_unlogged: bool,
+    any_outcome: bool,
+    report_alone: bool,
+    as_json: bool,
 ) -> int:
-    """Verify certificates: numbered checks, each said in words.
+    """Verify certificates and machine reports: numbered checks, each said in words.
 
     Ends with 0 only if every certificate is genuine, in a trusted log, and says ERASED. A
     genuine certificate that says less ends with 3 (not logged, not erased) or 4 (outcome
-    unknown); one that is not genuine with 1.
+    unknown); one that is not genuine with 1. For a machine report all its drives must have been
+    erased, and their certificates be among the files: a missing one ends with 3, one that does
+    not fit with 1.
     """
     trust = Trust.parse(_read(trust_file).decode("utf-8", "replace"))
+    asked = _Asked(allow_unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
-    for path in bundles:
-        report = verify(_read(path), trust)
-        code, sentence = _judge(report, allow_unlogged=allow_unlogged, any_outcome=any_outcome)
+    reports = [(path, verify(_read(path), trust)) for path in bundles]
+    held = tuple(
+        Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
+        for _, one in reports
+        if one.certificate is not None and one.payload_sha256 is not None
+    )
+    for path, report in reports:
+        checks, code, sentence = _judged(report, held, asked)
         worst = max(worst, code, key=_severity)
         if as_json:
-            results.append(_report_json(path, report, code, sentence))
+            results.append(_report_json(path, report, checks, code, sentence))
         else:
-            _print_report(path, report, sentence)
+            _print_report(path, checks, sentence)
     if as_json:
         print_json(results)
     return worst
@@ -91,7 +113,8 @@ def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
         return ExitCode.DONE
     for path, bundle in shown:
         click.echo(f"{path}: claims as written, NOT verified (rasura verify does that)\n")
-        click.echo(claims_text(bundle.certificate))
+        claims = bundle.claims
+        click.echo(report_text(claims) if isinstance(claims, MachineReport) else claims_text(claims))
         logged = (
             "a receipt of a log is attached" if bundle.receipt is not None else "no receipt: not logged yet"
         )
@@ -110,20 +133,61 @@ def _severity(code: ExitCode) -> int:
     return (ExitCode.DONE, ExitCode.REFUSED, ExitCode.UNKNOWN, ExitCode.FAILED).index(code)
 
 
-def _judge(report: Report, *, allow_unlogged: bool, any_outcome: bool) -> tuple[ExitCode, str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the caller accepts."""
+
+    allow_unlogged: bool
+    any_outcome: bool
+    report_alone: bool
+
+
+def _judged(report: Report, held: tuple[Held, ...], asked: _Asked) -> tuple[tuple[Check, ...], ExitCode, str]:
+    """All checks, the set's too, and whether what is genuine suffices."""
+    machine, payload = report.machine_report, report.payload_sha256
+    if machine is None or payload is None or report.verdict is Verdict.NOT_GENUINE:
+        code, sentence = _judge(report, asked)
+        return report.checks, code, sentence
+    found = check_set(machine, payload, held)
+    checks = (*report.checks, _set_check(len(report.checks) + 1, found))
+    if found.wrong:
+        return checks, ExitCode.FAILED, "NOT GENUINE: report and certificates do not belong together"
+    if found.missing and not asked.report_alone:
+        return checks, ExitCode.REFUSED, f"NOT ACCEPTED: {len(found.missing)} certificates are missing"
+    code, sentence = _judge(report, asked)
+    return checks, code, sentence
+
+
+def _set_check(number: int, found: SetCheck) -> Check:
+    problems = "; ".join((*found.wrong, *found.missing))
+    good = f"all {found.found} certificates that the report names are there and fit"
+    return Check(number, "set", State.FAILED if problems else State.PASSED, problems or good)
+
+
+def _judge(report: Report, asked: _Asked) -> tuple[ExitCode, str]:
     """Whether what is genuine suffices: the policy, apart from the cryptography."""
-    certificate = report.certificate
-    if report.verdict is Verdict.NOT_GENUINE or certificate is None:
+    claims = report.claims
+    if report.verdict is Verdict.NOT_GENUINE or claims is None:
         return ExitCode.FAILED, "NOT GENUINE: do not rely on it"
-    outcome = certificate.result.outcome
-    says = _says(certificate)
-    if outcome is not Outcome.ERASED and not any_outcome:
+    machine = isinstance(claims, MachineReport)
+    outcome = claims.outcome if isinstance(claims, MachineReport) else claims.result.outcome
+    says = _says_of_machine(claims) if isinstance(claims, MachineReport) else _says(claims)
+    if outcome is not Outcome.ERASED and not asked.any_outcome:
         code = ExitCode.UNKNOWN if outcome is Outcome.UNKNOWN else ExitCode.REFUSED
-        return code, f"GENUINE, and the drive was NOT ERASED: {says}"
-    if report.verdict is Verdict.NOT_LOGGED and not allow_unlogged:
+        what = "and NOT EVERY DRIVE WAS ERASED" if machine else "and the drive was NOT ERASED"
+        return code, f"GENUINE, {what}: {says}"
+    if report.verdict is Verdict.NOT_LOGGED and not asked.allow_unlogged:
         return ExitCode.REFUSED, f"NOT ACCEPTED: {report.verdict.value} ({says})"
     logged = "" if report.logged_at is None else f", logged by {report.logged_at:%Y-%m-%d %H:%M} UTC"
     return ExitCode.DONE, f"GENUINE: {says}{logged}"
+
+
+def _says_of_machine(report: MachineReport) -> str:
+    source = report.source
+    name = " ".join(part for part in (source.host_manufacturer, source.host_model) if part) or "of no name"
+    counts = Counter(drive.outcome for drive in report.drives if not drive.is_station_medium)
+    drives = ", ".join(f"{number} {outcome}" for outcome, number in counts.items()) or "no drive"
+    return f"machine {name}, serial {source.host_serial or 'none'}: {drives}"
 
 
 def _says(certificate: ErasureCertificate) -> str:
@@ -137,15 +201,17 @@ def _says(certificate: ErasureCertificate) -> str:
     return f"{result.outcome} {name}: {how}".rstrip(": ")
 
 
-def _print_report(path: Path, report: Report, sentence: str) -> None:
+def _print_report(path: Path, checks: tuple[Check, ...], sentence: str) -> None:
     click.echo(f"{path}")
-    for check in report.checks:
+    for check in checks:
         click.echo(f"  {check.number} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
     click.echo(f"  {printable(sentence)}")
 
 
-def _report_json(path: Path, report: Report, code: ExitCode, sentence: str) -> dict[str, Any]:
-    certificate = report.certificate
+def _report_json(
+    path: Path, report: Report, checks: tuple[Check, ...], code: ExitCode, sentence: str
+) -> dict[str, Any]:
+    certificate, machine = report.certificate, report.machine_report
     return {
         "file": str(path),
         "accepted": code is ExitCode.DONE,
@@ -153,7 +219,8 @@ def _report_json(path: Path, report: Report, code: ExitCode, sentence: str) -> d
         "sentence": sentence,
         "loggedAt": report.logged_at.isoformat() if report.logged_at is not None else None,
         "certificateId": certificate.id if certificate is not None else None,
-        "outcome": certificate.result.outcome if certificate is not None else None,
+        "machineReportId": machine.id if machine is not None else None,
+        "outcome": machine.outcome if machine else certificate.result.outcome if certificate else None,
         "method": certificate.result.method if certificate is not None else None,
         "checks": [
             {
@@ -162,6 +229,6 @@ def _report_json(path: Path, report: Report, code: ExitCode, sentence: str) -> d
                 "state": one.state.name.lower(),
                 "sentence": one.sentence,
             }
-            for one in report.checks
+            for one in checks
         ],
     }

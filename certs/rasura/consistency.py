@@ -16,6 +16,7 @@ from rasura.certificate import (
     Method,
     Outcome,
     ReadBackExtent,
+    Result,
     Resumption,
     Sampling,
     Technique,
@@ -23,6 +24,8 @@ from rasura.certificate import (
     VerificationMethod,
     VerificationStatus,
 )
+from rasura.health import figure_changes
+from rasura.machine_report import MachineReport, ReportedDrive
 from rasura.strict_json import MAX_SAFE_INTEGER
 
 __all__ = ["contradictions", "parse_time"]
@@ -44,19 +47,29 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
-def contradictions(certificate: ErasureCertificate) -> tuple[str, ...]:
+def contradictions(claims: ErasureCertificate | MachineReport) -> tuple[str, ...]:
     """Sentences, one for each way in which the claims contradict themselves; empty when they don't."""
-    return (*_form(certificate), *_times(certificate), *_resumed(certificate), *_erased(certificate))
+    if isinstance(claims, MachineReport):
+        return tuple(_report(claims))
+    return (
+        *_form(claims),
+        *_times(claims.result),
+        *_resumed(claims),
+        *_erased(claims),
+        *_health(claims),
+    )
+
+
+def _identified(name: str) -> list[str]:
+    try:
+        canonical = str(uuid.UUID(name))
+    except ValueError:
+        canonical = ""
+    return [] if name == canonical else [f"the id {name[:40]!r} is not a UUID in its usual form"]
 
 
 def _form(certificate: ErasureCertificate) -> list[str]:
-    found = []
-    try:
-        canonical = str(uuid.UUID(certificate.id))
-    except ValueError:
-        canonical = ""
-    if certificate.id != canonical:
-        found.append("the certificate's id is not a UUID in its usual form")
+    found = _identified(certificate.id)
     drive, result, coverage = certificate.drive, certificate.result, certificate.verification.coverage
     sizes = [
         drive.capacity_bytes,
@@ -82,13 +95,10 @@ def _form(certificate: ErasureCertificate) -> list[str]:
     return found
 
 
-def _times(certificate: ErasureCertificate) -> list[str]:
-    result = certificate.result
-    started, finished = parse_time(result.started_at), parse_time(result.finished_at)
+def _times(claims: Result | MachineReport) -> list[str]:
+    started, finished = parse_time(claims.started_at), parse_time(claims.finished_at)
     if started is None or finished is None:
         return ["the start or the end is not an RFC 3339 time in UTC"]
-    if result.resumed is not None and parse_time(result.resumed.first_started_at) is None:
-        return ["the first start of a resumed erasure is not an RFC 3339 time in UTC"]
     return []
 
 
@@ -132,6 +142,8 @@ def _resumed(certificate: ErasureCertificate) -> list[str]:
     if resumed is None:
         return []
     found = []
+    if parse_time(resumed.first_started_at) is None:
+        found.append("the first start of a resumed erasure is not an RFC 3339 time in UTC")
     steps, places = len(result.passes) + 1, resumed.interruptions
     if not places:
         found.append("a resumed erasure that was never interrupted")
@@ -248,4 +260,42 @@ def _self_erased(certificate: ErasureCertificate) -> list[str]:
             found.append("markers and samples were looked for, and nothing is said of the samples")
     elif certificate.verification.method is None:
         found.append("ERASED on the drive's word alone")
+    return found
+
+
+def _health(certificate: ErasureCertificate) -> list[str]:
+    if certificate.health_changes == figure_changes(certificate.health_before, certificate.health_after):
+        return []
+    return ["the changes of health are not those between before and after"]
+
+
+def _report(report: MachineReport) -> list[str]:
+    found = [*_identified(report.id), *_times(report)]
+    if report.station.sequence < 0:
+        found.append("a count is negative")
+    for drive in report.drives:
+        found += _reported(drive)
+    names = [drive.certificate.id for drive in report.drives if drive.certificate is not None]
+    if len(set(names)) < len(names):
+        found.append("two drives have the same certificate")
+    identities = [drive.identity_sha256 for drive in report.drives if drive.identity_sha256 is not None]
+    if len(set(identities)) < len(identities):
+        found.append("one drive is listed twice")
+    return found
+
+
+def _reported(drive: ReportedDrive) -> list[str]:
+    name = f"drive {drive.serial or drive.block_device}"
+    found = []
+    if drive.outcome is Outcome.ERASED:
+        if drive.method is None or drive.technique is None:
+            found.append(f"{name} is ERASED without method and technique")
+        if drive.certificate is None or drive.identity_sha256 is None:
+            found.append(f"{name} is ERASED without a certificate of a drive that identified itself")
+    elif drive.method is not None:
+        found.append(f"a method is claimed for {name}, which was not erased")
+    if drive.outcome is Outcome.UNHANDLED and drive.certificate is not None:
+        found.append(f"{name} has a certificate although nothing can reach it")
+    if drive.certificate is not None:
+        found += _identified(drive.certificate.id)
     return found

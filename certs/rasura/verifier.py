@@ -2,7 +2,7 @@
 
 ::
 
-    1 bundle       the file is a bundle and the statement in it an erasure certificate
+    1 bundle       the file is a bundle, the statement in it an erasure certificate or a machine report
     2 signature    the station's key signed exactly this statement
     3 chain        registry authority -> site -> station, each of our profile
     4 identity     site and station in the claims are those of the signing certificates
@@ -31,6 +31,7 @@ from rasura.consistency import contradictions, parse_time
 from rasura.envelope import PAYLOAD_TYPE
 from rasura.errors import RasuraError
 from rasura.keys import chain_problems, common_name, organization, p256_public_key
+from rasura.machine_report import MachineReport
 from rasura.note import VerifierKey
 from rasura.tree import leaf_hash, verify_inclusion
 from rasura.trust import Trust
@@ -71,9 +72,20 @@ class Report:
 
     verdict: Verdict
     checks: tuple[Check, ...]
-    certificate: ErasureCertificate | None
+    claims: ErasureCertificate | MachineReport | None
+    payload_sha256: str | None
     logged_at: datetime | None
     """When the log says it included the certificate; ``None`` when no trusted log did."""
+
+    @property
+    def certificate(self) -> ErasureCertificate | None:
+        """The claims about one drive, if that is what they are."""
+        return self.claims if isinstance(self.claims, ErasureCertificate) else None
+
+    @property
+    def machine_report(self) -> MachineReport | None:
+        """The claims about a machine, if that is what they are."""
+        return self.claims if isinstance(self.claims, MachineReport) else None
 
     @property
     def attests_erasure(self) -> bool:
@@ -110,7 +122,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
     checks = _Checks()
     try:
         bundle = Bundle.parse(raw)
-        certificate = bundle.certificate
+        claims = bundle.claims
     except RasuraError as error:
         checks.add("bundle", str(error), "")
         for name in (
@@ -124,8 +136,9 @@ def verify(raw: bytes, trust: Trust) -> Report:
             "validity",
         ):
             checks.skip(name, "there is nothing to check")
-        return Report(Verdict.NOT_GENUINE, tuple(checks.done), None, None)
-    checks.add("bundle", None, f"an erasure certificate, format {certificate.format_version}")
+        return Report(Verdict.NOT_GENUINE, tuple(checks.done), None, None, None)
+    kind = "a machine report" if isinstance(claims, MachineReport) else "an erasure certificate"
+    checks.add("bundle", None, f"{kind}, format {claims.format_version}")
     _check_signature(checks, bundle)
     checks.add(
         "chain",
@@ -135,7 +148,11 @@ def verify(raw: bytes, trust: Trust) -> Report:
     checks.add("identity", _identity_problems(bundle), "the claims name the site and station that signed")
     checks.add("clock", _clock_problems(bundle), "the times claimed fit the station's signing certificate")
     checks.add(
-        "claims", contradictions(certificate), "the verdict follows from the evidence in the certificate"
+        "claims",
+        contradictions(claims),
+        "every drive has one outcome, and a certificate where it was erased"
+        if isinstance(claims, MachineReport)
+        else "the verdict follows from the evidence in the certificate",
     )
     logged_at = _check_log(checks, bundle, trust)
     if checks.failed:
@@ -144,7 +161,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
         verdict = Verdict.NOT_LOGGED
     else:
         verdict = Verdict.GENUINE
-    return Report(verdict, tuple(checks.done), certificate, logged_at)
+    return Report(verdict, tuple(checks.done), claims, bundle.payload_sha256, logged_at)
 
 
 def check_submission(
@@ -156,14 +173,14 @@ def check_submission(
     """
     checks = _Checks()
     try:
-        certificate = bundle.certificate
+        claims = bundle.claims
     except RasuraError as error:
         return (str(error),)
     _check_signature(checks, bundle)
     checks.add("chain", chain_problems(bundle.chain, authorities), "")
     checks.add("identity", _identity_problems(bundle), "")
     checks.add("clock", _clock_problems(bundle), "")
-    checks.add("claims", contradictions(certificate), "")
+    checks.add("claims", contradictions(claims), "")
     checks.add("validity", _validity_problems(bundle, now), "")
     return tuple(check.sentence for check in checks.done if check.state is State.FAILED)
 
@@ -194,7 +211,7 @@ def _check_signature(checks: _Checks, bundle: Bundle) -> None:
 
 
 def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
-    station = bundle.certificate.station
+    station = bundle.claims.station
     try:
         certified_site, certified_station = organization(bundle.chain[0]), common_name(bundle.chain[0])
     except (RasuraError, IndexError):
@@ -212,8 +229,9 @@ def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
 def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
     if not bundle.chain:
         return ("there is no signing certificate",)
-    result, station = bundle.certificate.result, bundle.chain[0]
-    started, finished = parse_time(result.started_at), parse_time(result.finished_at)
+    claims, station = bundle.claims, bundle.chain[0]
+    times = claims if isinstance(claims, MachineReport) else claims.result
+    started, finished = parse_time(times.started_at), parse_time(times.finished_at)
     if started is None or finished is None:
         return ("the times claimed are not RFC 3339 in UTC",)
     if not station.not_valid_before_utc <= finished <= station.not_valid_after_utc:

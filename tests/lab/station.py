@@ -24,7 +24,7 @@ from rasura.bundle import Bundle
 from simulators.ports_media import PowerEvent
 
 ROOT = Path(__file__).parents[2]
-_PAYLOAD = ROOT / "build/image/netboot/rasura"
+PAYLOAD = ROOT / "build/image/netboot/rasura"
 _PACKAGES = ROOT / "build/cache/packages"
 _BIN = Path(sys.executable).parent
 
@@ -49,7 +49,7 @@ reformat_sectors = true
 
 def obstacle() -> str | None:
     """Why there can be no lab here, or ``None``."""
-    if not (_PAYLOAD / "initrd").exists():
+    if not (PAYLOAD / "initrd").exists():
         return "there is no image: run ./scripts/build-image"
     if not any(_PACKAGES.glob("linux-image-[0-9]*.deb")):
         return "the packages that the image was built from are gone: run ./scripts/build-image"
@@ -86,7 +86,7 @@ class Station:
         command_line = "console=ttyS0 quiet rasura.test=fw_cfg"
         self.machine = Machine(
             folder,
-            Kernel(_PAYLOAD / "vmlinuz", _PAYLOAD / "initrd", command_line),
+            Kernel(PAYLOAD / "vmlinuz", PAYLOAD / "initrd", command_line),
             attached={
                 "nic": Nic(),
                 "kept": ScsiDisk(blank(folder / "kept.img", 40), "LAB-KEPT", absent=True),

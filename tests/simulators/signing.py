@@ -24,7 +24,7 @@ from rasura_agent.erase.engine import Ports, execute
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
 from rasura_agent.guard import Protection
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.station import SigningStation
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
@@ -93,7 +93,7 @@ class TrustWorld:
         return Receipt(index, inclusion_proof(self.leaves, index), note)
 
 
-NO_MACHINE = Machine(None, None, None, None, None)
+NO_MACHINE = MachineIdentity(None, None, None, None, None)
 
 
 def overwrite_policy() -> Policy:

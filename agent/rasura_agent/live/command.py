@@ -19,7 +19,7 @@ from rasura_agent.drive.transport.suspend import Suspender
 from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.drives import enumerate_drives
-from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.identity import read_identity
 from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, Build, boot_line, read_boot_facts
 from rasura_agent.live.boot_parameters import (
@@ -112,7 +112,7 @@ def _live(options: _Options, clock: Clock, logger: logging.Logger) -> None:
         clock=clock,
         run=root / "run/rasura",
         medium=_medium(terminal, root, facts, clock, logger),
-        machine=read_machine(),
+        machine=read_identity(),
         facts=facts,
         integrity=integrity,
         parameters=parameters,

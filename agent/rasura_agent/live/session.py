@@ -19,7 +19,7 @@ from rasura_agent.console.screens import PlainProgress, TerminalProgress, plan_t
 from rasura_agent.console.words import fact, wrapped
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.policy import BUILT_IN, Policy, PolicyError, load_policy
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.job import JobOptions, prepare_job
 from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, boot_line
@@ -55,7 +55,7 @@ class Station:
     run: Path
     """The folder in memory for what must survive the agent, not the boot."""
     medium: Medium
-    machine: Machine
+    machine: MachineIdentity
     facts: BootFacts
     integrity: IntegrityCheck
     parameters: BootParameters

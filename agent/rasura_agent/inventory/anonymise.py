@@ -1,0 +1,258 @@
+"""Replacing what tells one machine from its sisters in a capture: serial numbers, addresses, UUIDs; pure.
+
+Every number is replaced by another of the same length and kind, the same one wherever it occurs: in files,
+names of files, udev's properties, outputs of programs, and in the drives' own pages, where it stands swapped,
+padded or in hex. Makers' parts of addresses stay, as do model names: what a machine is must not change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import secrets
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from rasura_agent.inventory.capture import Capture, Failure
+from rasura_agent.inventory.edid import BLOCK_BYTES
+from rasura_agent.inventory.machine_model import Machine
+from rasura_agent.inventory.model import Drive
+from rasura_agent.inventory.ports import Ran
+from rasura_agent.inventory.text import printable, udev_decoded
+
+__all__ = ["anonymised"]
+
+_SHORTEST = 4
+"""A number of fewer characters is in too many other places to be replaced everywhere."""
+_SERIAL_KEYS = re.compile(r"(?:^|_)SERIAL(?:_SHORT)?$|^ID_USB_SERIAL")
+_SERIAL_FILES = re.compile(
+    r"/(?:serial|serial_number|(?:product|board|chassis)_serial|(?:chassis|board)_asset_tag)$"
+)
+_DMI_SERIAL = re.compile(rb"^\s*(?:SBDS )?(?:Serial Number|Asset Tag): *(\S.*?) *$", re.MULTILINE)
+
+_MAC = re.compile(rb"\b((?:[0-9A-Fa-f]{2}[:-]){3})((?:[0-9A-Fa-f]{2}[:-]){2}[0-9A-Fa-f]{2})\b")
+_MAC_NAME = re.compile(rb"\b(enx|wlx)([0-9a-f]{6})([0-9a-f]{6})\b")
+_UUID = re.compile(rb"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b")
+_FIXED_UUIDS = re.compile(rb"8be4df61-93ca-11d2-aa0d-00e098032b8c", re.IGNORECASE)
+"""Names in the UEFI specification, the same on every machine."""
+_NAA = re.compile(
+    rb"(?<![0-9A-Fa-f])((?:0x|naa\.|NAA\.)?)([56][0-9A-Fa-f]{6})([0-9A-Fa-f]{9})(?![0-9A-Fa-f])"
+)
+_EUI = re.compile(rb"(eui\.)([0-9a-f]{6})([0-9a-f]{10})(?![0-9a-f])")
+_LONG_HEX = re.compile(r'"((?:[0-9a-f]{2}){512,})"')
+
+_IDENTIFY_BYTES, _IDENTIFY_SIGNATURE = 512, 0xA5
+"""ACS-4 clause 7.12.7.90: word 255 has a signature and a checksum."""
+_VPD_IDENTIFY = 60
+"""Where IDENTIFY DEVICE data begins in VPD page 89h (SAT-4 clause 12.4.2)."""
+
+
+def anonymised(
+    capture: Capture, machine: Machine, drives: Sequence[Drive], salt: str | None = None
+) -> Capture:
+    """A capture that plays back the same machine under other numbers, which ``salt`` decides."""
+    names = {drive.wwn for drive in drives if drive.wwn is not None}
+    cleaner = _Cleaner(_secrets(capture, machine, drives), names, salt or secrets.token_hex(16))
+    return cleaner.capture(capture)
+
+
+def _secrets(capture: Capture, machine: Machine, drives: Sequence[Drive]) -> set[str]:
+    found = {machine.system.serial, machine.board.serial, machine.board.asset_tag}
+    found |= {machine.chassis.serial, machine.chassis.asset_tag}
+    parts: tuple[Sequence[object], ...] = (
+        *(machine.memory.modules, machine.displays, machine.batteries, machine.power_supplies),
+        *(machine.optical, drives),
+    )
+    found |= {getattr(part, "serial", None) for some in parts for part in some}
+    for properties in (*capture.numbers.values(), *capture.places.values()):
+        found |= {value for key, value in properties.items() if _SERIAL_KEYS.search(key)}
+    for path, data in capture.reads.items():
+        if _SERIAL_FILES.search(path) and isinstance(data, bytes):
+            found.add(printable(data.strip(b" \t\r\n\0")))
+    for ran in capture.commands.values():
+        if isinstance(ran, Ran):
+            found |= {match[1].decode("utf-8", "replace") for match in _DMI_SERIAL.finditer(ran.stdout)}
+    return {one for one in found if one is not None and _is_number(one)}
+
+
+def _is_number(text: str) -> bool:
+    """Whether it may tell something apart: long enough, and with a digit, which placeholders rarely have."""
+    return len(text) >= _SHORTEST and any(c.isdigit() for c in text) and len(set(text)) > 1
+
+
+class _Cleaner:
+    def __init__(self, numbers: set[str], names: set[str], salt: str) -> None:
+        """``numbers`` are serial numbers and tags, ``names`` World Wide Names as the kernel writes them."""
+        self._salt = salt
+        pairs: dict[bytes, bytes] = {}
+        for number in sorted(numbers, key=lambda one: (-len(one), one)):
+            other = self._other(number)
+            for make in _VARIANTS:
+                for old, new in zip(make(number), make(other), strict=True):
+                    pairs.setdefault(old, new)
+        for name in sorted(names):
+            pairs |= self._binary_name(name)
+        self._pairs = pairs
+        known = sorted((re.escape(one) for one in pairs), key=len, reverse=True)
+        self._known = re.compile(b"|".join(known)) if known else None
+
+    def _other(self, number: str) -> str:
+        """Another number: digits for digits, letters for letters (hex for hex), all else as it was."""
+        is_hex = all(c in string.hexdigits for c in number if c.isalnum())
+        stream = hashlib.shake_256(f"{self._salt}:{number}".encode()).digest(len(number))
+        return "".join(map(_replaced, number, stream, [is_hex] * len(number)))
+
+    def _binary_name(self, name: str) -> dict[bytes, bytes]:
+        """A name as it stands in pages: its bytes, the same swapped in words, and both of these in hex."""
+        digits = re.sub("[^0-9a-f]", "", name.partition(".")[2])
+        kept = 7 if name.startswith("naa.") else 6
+        if len(digits) < 16 or len(digits) % 4:
+            return {}
+        old, new = bytes.fromhex(digits), bytes.fromhex(digits[:kept] + self._other(digits[kept:]))
+        pairs = [(old, new), (_pairs_swapped(old), _pairs_swapped(new))]
+        return dict(pairs) | {one.hex().encode(): other.hex().encode() for one, other in pairs}
+
+    def _part(self, match: re.Match[bytes], group: int) -> bytes:
+        text = match[group].decode("ascii")
+        other = self._other(text.lower())
+        return (other if text == text.lower() else other.upper()).encode()
+
+    def clean(self, data: bytes) -> bytes:
+        """``data`` under other numbers, of the same length."""
+        if self._known is not None:
+            data = self._known.sub(lambda match: self._pairs[match[0]], data)
+        data = _MAC.sub(self._mac, data)
+        data = _MAC_NAME.sub(lambda m: m[1] + m[2] + self._part(m, 3), data)
+        data = _UUID.sub(lambda m: m[0] if _FIXED_UUIDS.fullmatch(m[0]) else self._part(m, 0), data)
+        data = _NAA.sub(lambda m: m[1] + m[2] + self._part(m, 3), data)
+        return _EUI.sub(lambda m: m[1] + m[2] + self._part(m, 3), data)
+
+    def _mac(self, match: re.Match[bytes]) -> bytes:
+        if not match[2].strip(b"0:-"):
+            return match[0]
+        # The same digits whatever stands between them.
+        digits = re.sub(rb"[:-]", b"", match[2]).decode().lower()
+        other = iter(self._other(digits))
+        made = "".join(c if c in ":-" else next(other) for c in match[2].decode())
+        return match[1] + (made if match[2] == match[2].lower() else made.upper()).encode()
+
+    def text(self, text: str) -> str:
+        """As :meth:`clean`."""
+        return self.clean(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def file(self, path: str, data: bytes) -> bytes:
+        """The content of a file; pages that carry a checksum get one that fits again."""
+        cleaned = self.clean(data)
+        if path.endswith("/edid") and len(data) >= BLOCK_BYTES:
+            return self._edid(cleaned)
+        if path.endswith("vpd_pg89") and len(data) >= _VPD_IDENTIFY + _IDENTIFY_BYTES:
+            end = _VPD_IDENTIFY + _IDENTIFY_BYTES
+            return data[:_VPD_IDENTIFY] + _summed(cleaned[_VPD_IDENTIFY:end]) + cleaned[end:]
+        return cleaned
+
+    def _edid(self, data: bytes) -> bytes:
+        if sum(data[:BLOCK_BYTES]) % 256 == 0 and data[12:16] == bytes(4):
+            return data
+        number = hashlib.sha256(f"{self._salt}:{data[:BLOCK_BYTES].hex()}".encode()).digest()[:4]
+        block = data[:12] + (number if any(data[12:16]) else bytes(4)) + data[16 : BLOCK_BYTES - 1]
+        return block + bytes([-sum(block) % 256]) + data[BLOCK_BYTES:]
+
+    def recordings(self, text: str) -> str:
+        """Recorded commands: their bytes are in hex, which the variants of each number are too."""
+        return _LONG_HEX.sub(_resummed, self.text(text))
+
+    def answer(self, value: object) -> object:
+        """JSON values."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.answer(one) for one in value]
+        return {key: self.answer(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    def _properties(self, database: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        return {
+            self.text(key): {name: self.text(value) for name, value in properties.items()}
+            for key, properties in database.items()
+        }
+
+    def _ran(self, ran: Ran | str) -> Ran | str:
+        if isinstance(ran, str):
+            return self.text(ran)
+        return Ran(ran.status, self.clean(ran.stdout), self.clean(ran.stderr))
+
+    def capture(self, one: Capture) -> Capture:
+        """The whole of it."""
+        return dataclasses.replace(
+            one,
+            anonymised=True,
+            reads={
+                self.text(path): data if isinstance(data, Failure) else self.file(path, data)
+                for path, data in one.reads.items()
+            },
+            folders={
+                self.text(path): names if isinstance(names, Failure) else tuple(sorted(map(self.text, names)))
+                for path, names in one.folders.items()
+            },
+            links={
+                self.text(path): real if isinstance(real, Failure) else self.text(real)
+                for path, real in one.links.items()
+            },
+            numbers=self._properties(one.numbers),
+            places=self._properties(one.places),
+            commands={tuple(map(self.text, argv)): self._ran(ran) for argv, ran in one.commands.items()},
+            probe={self.text(asked): self.answer(answer) for asked, answer in one.probe.items()},
+            lines={
+                path: dataclasses.replace(facts, cid=self.text(facts.cid) if facts.cid is not None else None)
+                for path, facts in one.lines.items()
+            },
+            drives={name: self.recordings(text) for name, text in one.drives.items()},
+        )
+
+
+def _replaced(character: str, random: int, is_hex: bool) -> str:
+    if character in string.digits:
+        return string.digits[random % 10]
+    if character in string.ascii_letters:
+        letters = string.ascii_uppercase[: 6 if is_hex else 26]
+        chosen = letters[random % len(letters)]
+        return chosen if character.isupper() else chosen.lower()
+    return character
+
+
+def _plain(number: str) -> Iterator[bytes]:
+    raw = udev_decoded(number) if "\\x" in number else number.encode()
+    yield from (raw, number.encode(), number.encode().replace(b" ", b"_"))
+    yield from (raw.lower(), raw.replace(b" ", b"\\x20"))
+
+
+def _swapped(number: str) -> Iterator[bytes]:
+    """As it stands in ATA words: pairs swapped, from an even or an odd place on, padded by a space."""
+    raw = number.encode()
+    for padded in (raw + b" " * (len(raw) % 2), b" " + raw + b" " * ((len(raw) + 1) % 2)):
+        yield _pairs_swapped(padded)
+
+
+def _pairs_swapped(data: bytes) -> bytes:
+    return b"".join(data[i : i + 2][::-1] for i in range(0, len(data), 2))
+
+
+def _in_hex(number: str) -> Iterator[bytes]:
+    for form in (*_plain(number), *_swapped(number)):
+        yield form.hex().encode()
+        yield form.hex().upper().encode()
+
+
+_VARIANTS: tuple[Callable[[str], Iterator[bytes]], ...] = (_plain, _swapped, _in_hex)
+
+
+def _summed(page: bytes) -> bytes:
+    """IDENTIFY DEVICE data with a checksum that fits, where it has one."""
+    if len(page) != _IDENTIFY_BYTES or page[-2] != _IDENTIFY_SIGNATURE:
+        return page
+    return page[:-1] + bytes([-sum(page[:-1]) % 256])
+
+
+def _resummed(match: re.Match[str]) -> str:
+    data = bytes.fromhex(match[1])
+    return f'"{_summed(data).hex()}"'
