@@ -12,6 +12,7 @@
     accept_r1_basis = false     # may what only NIST SP 800-88 Rev. 1 calls Purge be called so?
     allow_hidden = false        # may an area that the drive hides (HPA, AMA, DCO) stay hidden?
     reformat_sectors = false    # may drives of 520-byte sectors be formatted to 512 first?
+    skip_rejected = false       # may a drive whose health is graded "reject" be left alone, to be destroyed?
 
     [protect]
     serials = ["WD-123"]        # never touch these drives
@@ -68,6 +69,8 @@ class Policy:
     """Whether a drive may be called erased although an area that it hides could not be lifted."""
     reformat_sectors: bool
     """Whether drives of 520, 524 or 528-byte sectors may be formatted to 512, to be erased then."""
+    skip_rejected: bool
+    """Whether drives whose health is graded reject are left alone: they are to be destroyed then."""
     protection: Protection
 
 
@@ -82,6 +85,7 @@ _SHAPE: dict[str, dict[str, type]] = {
         "accept_r1_basis": bool,
         "allow_hidden": bool,
         "reformat_sectors": bool,
+        "skip_rejected": bool,
     },
     "protect": {"serials": list, "removable": bool},
 }
@@ -135,6 +139,7 @@ def parse_policy(raw: bytes) -> Policy:
         accept_r1_basis=erase.get("accept_r1_basis", False),
         allow_hidden=erase.get("allow_hidden", False),
         reformat_sectors=erase.get("reformat_sectors", False),
+        skip_rejected=erase.get("skip_rejected", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
     )
 
