@@ -1,7 +1,8 @@
 """The job: wires ports to use-cases for one machine.
 
 Every drive of the machine ends in exactly one outcome. Drives are independent: each has its own
-thread from the first write to the receipt, so a slow or dying one delays no other's certificate.
+thread from the first question to the receipt, so a slow or dying one delays no other's certificate. The
+machine report comes last, when every drive has its outcome.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ import queue
 import secrets
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
-from rasura.bundle import Bundle
 from rasura.certificate import Outcome
-from rasura.client import RegistryClient, RegistryRefusedError
+from rasura.client import RegistryClient
 from rasura.consistency import contradictions
 from rasura.errors import RasuraError
+from rasura.health import Grade, HealthClaims
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
 from rasura_agent.erase.engine import EraseResult, Ports, execute
@@ -29,15 +29,20 @@ from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_bytes
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.handing import CertificateStore, Handed, Handing
+from rasura_agent.health.checkup import Checkup
+from rasura_agent.health.claims import health_claims
+from rasura_agent.health.model import HealthReading
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.identity import read_identity
 from rasura_agent.inventory.local import local_sources
 from rasura_agent.inventory.temperature import HwmonThermometer, Thermometer
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
+from rasura_agent.reporting import SeenAround, report_machine
 from rasura_agent.station import SigningStation
 
-__all__ = ["CertificateStore", "Job", "JobOptions", "Observer", "prepare_job"]
+__all__ = ["Job", "JobOptions", "Observer", "prepare_job"]
 
 _STOPPED = "stopped by the operator"
 _NEWS_EVERY_S = 0.1
@@ -53,18 +58,6 @@ class JobOptions:
     property_numbers: dict[str, str]
     build: str | None = None
     """``sha256:`` and the build hash of the live image that was booted."""
-
-
-class CertificateStore(Protocol):
-    """Where certificates are kept. A path is returned only for what survives the power; else it raises."""
-
-    def add(self, bundle: Bundle) -> Path:
-        """Keep a signed certificate."""
-        ...
-
-    def mark_sent(self, bundle: Bundle) -> Path:
-        """Keep the same certificate with the receipt of the registry."""
-        ...
 
 
 def prepare_job(
@@ -98,8 +91,9 @@ def prepare_job(
         property_numbers=options.property_numbers,
         build=options.build,
     )
-    thermometer = HwmonThermometer(local_sources().files)
-    job = Job(opener.open, clock, station, around, spool, client, thermometer, opener.progress)
+    sources = local_sources()
+    thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands)
+    job = Job(opener.open, clock, station, around, spool, client, checkup, thermometer, opener.progress)
     return job, tuple(notes)
 
 
@@ -126,6 +120,7 @@ class Job:
         around: Circumstances,
         spool: CertificateStore,
         client: RegistryClient | None,
+        checkup: Checkup,
         thermometer: Thermometer,
         progress: ProgressStore | None = None,
     ) -> None:
@@ -138,15 +133,17 @@ class Job:
             around: what is the same for all drives.
             spool: where certificates are kept.
             client: of the registry, if one is known.
+            checkup: reads the health of drives.
             thermometer: says how warm drives are.
             progress: how far interrupted overwrites are; ``None`` begins each afresh.
         """
+        self._began = clock.wall()
+        self._checkup = checkup
         self._open_ports = open_ports
         self._clock = clock
         self._station = station
         self._around = around
-        self._spool = spool
-        self._client = client
+        self._handing = Handing(spool, client)
         self._progress = progress
         self._pace = MachinePace(around.policy.pace, clock, thermometer)
         self._transfer_bytes = transfer_bytes(1)
@@ -205,6 +202,11 @@ class Job:
         except RasuraError as error:
             return DriveOutcome(plan, Outcome.REFUSED, str(error))
         try:
+            before = self._checkup.read(plan.drive)
+            told = health_claims(before)
+            left = self._left_alone(plan, before, told)
+            if left is not None:
+                return left
             result = execute(
                 plan,
                 ports,
@@ -214,18 +216,35 @@ class Job:
                 self._transfer_bytes,
                 self._progress,
             )
+            if not result.touched:
+                return DriveOutcome(plan, result.outcome, result.reason, result, health=told)
+            after = self._checkup.read(plan.drive)
         finally:
             # What close(2) could still complain of, the flush has reported.
             with contextlib.suppress(OSError):
                 ports.close()
-        if not result.touched:
-            return DriveOutcome(plan, result.outcome, result.reason, result)
-        outcome = self._hand_over(self._certify(plan, result))
+        health = (told, health_claims(after, len(result.errors)))
+        outcome = self._hand_over(self._certify(plan, result, health))
         kept = outcome.path is not None or outcome.logged
         if self._progress is not None and kept and not result.unfinished:
             # Not before: should the power go first, the next boot verifies once more and certifies.
             self._progress.forget(result.identity_sha256)
-        return outcome
+        return self._with_evidence(outcome, before, after)
+
+    def _left_alone(self, plan: DrivePlan, before: HealthReading, told: HealthClaims) -> DriveOutcome | None:
+        """Why the drive is left as it is although it could be erased, if so."""
+        if told.grade is Grade.REJECT and self._around.policy.skip_rejected:
+            reason = (
+                f"its health is graded reject ({'; '.join(told.reasons)}), and the policy leaves it alone"
+            )
+            return DriveOutcome(plan, Outcome.SKIPPED, reason, health=told)
+        busy = self._checkup.quiet(plan.drive, before)
+        return DriveOutcome(plan, Outcome.REFUSED, busy, health=told) if busy is not None else None
+
+    def _with_evidence(self, outcome: DriveOutcome, *readings: HealthReading) -> DriveOutcome:
+        """Keep what smartctl said; a certificate names it by its hash, and holds without it."""
+        more = self._handing.keep_evidence(readings)
+        return replace(outcome, problems=tuple(dict.fromkeys((*outcome.problems, *more))))
 
     def _listener(self, pacer: Pacer) -> Callable[[Event], str | None]:
         """What one drive's engine calls: passes on news, holds the drive to its pace, and stops it."""
@@ -244,47 +263,40 @@ class Job:
 
         return on_event
 
-    def _certify(self, plan: DrivePlan, result: EraseResult) -> DriveOutcome:
+    def _certify(
+        self, plan: DrivePlan, result: EraseResult, health: tuple[HealthClaims, HealthClaims]
+    ) -> DriveOutcome:
         certificate_id = str(uuid.uuid4())
         bundle = self._station.sign(
-            lambda place: erasure_claims(certificate_id, plan, result, self._around, place)
+            lambda place: erasure_claims(certificate_id, plan, result, self._around, place, health)
         )
         # What an auditor would refuse must not leave the station as a success.
         wrong = contradictions(bundle.certificate)
         if wrong:
             reason = f"the certificate contradicts itself ({'; '.join(wrong)})"
-            return DriveOutcome(
-                plan, Outcome.UNKNOWN, reason, replace(result, outcome=Outcome.UNKNOWN), bundle
-            )
-        return DriveOutcome(plan, result.outcome, result.reason, result, bundle)
+            unknown = replace(result, outcome=Outcome.UNKNOWN)
+            return DriveOutcome(plan, Outcome.UNKNOWN, reason, unknown, bundle, health=health[1])
+        return DriveOutcome(plan, result.outcome, result.reason, result, bundle, health=health[1])
 
     def _hand_over(self, outcome: DriveOutcome) -> DriveOutcome:
-        """Disk first, registry second, so that the certificate is in RAM alone as briefly as can be."""
-        bundle = outcome.certificate
-        if bundle is None:
+        if outcome.certificate is None:
             return outcome
-        path = None
-        problems = list(outcome.result.notes) if outcome.result is not None else []
-        try:
-            path = self._spool.add(bundle)
-        except RasuraError as error:
-            problems.append(str(error))
-        if self._client is None:
-            return replace(outcome, path=path, problems=tuple(problems))
-        try:
-            bundle = self._client.put(bundle)
-        except RegistryRefusedError as error:
-            problems.append(str(error))
-            return replace(outcome, path=path, problems=tuple(problems))
-        except RasuraError as error:
-            problems.append(f"{error}; it stays in the spool" if path is not None else str(error))
-            return replace(outcome, path=path, problems=tuple(problems))
-        try:
-            path = self._spool.mark_sent(bundle)
-        except RasuraError as error:
-            if str(error) not in problems:
-                problems.append(str(error))
-        return replace(outcome, certificate=bundle, path=path, logged=True, problems=tuple(problems))
+        handed = self._handing.hand(outcome.certificate)
+        notes = outcome.result.notes if outcome.result is not None else ()
+        return replace(
+            outcome,
+            certificate=handed.bundle,
+            path=handed.path,
+            logged=handed.logged,
+            problems=(*notes, *handed.problems),
+        )
+
+    def report(self, outcomes: Sequence[DriveOutcome], seen: SeenAround) -> Handed:
+        """Sign the machine report on these drives, keep it and post it."""
+        times = (self._began, self._clock.wall())
+        return report_machine(
+            outcomes, seen, self._around, times, self._station, self._handing, self._checkup
+        )
 
 
 def _is_news(event: Progress, shown: Progress | None) -> bool:

@@ -21,18 +21,10 @@ from rasura_agent.export.table import inventory_table
 from rasura_agent.inventory.capture import save_capture
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.machine import read_machine
+from rasura_agent.options import MACHINE
 from rasura_agent.survey import survey_drives
 
-__all__ = ["MACHINE", "capture", "inventory", "take_inventory"]
-
-MACHINE = click.option(
-    "--machine",
-    "machine_folder",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Look at the machine captured in this folder, not at this one.",
-)
-"""The option of every command that reads the machine."""
+__all__ = ["capture", "inventory", "take_inventory"]
 
 
 def take_inventory(seen: SeenMachine) -> Inventoried:

@@ -38,6 +38,7 @@ from rasura.certificate import (
     Verification,
     VerificationMethod,
 )
+from rasura.health import HealthClaims, figure_changes
 from rasura_agent.erase.engine import EraseResult
 from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.firmware.line import CommandRecord
@@ -46,7 +47,7 @@ from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.inventory.model import Drive
 
-__all__ = ["Circumstances", "erasure_claims", "rfc3339"]
+__all__ = ["Circumstances", "erasure_claims", "rfc3339", "source_claims"]
 
 _RESUMED_CONSTANT = (
     "resumed: what an earlier boot wrote is its journal's word; reading a constant pattern back shows what "
@@ -85,10 +86,15 @@ def rfc3339(moment: datetime) -> str:
 
 
 def erasure_claims(
-    certificate_id: str, plan: DrivePlan, result: EraseResult, around: Circumstances, station: Station
+    certificate_id: str,
+    plan: DrivePlan,
+    result: EraseResult,
+    around: Circumstances,
+    station: Station,
+    health: tuple[HealthClaims | None, HealthClaims | None] = (None, None),
 ) -> ErasureCertificate:
-    """Every claim about one drive that something was done to."""
-    machine, policy = around.machine, around.policy
+    """Every claim about one drive that something was done to; ``health`` is that before and after."""
+    policy = around.policy
     way = result.way or plan.ways[0]
     erased = result.outcome is Outcome.ERASED
     prepared = result.prepared or Prepared()
@@ -98,14 +104,7 @@ def erasure_claims(
         id=certificate_id,
         tool=Tool(name="rasura-agent", version=__version__, build=around.build),
         drive=_drive(plan.drive, result, prepared, around.property_numbers),
-        source=Source(
-            host_manufacturer=machine.manufacturer,
-            host_model=machine.model,
-            host_serial=machine.serial,
-            host_uuid=machine.uuid,
-            asset_tag=machine.asset_tag,
-            lot=around.lot,
-        ),
+        source=source_claims(around),
         pre_erasure_categorization=None,
         request=Request(
             policy=policy.name,
@@ -166,9 +165,9 @@ def erasure_claims(
             *_resumed_risks(result),
             *_sampled_risks(result),
         ),
-        health_before=None,
-        health_after=None,
-        health_changes=(),
+        health_before=health[0],
+        health_after=health[1],
+        health_changes=figure_changes(*health),
         commands=_commands(result.commands),
         commands_omitted=max(0, len(result.commands) - 2 * _COMMANDS_KEPT),
         not_before=Checkpointed(checkpoint=around.checkpoint) if around.checkpoint is not None else None,
@@ -205,6 +204,19 @@ def _sampled_risks(result: EraseResult) -> tuple[str, ...]:
         return ()
     read, capacity = result.sampled.bytes_read, result.capacity_bytes
     return (f"sampled: {read} of {capacity} bytes were read back; of the rest only the writing is known",)
+
+
+def source_claims(around: Circumstances) -> Source:
+    """The machine, and the lot it came with."""
+    machine = around.machine
+    return Source(
+        host_manufacturer=machine.manufacturer,
+        host_model=machine.model,
+        host_serial=machine.serial,
+        host_uuid=machine.uuid,
+        asset_tag=machine.asset_tag,
+        lot=around.lot,
+    )
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -278,9 +278,6 @@ def _report(report: MachineReport) -> list[str]:
     names = [drive.certificate.id for drive in report.drives if drive.certificate is not None]
     if len(set(names)) < len(names):
         found.append("two drives have the same certificate")
-    identities = [drive.identity_sha256 for drive in report.drives if drive.identity_sha256 is not None]
-    if len(set(identities)) < len(identities):
-        found.append("one drive is listed twice")
     return found
 
 

@@ -107,6 +107,7 @@ def overwrite_policy() -> Policy:
         accept_r1_basis=False,
         allow_hidden=False,
         reformat_sectors=False,
+        skip_rejected=False,
         protection=Protection(),
     )
 

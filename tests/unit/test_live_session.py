@@ -18,6 +18,7 @@ from rasura_agent.live.boot_parameters import BootParameters, End, parse_boot_pa
 from rasura_agent.live.intact import IntegrityCheck
 from rasura_agent.live.medium import FolderMedium
 from rasura_agent.live.session import Session, Station
+from rasura_agent.reporting import SeenAround
 from rasura_agent.survey import Survey
 from simulators.block import simulated_drive
 from simulators.scripted import ScriptedTerminal, ScriptEndedError
@@ -76,6 +77,7 @@ class Bench:
             network=lambda: (),
             suspender=Suspender(self.folder / "sys"),
             end=self.ends.append,
+            around=lambda _survey: SeenAround(),
             second_s=1.0,
         )
         (self.folder / "run").mkdir(exist_ok=True)

@@ -14,6 +14,7 @@
     reformat_sectors = false    # may drives of 520-byte sectors be formatted to 512 first?
     verification = "full"       # of an overwrite: full, or sampled (a tenth of the drive, NIST Rev. 1)
     sample_limit_mb = 1073      # read before and after a device command; 0: a tenth of the drive
+    skip_rejected = false       # may a drive whose health is graded "reject" be left alone, to be destroyed?
 
     [protect]
     serials = ["WD-123"]        # never touch these drives
@@ -94,6 +95,8 @@ class Policy:
     """Whether a drive may be called erased although an area that it hides could not be lifted."""
     reformat_sectors: bool
     """Whether drives of 520, 524 or 528-byte sectors may be formatted to 512, to be erased then."""
+    skip_rejected: bool
+    """Whether drives whose health is graded reject are left alone: they are to be destroyed then."""
     protection: Protection
     read_back: ReadBackExtent = ReadBackExtent.FULL
     """How much of an overwritten drive is read back and compared."""
@@ -117,6 +120,7 @@ _SHAPE: dict[str, dict[str, type]] = {
         "reformat_sectors": bool,
         "verification": str,
         "sample_limit_mb": int,
+        "skip_rejected": bool,
     },
     "protect": {"serials": list, "removable": bool},
     "pace": {
@@ -181,6 +185,7 @@ def parse_policy(raw: bytes) -> Policy:
         accept_r1_basis=erase.get("accept_r1_basis", False),
         allow_hidden=erase.get("allow_hidden", False),
         reformat_sectors=erase.get("reformat_sectors", False),
+        skip_rejected=erase.get("skip_rejected", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
         read_back=_one_of(ReadBackExtent, erase.get("verification", ReadBackExtent.FULL), "verification"),
         sample_limit_bytes=_megabytes(erase, "sample_limit_mb", 0, SAMPLE_LIMIT_BYTES),

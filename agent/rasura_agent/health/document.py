@@ -32,6 +32,13 @@ _NVME_UNIT_BYTES = 512_000
 """A data unit of the SMART log: thousands of 512 bytes (NVM Express Base 2.0, 5.16.1.3)."""
 _GENERAL_STATISTICS, _SSD_STATISTICS = 1, 7
 """Pages of the ATA Device Statistics log (ACS-4, 9.5)."""
+_ENDED = {
+    SelfTestStatus.COMPLETED.value: TestResult.PASSED,
+    SelfTestStatus.ABORTED_BY_HOST.value: TestResult.ABORTED,
+    SelfTestStatus.INTERRUPTED_BY_RESET.value: TestResult.ABORTED,
+    **dict.fromkeys(range(SelfTestStatus.FATAL_ERROR, SelfTestStatus.HANDLING_DAMAGE + 1), TestResult.FAILED),
+    SelfTestStatus.IN_PROGRESS.value: TestResult.RUNNING,
+}
 _SCSI_TESTS = 20
 """Entries of the SCSI self-test results log page (SPC-5, 7.3.20)."""
 _WRITTEN = {
@@ -118,6 +125,7 @@ def _health(root: dict[str, Any], protocol: Protocol) -> Health:
         errors_logged=_errors_logged(root),
         self_tests=_self_tests(root, protocol),
         running=_running(root, protocol),
+        last_self_test=_last_self_test(root),
         temperature_c=temperature(_at(root, "temperature", "current")),
         power_on_hours=count(_at(root, "power_on_time", "hours")),
         bytes_written=_bytes_written(root, attributes),
@@ -269,6 +277,11 @@ def _running(root: dict[str, Any], protocol: Protocol) -> RunningTest | None:
     if newest is None or newest.result is not TestResult.RUNNING:
         return None
     return RunningTest(newest.kind, None)
+
+
+def _last_self_test(root: dict[str, Any]) -> TestResult | None:
+    value = count(_at(root, "ata_smart_data", "self_test", "status", "value"))
+    return _ENDED.get(value >> 4) if value is not None else None
 
 
 def _test_minutes(root: dict[str, Any]) -> tuple[tuple[str, int], ...]:

@@ -149,6 +149,8 @@ class Health:
     """Errors counted by an ATA drive's error log; there is no such count for others."""
     self_tests: tuple[SelfTestEntry, ...] | None = None
     running: RunningTest | None = None
+    last_self_test: TestResult | None = None
+    """How the last self-test ended, where the drive says so beside its log (ATA)."""
     temperature_c: int | None = None
     power_on_hours: int | None = None
     bytes_written: int | None = None
@@ -200,6 +202,8 @@ class HealthReading:
     notes: tuple[str, ...] = ()
     """Sentences: what failed on the way, and where two sources disagree."""
     evidence: HealthEvidence | None = None
+    kind: str | None = None
+    """smartctl's device type of the drive, which it found out."""
 
 
 def _numbers(raw: str) -> list[int]:

@@ -108,7 +108,7 @@ def read_health(target: Target, commands: Commands, limit_s: float = LIMIT_S) ->
         return HealthReading(target.path, None, wrong, tuple(notes), evidence)
     notes += [wrong] if wrong is not None else []
     health, more = _with_text(target.path, document.kind, health, commands, limit_s)
-    return HealthReading(target.path, health, None, (*notes, *more), evidence)
+    return HealthReading(target.path, health, None, (*notes, *more), evidence, document.kind)
 
 
 def _ask(target: Target, commands: Commands, limit_s: float) -> tuple[tuple[str, ...], Answer]:

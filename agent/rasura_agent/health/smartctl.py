@@ -29,6 +29,11 @@ class ExitStatus(IntFlag):
         """Whether the drive was not even asked."""
         return bool(self & (ExitStatus.COMMAND_LINE | ExitStatus.DEVICE_OPEN))
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether smartctl could not do what it was told; the other bits speak of the drive."""
+        return bool(self & (ExitStatus.COMMAND_LINE | ExitStatus.DEVICE_OPEN | ExitStatus.COMMAND_FAILED))
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

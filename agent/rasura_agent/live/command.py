@@ -40,6 +40,8 @@ from rasura_agent.live.stick import make_data_partition
 from rasura_agent.live.terminal import Terminal
 from rasura_agent.live.volumes import local_volumes
 from rasura_agent.opener import DriveOpener
+from rasura_agent.report_commands import look_around
+from rasura_agent.spool import default_folder
 from rasura_agent.survey import Survey, survey_drives
 
 __all__ = ["live"]
@@ -120,6 +122,7 @@ def _live(options: _Options, clock: Clock, logger: logging.Logger) -> None:
         network=network_ports,
         suspender=Suspender(),
         end=lambda how: end_machine(options.systemctl, how),
+        around=lambda found: look_around(found, default_folder(), None, is_virtual=bool(options.virtual)),
         second_s=options.second_s,
     )
     Session(station).run()

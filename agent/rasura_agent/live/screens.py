@@ -11,6 +11,7 @@ from rasura_agent.console.language import _, counted_in, ngettext, said_in
 from rasura_agent.console.screens import interrupted_words, plan_count, way_estimate
 from rasura_agent.console.words import aligned, fact, how, outcome_word, shortened, size, wrapped
 from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.handing import Handed
 from rasura_agent.live.boot_facts import BootFacts, Firmware
 from rasura_agent.live.boot_parameters import BootFrom, Language
 from rasura_agent.live.handover import Handover
@@ -224,6 +225,17 @@ def results_screen(outcomes: tuple[DriveOutcome, ...], survey: Survey, width: in
             for problem in one.problems
         ]
     return "\n".join([*lines, *_hidden(survey, width)])
+
+
+def report_lines(handed: Handed, width: int) -> str:
+    """What became of the machine report."""
+    place = _("on the stick") if handed.path is not None else _("NOT WRITTEN TO DISK")
+    state = _("logged") if handed.logged else _("NOT LOGGED YET")
+    lines = [
+        _("machine report {id} ({state})").format(id=handed.bundle.certificate_id, state=f"{place}, {state}")
+    ]
+    lines += [_("note: {note}").format(note=fact(problem)) for problem in handed.problems]
+    return "\n".join(wrapped(line, width, _DEEP) for line in lines)
 
 
 def only_in_memory(handover: Handover, width: int) -> str:

@@ -7,20 +7,22 @@ import logging
 import queue
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rasura.certificate import Outcome
 from rasura.errors import RasuraError, RefusedError
+from rasura.machine_report import MachineReport, ReportedDrive
 from rasura_agent.clock import Clock
-from rasura_agent.confirm import confirm_all
+from rasura_agent.confirm import DriveOutcome, confirm_all
 from rasura_agent.console.language import _, use
 from rasura_agent.console.screens import PlainProgress, TerminalProgress, plan_table
 from rasura_agent.console.words import fact, wrapped
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.policy import BUILT_IN, Policy, PolicyError, load_policy
+from rasura_agent.handing import Handed
 from rasura_agent.inventory.machine_model import MachineIdentity
-from rasura_agent.job import JobOptions, prepare_job
+from rasura_agent.job import Job, JobOptions, prepare_job
 from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, boot_line
 from rasura_agent.live.boot_parameters import BootParameters, End, Language, PolicyUrl
@@ -36,6 +38,7 @@ from rasura_agent.live.policy_source import find_policy, known_policies
 from rasura_agent.live.situation import Situation
 from rasura_agent.live.terminal import Terminal
 from rasura_agent.opener import DriveOpener
+from rasura_agent.reporting import SeenAround
 from rasura_agent.survey import Survey
 
 __all__ = ["Session", "Station"]
@@ -63,6 +66,8 @@ class Station:
     network: Callable[[], tuple[NetworkPort, ...]]
     suspender: Suspender
     end: Callable[[End], None]
+    around: Callable[[Survey], SeenAround]
+    """The machine around its drives, for the report."""
     second_s: float = 1.0
     """How long a second of waiting lasts; tests make it shorter."""
 
@@ -78,6 +83,7 @@ class Session:
         self._language = station.parameters.language
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended: dict[str, Outcome] = {}
+        self._reported: dict[str, ReportedDrive] = {}
         self._damage_told = False
         self._over = False
         medium = station.medium
@@ -329,11 +335,24 @@ class Session:
             if one.result is not None:
                 self._ended[one.plan.drive.identity_sha256] = one.outcome
             _LOG.info("%s %s %s", one.outcome, one.plan.drive.path, one.reason or "")
+        handed = self._report(job, outcomes, situation.survey)
         self._courier.hurry()
         terminal.show("\n" + screens.results_screen(outcomes, situation.survey, terminal.width))
+        terminal.show(screens.report_lines(handed, terminal.width) if handed is not None else "")
         terminal.show(screens.only_in_memory(self._keeper.state, terminal.width))
         if signal.SIGTERM in stopped:
             raise SystemExit(0)  # the system is going down, and the drives have ended in order
+
+    def _report(self, job: Job, outcomes: tuple[DriveOutcome, ...], survey: Survey) -> Handed | None:
+        """Sign the machine report where something was done; what earlier jobs did in this boot stays in it."""
+        if all(one.certificate is None for one in outcomes):
+            return None
+        seen = self._station.around(survey)
+        handed = job.report(outcomes, replace(seen, earlier=self._reported))
+        claims = handed.bundle.claims
+        if isinstance(claims, MachineReport):
+            self._reported |= {one.identity_sha256: one for one in claims.drives if one.identity_sha256}
+        return handed
 
     # Led by what was asked at boot
 

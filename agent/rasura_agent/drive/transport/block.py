@@ -10,7 +10,14 @@ from pathlib import Path
 from rasura.errors import RefusedError
 from rasura_agent.inventory.model import Drive
 
-__all__ = ["BlockDevice", "open_block_device", "open_for_questions", "open_virtual_drive", "rescan"]
+__all__ = [
+    "BlockDevice",
+    "open_block_device",
+    "open_for_questions",
+    "open_to_hold",
+    "open_virtual_drive",
+    "rescan",
+]
 
 _DIRECT_ALIGNMENT = 4096
 """No logical sector in use is larger; a file of such a size can be written past the cache to its end."""
@@ -97,6 +104,15 @@ def open_for_questions(path: str) -> int:
         RefusedError: the kernel does not let us.
     """
     return _open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def open_to_hold(path: str) -> int:
+    """A descriptor that claims a drive without changing it: nobody erases or mounts it until it is closed.
+
+    Raises:
+        RefusedError: the kernel does not let us, as while the drive is being erased.
+    """
+    return _open(path, os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def rescan(device_number: tuple[int, int]) -> None:

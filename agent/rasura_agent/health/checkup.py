@@ -1,0 +1,37 @@
+"""The health of a machine's drives, for whoever erases or reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rasura_agent.health.model import HealthReading
+from rasura_agent.health.selftest import stop_self_test
+from rasura_agent.health.smart import LIMIT_S, read_all, read_health, target_of
+from rasura_agent.inventory.model import Drive
+from rasura_agent.inventory.ports import Commands
+
+__all__ = ["Checkup"]
+
+
+class Checkup:
+    """Asks the drives of one machine, each in its turn or all at once. Nothing here raises."""
+
+    def __init__(self, commands: Commands, limit_s: float = LIMIT_S) -> None:
+        self._commands, self._limit_s = commands, limit_s
+
+    def read(self, drive: Drive) -> HealthReading:
+        """The health of one drive now."""
+        return read_health(target_of(drive), self._commands, self._limit_s)
+
+    def read_all(self, drives: Sequence[Drive]) -> tuple[HealthReading, ...]:
+        """The health of many, asked at the same time."""
+        return read_all([target_of(drive) for drive in drives], self._commands, self._limit_s)
+
+    def quiet(self, drive: Drive, reading: HealthReading) -> str | None:
+        """End a self-test that ``reading`` found running; why that did not work, or ``None``.
+
+        An erasure must not begin under one: drives are known that freeze (smartmontools issue 614).
+        """
+        if reading.health is None or reading.health.running is None:
+            return None
+        return stop_self_test(target_of(drive), self._commands, self._limit_s)

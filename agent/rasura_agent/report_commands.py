@@ -1,0 +1,98 @@
+"""The machine report as a command, and at the end of a job. No decisions here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from rasura.errors import UsageError
+from rasura.machine_report import Override, ReportedDrive
+from rasura_agent.confirm import DriveOutcome, left_alone
+from rasura_agent.console.language import _
+from rasura_agent.console.words import fact
+from rasura_agent.erase.policy import Policy
+from rasura_agent.export.document import Inventoried, inventory_document
+from rasura_agent.handing import Handed
+from rasura_agent.health.proposal import override
+from rasura_agent.inventory.machine import read_machine
+from rasura_agent.records import read_records
+from rasura_agent.reporting import SeenAround
+from rasura_agent.survey import Survey, survey_drives
+
+__all__ = ["DECIDE", "all_drives", "decision", "handed_facts", "handed_lines", "look_around"]
+
+DECIDE = click.option(
+    "--decide",
+    "decided",
+    metavar="ROUTE=WHY",
+    help="In the machine report, decide otherwise than proposed: reuse, parts or recycle, and why. "
+    "Needs --operator.",
+)
+
+
+def decision(decided: str | None, operator: str | None) -> Override | None:
+    """The operator's decision from the command line; raises ``UsageError``."""
+    if decided is None:
+        return None
+    route, equals, why = decided.partition("=")
+    if not equals:
+        raise UsageError(f"--decide is written ROUTE=WHY, not {decided!r}")
+    return override(route, operator, why)
+
+
+def look_around(
+    survey: Survey,
+    spool: Path,
+    decided: Override | None,
+    *,
+    is_virtual: bool,
+    earlier: Mapping[str, ReportedDrive] | None = None,
+) -> SeenAround:
+    """The machine around its drives, for the report; a virtual drive has no machine of its own."""
+    drives = tuple(plan.drive for plan in survey.plans)
+    tests = read_records(spool, (drive.identity_sha256 for drive in drives))
+    if is_virtual:
+        return SeenAround(notes=survey.notes, decision=decided, tests=tests)
+    machine = read_machine()
+    document = inventory_document(Inventoried(machine, drives, survey.hidden, survey.notes))
+    return SeenAround(
+        machine, document, survey.hidden, survey.notes, decided, tests, earlier if earlier is not None else {}
+    )
+
+
+def all_drives(
+    outcomes: tuple[DriveOutcome, ...], survey: Survey, policy: Policy, *, narrowed: bool
+) -> tuple[tuple[DriveOutcome, ...], Survey]:
+    """Every drive of the machine, those too that a job for single devices did not consider."""
+    if not narrowed:
+        return outcomes, survey
+    whole = survey_drives((), (), policy, None)
+    considered = {plan.drive.path for plan in survey.plans}
+    others = tuple(plan for plan in whole.plans if plan.drive.path not in considered)
+    return (*outcomes, *left_alone(others, "not considered: the job was for other devices")), whole
+
+
+def handed_lines(handed: Handed) -> str:
+    """What became of the machine report."""
+    state = _("logged") if handed.logged else _("NOT LOGGED YET")
+    lines = [_("machine report {id} ({state})").format(id=handed.bundle.certificate_id, state=state)]
+    lines.append(f"         {handed.path if handed.path is not None else _('NOT WRITTEN TO DISK')}")
+    lines += ["         " + _("note: {note}").format(note=fact(problem)) for problem in handed.problems]
+    return "\n".join(lines)
+
+
+def handed_facts(handed: Handed | None) -> dict[str, Any] | None:
+    """The same for machines; the bundle itself only where it could not be written to disk."""
+    if handed is None:
+        return None
+    return {
+        "machineReportId": handed.bundle.certificate_id,
+        "path": str(handed.path) if handed.path is not None else None,
+        "logged": handed.logged,
+        "problems": list(handed.problems),
+        "bundle": msgspec.json.decode(handed.bundle.encode()) if handed.path is None else None,
+    }
