@@ -83,6 +83,7 @@ def test_a_stick_of_any_writer_gets_its_data_partition(tmp_path: Path) -> None:
         facts = boot_facts(machine)
         machine.console.expect("The stick gets its data partition now", BOOT_S)
         machine.console.expect(r"\[p\]", BOOT_S)
+        machine.console.expect("> ", BOOT_S)
         machine.console.send("p\r")
         machine.wait_off(BOOT_S)
     _right(facts, Firmware.BIOS)

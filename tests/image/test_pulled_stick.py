@@ -45,6 +45,7 @@ def test_what_was_confirmed_stays_and_the_rest_comes_when_it_is_back(
     with Machine(tmp_path, Media(), attached=attached) as machine:
         console = machine.console
         console.expect(r"\[k\]", BOOT_S)
+        console.expect("> ", BOOT_S)
         console.send("k\r")
         console.expect("Passphrase", BOOT_S)
         console.send(f"{PASSPHRASE}\r")
@@ -61,7 +62,7 @@ def test_what_was_confirmed_stays_and_the_rest_comes_when_it_is_back(
         console.send("\r")
         console.expect("> ", BOOT_S)
         console.send("p\r")
-        console.expect("type LOSE", BOOT_S)
+        console.expect("type LOSE: ", BOOT_S)
         console.send("\r")
         console.expect("the machine stays on", BOOT_S)
         machine.plug_in_again("stick")

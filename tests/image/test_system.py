@@ -120,7 +120,9 @@ def test_without_its_word_the_hook_stays_shut_and_a_misspelt_parameter_stops_eve
         fw_cfg={"opt/rasura/test": hook(tmp_path, "#!/bin/sh\necho FACTS\n")},
     ) as machine:
         machine.console.expect("THE BOOT PARAMETERS ARE NOT UNDERSTOOD", BOOT_S)
-        machine.console.expect(r"rasura\.policy", 60)
+        machine.console.expect(r"rasura\.policy", BOOT_S)
+        # What is typed before the question is not its answer.
+        machine.console.expect("> ", BOOT_S)
         machine.console.send("p\r")
         machine.wait_off(BOOT_S)
         assert machine.results.text == ""

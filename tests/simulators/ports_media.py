@@ -155,8 +155,8 @@ class Operation:
 
     @property
     def progress(self) -> int:
-        """Its progress indication."""
-        return min(PROGRESS_DENOMINATOR - 1, int(self.fraction * PROGRESS_DENOMINATOR))
+        """Its progress indication; FFFFh would say that none is running (SANITIZE STATUS EXT, NVMe SPROG)."""
+        return min(PROGRESS_DENOMINATOR - 2, int(self.fraction * PROGRESS_DENOMINATOR))
 
     @property
     def remaining_s(self) -> float:

@@ -371,6 +371,15 @@ def test_any_sequence_with_power_cuts_keeps_a_legal_state(
             assert not ok(host.read())
 
 
+def test_the_last_moment_of_a_sanitize_still_says_that_it_runs() -> None:
+    host = Host(AtaOptions())
+    COMMANDS["CRYPTO SCRAMBLE"](host)
+    host.clock.sleep(1.99999)
+    status = host.sanitize_status()
+    assert status.count & RUNNING
+    assert status.lba != IDLE
+
+
 def test_password_is_not_needed_for_any_of_this() -> None:
     host = Host(AtaOptions(user_password=USER))
     assert not ok(host.block_erase())
