@@ -48,7 +48,7 @@ class JournalPace:
     interval_s: float
 
 
-JOURNAL_PACE = JournalPace(interval_bytes=4 << 30, interval_s=20.0)
+JOURNAL_PACE = JournalPace(interval_bytes=4_000_000_000, interval_s=20.0)
 """Where a policy says nothing."""
 
 
