@@ -222,7 +222,7 @@ class Job:
             return DriveOutcome(plan, result.outcome, result.reason, result)
         outcome = self._hand_over(self._certify(plan, result))
         kept = outcome.path is not None or outcome.logged
-        if self._progress is not None and kept and not result.unfinished:
+        if self._progress is not None and kept and result.is_settled:
             # Not before: should the power go first, the next boot verifies once more and certifies.
             self._progress.forget(result.identity_sha256)
         return outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ RECORD = ProgressRecord(
     failed=((Range(offset=512, length=512, kind=RangeKind.NOT_WRITTEN),), ()),
     spent_ms=(1000, 10),
     interruptions=(Place(step=1, position=8192),),
-    first_started_at="2026-01-01T00:00:00Z",
+    first_started_at=datetime(2026, 1, 1, tzinfo=UTC),
     refused=("ata-sanitize-block-erase: not supported",),
 )
 

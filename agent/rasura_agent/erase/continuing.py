@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -28,6 +29,8 @@ __all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "Wanted
 _SPOTS = 64
 """On either side of the place where an earlier boot was cut off."""
 _SECTOR_BYTES = 512
+_WHOLE_BYTES = 4096
+"""Places are whole multiples: a file with direct I/O can be written from there on."""
 
 Patterns = Callable[[Callable[[int], bytes]], list[Pattern]]
 """Makes the patterns of all passes out of fresh bytes that it draws."""
@@ -52,8 +55,7 @@ class Wanted:
     drive: Drive
     passes: tuple[str, ...]
     policy_sha256: str
-    started_at: str
-    """RFC 3339."""
+    started_at: datetime
     refused: tuple[str, ...] = ()
     """Stronger techniques that the drive has refused, in sentences."""
 
@@ -65,7 +67,7 @@ class Resumed:
     interruptions: tuple[Place, ...]
     bytes_before: int
     duration_before_s: float
-    first_started_at: str
+    first_started_at: datetime
     checked_bytes: int
     refused: tuple[str, ...]
 
@@ -245,8 +247,9 @@ class Continuing:
 
         def on_progress(position: int) -> str | None:
             stop = report(position)
-            if position == record.capacity_bytes or (stop is None and not self._is_due(position)):
-                return stop
+            at_the_end = position == record.capacity_bytes
+            if stop is None and (at_the_end or not self._is_due(position)):
+                return None
             return self._keep(step, position) or stop
 
         return on_progress
@@ -292,6 +295,7 @@ class Continuing:
     def _keep(self, step: int, position: int) -> str | None:
         """Have all below ``position`` on the medium, then write that down; why to stop, or ``None``."""
         under_way, now = self._pass, self._around.clock.monotonic()
+        position -= position % _WHOLE_BYTES
         if self._around.store is None:
             return None
         try:

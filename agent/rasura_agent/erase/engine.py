@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rasura.certificate import Method, Outcome, Range, ReadBackExtent, Technique, VerificationStatus
 from rasura.errors import RasuraError
@@ -88,8 +88,8 @@ class EraseResult:
     sampled: SampledReadBack | None = None
     resumed: Resumed | None = None
     """What earlier boots did of this overwrite; their bytes are in ``passes`` too."""
-    unfinished: bool = False
-    """Whether the overwrite was stopped and can be continued."""
+    is_settled: bool = False
+    """Whether an overwrite came to its end, so that nothing is left to continue."""
     notes: tuple[str, ...] = ()
     """What else a person should know, in sentences."""
 
@@ -165,7 +165,7 @@ class _Run:
     seed: bytes | None = None
     prepared: Prepared | None = None
     resumed: Resumed | None = None
-    unfinished: bool = False
+    is_settled: bool = False
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -192,7 +192,7 @@ class _Run:
             touched=self.touched,
             identity_sha256=self.drive.identity_sha256,
             resumed=self.resumed,
-            unfinished=self.unfinished,
+            is_settled=self.is_settled,
             notes=tuple(self.notes),
         )
 
@@ -205,8 +205,7 @@ class _Run:
         return Surroundings(self.store, pace, self.ports.block, self.clock, self.new_key, self.say)
 
     def wanted(self, way: Way, refused: tuple[str, ...] = ()) -> Wanted:
-        began = self.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Wanted(self.drive, way.passes, self.plan.policy_sha256, began, refused)
+        return Wanted(self.drive, way.passes, self.plan.policy_sha256, self.started_at, refused)
 
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""
@@ -249,8 +248,8 @@ def execute(
 
     ``new_key`` gives that many fresh random bytes. ``on_event`` answers with why to stop, or ``None``
     to go on, and may block. ``store`` has what earlier boots were cut off from, and gets what this one
-    may be; the caller lets go of the record once the outcome is on a certificate that is kept, unless it
-    is ``unfinished``. Never raises for what the drive does.
+    may be; the caller lets go of the record once a result that ``is_settled`` is on a certificate that is
+    kept. Never raises for what the drive does.
     """
     run = _Run(plan, ports, clock, new_key, on_event, block_bytes, store)
     if not plan.runnable:
@@ -280,12 +279,14 @@ def _go_on(run: _Run, way: Way) -> EraseResult | None:
         return None
     run.way = way
     result = _overwrite(run, way, found)
-    if result.verification_status is not VerificationStatus.MISMATCH:
+    over = run.is_settled and run.changed() is None
+    if not over or result.verification_status is not VerificationStatus.MISMATCH:
         return result
     # Either the drive lies or the record did: what is begun afresh is judged by itself.
     run.say("what earlier boots wrote is not what the drive holds: the erasure is begun afresh")
     run.passes.clear()
     run.read = run.resumed = run.way = None
+    run.is_settled = False
     return None
 
 
@@ -361,7 +362,6 @@ def _overwrite(run: _Run, way: Way, found: Found | None = None, refused: tuple[s
         )
         run.passes.append(way_on.ended(number, result))
         if result.stopped is not None:
-            run.unfinished = True
             return run.end(Outcome.FAILED, result.stopped)
     return _read_back(run, way_on.patterns[-1], steps)
 
@@ -375,13 +375,13 @@ def _read_back(run: _Run, pattern: Pattern, steps: int) -> EraseResult:
     if run.plan.read_back is ReadBackExtent.FULL or run.resumed is not None:
         progress = run.progress(Phase.VERIFY, steps, steps, capacity)
         run.read = read_back(block, capacity, pattern, progress, run.block_bytes)
-        run.unfinished = run.read.stopped is not None
+        run.is_settled = run.read.stopped is None
         return _judge(run)
     run.seed = run.new_key(SEED_BYTES)
     plan = plan_samples(run.seed, capacity, run.drive.logical_sector_bytes)
     progress = run.progress(Phase.VERIFY, steps, steps, plan.bytes)
     run.sampled = read_samples(block, plan, pattern, progress, run.block_bytes)
-    run.unfinished = run.sampled.stopped is not None
+    run.is_settled = run.sampled.stopped is None
     return _judge(run)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -70,7 +71,7 @@ class ProgressRecord(_Stored, frozen=True):
     """One drive's overwrite. ``keys`` are what its random passes were made from, in the order drawn.
 
     ``failed`` and ``spent_ms`` have one entry for each pass begun. ``refused`` says which stronger
-    techniques the drive had refused before. ``first_started_at`` is RFC 3339 by a clock nobody trusts.
+    techniques the drive had refused before. ``first_started_at`` is by a clock nobody trusts.
     """
 
     drive_identity: str
@@ -82,7 +83,7 @@ class ProgressRecord(_Stored, frozen=True):
     failed: tuple[tuple[Range, ...], ...]
     spent_ms: tuple[int, ...]
     interruptions: tuple[Place, ...]
-    first_started_at: str
+    first_started_at: datetime
     refused: tuple[str, ...]
 
     @property
