@@ -56,6 +56,9 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert RECORD.written(1) == (1 << 20) - 512
     assert RECORD.written(2) == 4096
     assert RECORD.written(3) == 0
+    assert RECORD.has_begun
+    assert at(RECORD, place=Place(step=2, position=0)).has_begun
+    assert not at(RECORD, place=Place(step=1, position=0)).has_begun
 
 
 def test_a_torn_or_flipped_record_is_none() -> None:

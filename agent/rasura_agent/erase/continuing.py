@@ -91,6 +91,8 @@ def find(around: Surroundings, wanted: Wanted, make: Patterns) -> Found | None:
         if loaded.damaged:
             around.say(_afresh("its record is damaged"))
         return None
+    if not record.has_begun:
+        return None
     problem = misfit(record, wanted.drive, wanted.passes, wanted.policy_sha256)
     if problem is not None:
         around.say(_afresh(problem))

@@ -108,6 +108,11 @@ class ProgressRecord(_Stored, frozen=True):
             )
         )
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything is known to be written; if not, there is nothing to go on with."""
+        return self.place > Place(step=1, position=0)
+
     def written(self, step: int) -> int:
         """Bytes of pass ``step`` that are durable."""
         if step > len(self.failed):
