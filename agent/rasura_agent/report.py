@@ -189,7 +189,7 @@ def _resumption(result: EraseResult) -> Resumption | None:
         duration_before_ms=round(resumed.duration_before_s * 1000),
         first_started_at=rfc3339(resumed.first_started_at),
         checked_bytes=resumed.checked_bytes,
-        refused_before=resumed.refused,
+        refused_before=tuple(f"{one.technique}: {one.reason}" for one in resumed.refused),
     )
 
 

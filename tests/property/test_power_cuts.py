@@ -103,7 +103,9 @@ class Machine:
 
     @property
     def passes(self) -> int:
-        return len(plan_drive(self.drive.drive, policy(self.pattern), ()).overwriting)
+        way = plan_drive(self.drive.drive, policy(self.pattern), ()).overwriting
+        assert way is not None
+        return len(way.passes)
 
 
 def at_random(draw: Random) -> Iterator[int | None]:

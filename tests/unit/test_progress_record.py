@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from rasura_agent.erase.progress_record import (
     Loaded,
     Place,
     ProgressRecord,
+    Refused,
+    Wanted,
     decode,
     encode,
     misfit,
@@ -41,7 +44,7 @@ RECORD = ProgressRecord(
     spent_ms=(1000, 10),
     interruptions=(Place(step=1, position=8192),),
     first_started_at=datetime(2026, 1, 1, tzinfo=UTC),
-    refused=("ata-sanitize-block-erase: not supported",),
+    refused=(Refused(technique="ata-sanitize-block-erase", reason="it aborted"),),
 )
 
 
@@ -120,20 +123,30 @@ def test_the_newest_whole_generation_counts() -> None:
     assert newest([older[1:], newer[1:]]) is None
 
 
-def test_what_fits_and_what_does_not() -> None:
-    passes = RECORD.passes
-    assert misfit(RECORD, DRIVE, passes, "0" * 64) is None
-    assert "another policy" in (misfit(RECORD, DRIVE, passes, "1" * 64) or "")
-    assert "other passes" in (misfit(RECORD, DRIVE, ("zero",), "0" * 64) or "")
-    assert "another drive" in (misfit(RECORD, simulated_drive(1 << 20, serial="X"), passes, "0" * 64) or "x")
-    shrunk = at(RECORD, capacity_bytes=1 << 21)
-    assert "bytes then" in (misfit(shrunk, DRIVE, passes, "0" * 64) or "")
+WANTED = Wanted(DRIVE, RECORD.passes, "0" * 64, ("ata-sanitize-block-erase",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"policy_sha256": "1" * 64}, "another policy"),
+        ({"passes": ("zero",)}, "other passes"),
+        ({"drive": simulated_drive(1 << 20, serial="X")}, "another drive"),
+        ({"drive": simulated_drive(1 << 20, serial=None)}, "no number of its own"),
+        ({"drive": replace(DRIVE, capacity_bytes=1 << 21)}, "bytes then"),
+        ({"stronger": ("ata-security-erase", "ata-sanitize-block-erase")}, "(ata-security-erase)"),
+    ],
+)
+def test_what_fits_and_what_does_not(changes: dict[str, Any], reason: str) -> None:
+    assert misfit(RECORD, WANTED) is None
+    assert misfit(RECORD, replace(WANTED, stronger=())) is None
+    assert reason in (misfit(RECORD, replace(WANTED, **changes)) or "it fits")
 
 
 def test_a_drive_without_a_number_of_its_own_is_never_known_again() -> None:
     nameless = simulated_drive(1 << 20, serial=None)
     record = at(RECORD, drive_identity=nameless.identity_sha256)
-    assert "no number of its own" in (misfit(record, nameless, RECORD.passes, "0" * 64) or "")
+    assert "no number of its own" in (misfit(record, replace(WANTED, drive=nameless)) or "")
 
 
 def test_the_plan_says_that_it_goes_on() -> None:

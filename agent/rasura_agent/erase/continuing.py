@@ -20,11 +20,18 @@ from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import aligned_buffer
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Pattern
-from rasura_agent.erase.progress_record import JournalPace, Place, ProgressRecord, ProgressStore, misfit
-from rasura_agent.inventory.model import Drive
+from rasura_agent.erase.progress_record import (
+    JournalPace,
+    Place,
+    ProgressRecord,
+    ProgressStore,
+    Refused,
+    Wanted,
+    misfit,
+)
 from rasura_agent.verify.spots import SEED_BYTES, SPOT_BYTES, places
 
-__all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "Wanted", "find"]
+__all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "find"]
 
 _SPOTS = 64
 """On either side of the place where an earlier boot was cut off."""
@@ -49,18 +56,6 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The overwrite that is to be done: the drive as it must be, and the passes by their names."""
-
-    drive: Drive
-    passes: tuple[str, ...]
-    policy_sha256: str
-    started_at: datetime
-    refused: tuple[str, ...] = ()
-    """Stronger techniques that the drive has refused, in sentences."""
-
-
-@dataclass(frozen=True, slots=True)
 class Resumed:
     """What earlier boots did, in bytes. ``checked_bytes`` were looked at before their word was taken."""
 
@@ -69,7 +64,7 @@ class Resumed:
     duration_before_s: float
     first_started_at: datetime
     checked_bytes: int
-    refused: tuple[str, ...]
+    refused: tuple[Refused, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +88,7 @@ def find(around: Surroundings, wanted: Wanted, make: Patterns) -> Found | None:
         return None
     if not record.has_begun:
         return None
-    problem = misfit(record, wanted.drive, wanted.passes, wanted.policy_sha256)
+    problem = misfit(record, wanted)
     if problem is not None:
         around.say(_afresh(problem))
         return None
@@ -186,7 +181,9 @@ class Continuing:
         self._save(record)
 
     @classmethod
-    def afresh(cls, around: Surroundings, wanted: Wanted, make: Patterns) -> Continuing:
+    def afresh(
+        cls, around: Surroundings, wanted: Wanted, make: Patterns, refused: tuple[Refused, ...]
+    ) -> Continuing:
         """Begin, with fresh keys; an older record of this drive is replaced before a byte is written."""
         keys: list[bytes] = []
 
@@ -205,8 +202,8 @@ class Continuing:
             failed=((),),
             spent_ms=(0,),
             interruptions=(),
-            first_started_at=wanted.started_at,
-            refused=wanted.refused,
+            first_started_at=around.clock.wall(),
+            refused=refused,
         )
         return cls(around, record, patterns)
 

@@ -13,6 +13,7 @@ this run, was followed to its end, and none of the spots holds what it held.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,7 +23,7 @@ from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition, DrivePort
 from rasura_agent.erase.buffers import BLOCK_BYTES
-from rasura_agent.erase.continuing import Continuing, Found, Resumed, Surroundings, Wanted, find
+from rasura_agent.erase.continuing import Continuing, Resumed, Surroundings, find
 from rasura_agent.erase.events import Continues, Event, Noted, Phase
 from rasura_agent.erase.firmware.family import Family, Prepared
 from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
@@ -30,7 +31,7 @@ from rasura_agent.erase.meter import Meter, command_left_s
 from rasura_agent.erase.overwrite import PassResult, write_pass
 from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
 from rasura_agent.erase.plan import DrivePlan, PassKind, Way
-from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.erase.progress_record import ProgressStore, Refused
 from rasura_agent.inventory.model import Drive
 from rasura_agent.verify.readback import ReadBack, read_back
 from rasura_agent.verify.samples import SampledReadBack, read_samples
@@ -204,9 +205,6 @@ class _Run:
         pace = self.plan.journal_pace
         return Surroundings(self.store, pace, self.ports.block, self.clock, self.new_key, self.say)
 
-    def wanted(self, way: Way, refused: tuple[str, ...] = ()) -> Wanted:
-        return Wanted(self.drive, way.passes, self.plan.policy_sha256, self.started_at, refused)
-
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""
         try:
@@ -261,24 +259,22 @@ def execute(
     obstacle = _prepare(run)
     if obstacle is not None:
         return run.end(Outcome.FAILED, obstacle)
-    for way in plan.chosen:
-        if way.technique is Technique.OVERWRITE:
-            result = _go_on(run, way)
-            if result is not None:
-                return result
-    return _begin(run)
+    return _go_on(run) or _begin(run)
 
 
-def _go_on(run: _Run, way: Way) -> EraseResult | None:
+def _go_on(run: _Run) -> EraseResult | None:
     """Continue the overwrite that an earlier boot was cut off from; ``None`` if there is nothing to continue.
 
-    Stronger ways of the plan are not asked again: the drive has refused them.
+    Stronger ways of the plan are not asked again: the drive has refused each of them.
     """
-    found = find(run.surroundings(), run.wanted(way), lambda draw: _patterns(way.passes, draw))
+    way, wanted = run.plan.overwriting, run.plan.overwrite_of(run.drive)
+    if way is None or wanted is None:
+        return None
+    found = find(run.surroundings(), wanted, functools.partial(_patterns, way.passes))
     if found is None:
         return None
     run.way = way
-    result = _overwrite(run, way, found)
+    result = _overwrite(run, way, Continuing.going_on(run.surroundings(), found))
     over = run.is_settled and run.changed() is None
     if not over or result.verification_status is not VerificationStatus.MISMATCH:
         return result
@@ -292,16 +288,21 @@ def _go_on(run: _Run, way: Way) -> EraseResult | None:
 
 def _begin(run: _Run) -> EraseResult:
     """Try the ways of the plan, each from its beginning."""
-    refused: list[str] = []
+    refused: list[Refused] = []
+    wanted = run.plan.overwrite_of(run.drive)
     for way in run.plan.chosen:
         run.way = way
-        if way.technique is Technique.OVERWRITE:
-            return _overwrite(run, way, refused=tuple(refused))
+        if way.technique is Technique.OVERWRITE and wanted is not None:
+            patterns = functools.partial(_patterns, way.passes)
+            return _overwrite(
+                run, way, Continuing.afresh(run.surroundings(), wanted, patterns, tuple(refused))
+            )
         result = _by_command(run, way.technique)
         if isinstance(result, EraseResult):
             return result
-        refused.append(f"{way.technique}: {result}")
-    reason = f"the drive refused every technique that the plan allows ({'; '.join(refused)})"
+        refused.append(Refused(technique=way.technique, reason=result))
+    reasons = "; ".join(f"{one.technique}: {one.reason}" for one in refused)
+    reason = f"the drive refused every technique that the plan allows ({reasons})"
     return run.end(Outcome.FAILED, reason)
 
 
@@ -338,15 +339,12 @@ def _grown(run: _Run) -> str | None:
     return None
 
 
-def _overwrite(run: _Run, way: Way, found: Found | None = None, refused: tuple[str, ...] = ()) -> EraseResult:
+def _overwrite(run: _Run, way: Way, way_on: Continuing) -> EraseResult:
     capacity, steps = run.drive.capacity_bytes, len(way.passes) + 1
-    around = run.surroundings()
-    if found is None:
-        way_on = Continuing.afresh(around, run.wanted(way, refused), lambda draw: _patterns(way.passes, draw))
-    else:
-        way_on = Continuing.going_on(around, found)
-        place, cuts = found.record.place, len(found.record.interruptions) + 1
-        run.on_event(Continues(run.drive.path, place.step, steps, place.position, capacity, cuts))
+    if way_on.resumed is not None:
+        cuts = way_on.resumed.interruptions
+        place = cuts[-1]
+        run.on_event(Continues(run.drive.path, place.step, steps, place.position, capacity, len(cuts)))
     run.resumed = way_on.resumed
     run.touched = True
     for number, pattern in enumerate(way_on.patterns, 1):
