@@ -226,7 +226,7 @@ class Job:
         health = (told, health_claims(after, len(result.errors)))
         outcome = self._hand_over(self._certify(plan, result, health))
         kept = outcome.path is not None or outcome.logged
-        if self._progress is not None and kept and not result.unfinished:
+        if self._progress is not None and kept and result.is_settled:
             # Not before: should the power go first, the next boot verifies once more and certifies.
             self._progress.forget(result.identity_sha256)
         return self._with_evidence(outcome, before, after)

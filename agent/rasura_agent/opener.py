@@ -73,7 +73,7 @@ class DriveOpener:
         if self.progress is None or not plan.runnable:
             return None
         record = self.progress.load(plan.drive.identity_sha256).record
-        return interrupted(plan, record) if record is not None else None
+        return interrupted(plan, record) if record is not None and record.has_begun else None
 
     def open(self, plan: DrivePlan) -> Ports:
         """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""

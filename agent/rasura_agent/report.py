@@ -187,9 +187,9 @@ def _resumption(result: EraseResult) -> Resumption | None:
         bytes_before=resumed.bytes_before,
         bytes_now=sum(one.bytes_written for one in result.passes) - resumed.bytes_before,
         duration_before_ms=round(resumed.duration_before_s * 1000),
-        first_started_at=resumed.first_started_at,
+        first_started_at=rfc3339(resumed.first_started_at),
         checked_bytes=resumed.checked_bytes,
-        refused_before=resumed.refused,
+        refused_before=tuple(f"{one.technique}: {one.reason}" for one in resumed.refused),
     )
 
 

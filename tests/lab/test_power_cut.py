@@ -1,7 +1,7 @@
 """The power goes in the middle of erasing: the next boot recognises what was begun, and goes on.
 
 The simulated drives keep their state as real ones do, on the host; the agent keeps its journal on a disk.
-What an overwrite through the block layer had reached is not journalled yet: it starts anew.
+Overwrites go on by a journal of their own: tests/functional/test_live_interrupted.py.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from rasura.certificate import ErasureCertificate, Outcome, RangeKind
 from rasura.consistency import contradictions
 from rasura_agent.erase import continuing
 from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.events import Event, Phase, Progress
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Constant
 from rasura_agent.erase.plan import plan_drive
@@ -62,7 +63,9 @@ class Machine:
         self.drive = VolatileDrive(described, self.draw, self.content(self.draw))
         self.store = TornStore(self.draw)
 
-    def boot(self, cut_at: int | None = None) -> tuple[EraseResult, ErasureCertificate] | None:
+    def boot(
+        self, cut_at: int | None = None, on_event: Callable[[Event], str | None] = lambda _event: None
+    ) -> tuple[EraseResult, ErasureCertificate] | None:
         """One boot of the agent; ``None`` when the power went."""
         self.boots += 1
         power = Power(cut_at)
@@ -75,7 +78,7 @@ class Machine:
                 Ports(VolatileBlock(self.drive, power)),
                 clock,
                 self.draw.randbytes,
-                lambda _event: None,
+                on_event,
                 BLOCK,
                 self.store,
             )
@@ -83,6 +86,8 @@ class Machine:
             self.drive.lose_power()
             self.store.power = Power()
             return None
+        if result.is_settled and result.outcome is not Outcome.ERASED:
+            self.store.forget(result.identity_sha256)  # as the job does
         around = Circumstances(NO_MACHINE, policy(self.pattern), None, None, clock.source, None, {})
         bundle = WORLD.station.sign(
             lambda place: erasure_claims(str(uuid.uuid4()), plan, result, around, place)
@@ -98,7 +103,9 @@ class Machine:
 
     @property
     def passes(self) -> int:
-        return len(plan_drive(self.drive.drive, policy(self.pattern), ()).overwriting)
+        way = plan_drive(self.drive.drive, policy(self.pattern), ()).overwriting
+        assert way is not None
+        return len(way.passes)
 
 
 def at_random(draw: Random) -> Iterator[int | None]:
@@ -260,6 +267,49 @@ def test_a_little_used_drive_is_begun_afresh_by_the_read_back() -> None:
         assert b"NEW " not in machine.drive.view
         afresh += result.resumed is None
     assert afresh == ERASURES // 20
+
+
+@pytest.mark.parametrize("transport", [Transport.SATA, Transport.USB], ids=["one pass", "two passes"])
+def test_a_person_who_stops_it_loses_nothing(transport: Transport) -> None:
+    """Stopped in order, the place is written down at once; the certificate of the next start says so."""
+    for seed in range(ERASURES // 20):
+        machine = Machine(seed, PatternKind.RANDOM, transport)
+        left = iter(range(machine.draw.randrange(24 * 3)))
+
+        def stop_at(event: Event, left: Iterator[int] = left) -> str | None:
+            over = isinstance(event, Progress) and next(left, None) is None
+            return "stopped by the operator" if over else None
+
+        stopped = machine.boot(None, stop_at)
+        assert stopped is not None
+        check(machine, stopped)
+        if stopped[0].outcome is Outcome.ERASED:
+            continue
+        assert not stopped[0].is_settled
+        result, certificate = machine.until_it_ends(iter([None]))
+        check(machine, (result, certificate))
+        assert result.outcome is Outcome.ERASED
+        assert certificate.result.resumed is not None
+        assert machine.drive.written == machine.passes * CAPACITY
+
+
+def test_another_drive_in_its_place_is_not_begun_afresh() -> None:
+    """What does not hold what was written may be another drive: then nothing more is written to it."""
+    machine = Machine(3, PatternKind.ZERO)
+    machine.boot(60)
+    at = machine.drive.old_sectors()[0] * 512
+    described = machine.drive.drive
+
+    def swap(event: Event) -> str | None:
+        if isinstance(event, Progress) and event.phase is Phase.VERIFY:
+            machine.drive.view[at - 512 : at] = b"NEW " * 128
+            machine.drive.drive = replace(described, diskseq=99)
+        return None
+
+    ended = machine.boot(None, swap)
+    assert ended is not None
+    assert ended[0].outcome is Outcome.FAILED
+    assert machine.drive.written <= CAPACITY + INTERVAL + BLOCK
 
 
 # Each test above can fail.

@@ -137,7 +137,7 @@ class Bench:
         except PowerCut:
             self.rig.power_cycle()
             return None
-        if not result.unfinished:
+        if result.is_settled:
             self.progress.forget(result.identity_sha256)
         return plan, result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -62,6 +63,8 @@ class SimulatedBlock:
     transfers: int = 0
     closed: bool = False
     direct: bool = True
+    hold: Callable[[], object] = lambda: None
+    """Called before every write: a slow drive sleeps in it, a hung one waits."""
     _at_start: bytes = b""
     _gone: bool = False
     _swapped: bool = False
@@ -80,6 +83,7 @@ class SimulatedBlock:
         return self.drive
 
     def write(self, offset: int, data: memoryview) -> None:
+        self.hold()
         fault = self._next_fault()
         self._check(offset, len(data))
         if fault is BlockFault.WRITE_ERROR:

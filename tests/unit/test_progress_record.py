@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from rasura_agent.erase.progress_record import (
     Loaded,
     Place,
     ProgressRecord,
+    Refused,
+    Wanted,
     decode,
     encode,
     misfit,
@@ -39,8 +43,8 @@ RECORD = ProgressRecord(
     failed=((Range(offset=512, length=512, kind=RangeKind.NOT_WRITTEN),), ()),
     spent_ms=(1000, 10),
     interruptions=(Place(step=1, position=8192),),
-    first_started_at="2026-01-01T00:00:00Z",
-    refused=("ata-sanitize-block-erase: not supported",),
+    first_started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    refused=(Refused(technique="ata-sanitize-block-erase", reason="it aborted"),),
 )
 
 
@@ -55,6 +59,9 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert RECORD.written(1) == (1 << 20) - 512
     assert RECORD.written(2) == 4096
     assert RECORD.written(3) == 0
+    assert RECORD.has_begun
+    assert at(RECORD, place=Place(step=2, position=0)).has_begun
+    assert not at(RECORD, place=Place(step=1, position=0)).has_begun
 
 
 def test_a_torn_or_flipped_record_is_none() -> None:
@@ -116,20 +123,30 @@ def test_the_newest_whole_generation_counts() -> None:
     assert newest([older[1:], newer[1:]]) is None
 
 
-def test_what_fits_and_what_does_not() -> None:
-    passes = RECORD.passes
-    assert misfit(RECORD, DRIVE, passes, "0" * 64) is None
-    assert "another policy" in (misfit(RECORD, DRIVE, passes, "1" * 64) or "")
-    assert "other passes" in (misfit(RECORD, DRIVE, ("zero",), "0" * 64) or "")
-    assert "another drive" in (misfit(RECORD, simulated_drive(1 << 20, serial="X"), passes, "0" * 64) or "x")
-    shrunk = at(RECORD, capacity_bytes=1 << 21)
-    assert "bytes then" in (misfit(shrunk, DRIVE, passes, "0" * 64) or "")
+WANTED = Wanted(DRIVE, RECORD.passes, "0" * 64, ("ata-sanitize-block-erase",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"policy_sha256": "1" * 64}, "another policy"),
+        ({"passes": ("zero",)}, "other passes"),
+        ({"drive": simulated_drive(1 << 20, serial="X")}, "another drive"),
+        ({"drive": simulated_drive(1 << 20, serial=None)}, "no number of its own"),
+        ({"drive": replace(DRIVE, capacity_bytes=1 << 21)}, "bytes then"),
+        ({"stronger": ("ata-security-erase", "ata-sanitize-block-erase")}, "(ata-security-erase)"),
+    ],
+)
+def test_what_fits_and_what_does_not(changes: dict[str, Any], reason: str) -> None:
+    assert misfit(RECORD, WANTED) is None
+    assert misfit(RECORD, replace(WANTED, stronger=())) is None
+    assert reason in (misfit(RECORD, replace(WANTED, **changes)) or "it fits")
 
 
 def test_a_drive_without_a_number_of_its_own_is_never_known_again() -> None:
     nameless = simulated_drive(1 << 20, serial=None)
     record = at(RECORD, drive_identity=nameless.identity_sha256)
-    assert "no number of its own" in (misfit(record, nameless, RECORD.passes, "0" * 64) or "")
+    assert "no number of its own" in (misfit(record, replace(WANTED, drive=nameless)) or "")
 
 
 def test_the_plan_says_that_it_goes_on() -> None:

@@ -97,14 +97,12 @@ def plan_table(plans: tuple[DrivePlan, ...]) -> str:
 
 def interrupted_words(plan: DrivePlan, cut: Interrupted) -> str:
     """That an interrupted erasure goes on and from where, or why it does not."""
-    if cut.misfit is not None:
+    way = plan.overwriting
+    if cut.misfit is not None or way is None:
         words = _("an interrupted erasure of this drive is begun afresh: {reason}")
         return words.format(reason=fact(cut.misfit))
-    return _("interrupted before: {goes_on}").format(
-        goes_on=_goes_on(
-            cut.place.step, len(plan.overwriting) + 1, cut.place.position, plan.drive.capacity_bytes
-        )
-    )
+    where = _goes_on(cut.place.step, len(way.passes) + 1, cut.place.position, plan.drive.capacity_bytes)
+    return _("interrupted before: {goes_on}").format(goes_on=where)
 
 
 def _goes_on(step: int, steps: int, position: int, total: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -19,15 +20,24 @@ from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import aligned_buffer
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Pattern
-from rasura_agent.erase.progress_record import JournalPace, Place, ProgressRecord, ProgressStore, misfit
-from rasura_agent.inventory.model import Drive
+from rasura_agent.erase.progress_record import (
+    JournalPace,
+    Place,
+    ProgressRecord,
+    ProgressStore,
+    Refused,
+    Wanted,
+    misfit,
+)
 from rasura_agent.verify.spots import SEED_BYTES, SPOT_BYTES, places
 
-__all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "Wanted", "find"]
+__all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "find"]
 
 _SPOTS = 64
 """On either side of the place where an earlier boot was cut off."""
 _SECTOR_BYTES = 512
+_WHOLE_BYTES = 4096
+"""Places are whole multiples: a file with direct I/O can be written from there on."""
 
 Patterns = Callable[[Callable[[int], bytes]], list[Pattern]]
 """Makes the patterns of all passes out of fresh bytes that it draws."""
@@ -46,28 +56,15 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The overwrite that is to be done: the drive as it must be, and the passes by their names."""
-
-    drive: Drive
-    passes: tuple[str, ...]
-    policy_sha256: str
-    started_at: str
-    """RFC 3339."""
-    refused: tuple[str, ...] = ()
-    """Stronger techniques that the drive has refused, in sentences."""
-
-
-@dataclass(frozen=True, slots=True)
 class Resumed:
     """What earlier boots did, in bytes. ``checked_bytes`` were looked at before their word was taken."""
 
     interruptions: tuple[Place, ...]
     bytes_before: int
     duration_before_s: float
-    first_started_at: str
+    first_started_at: datetime
     checked_bytes: int
-    refused: tuple[str, ...]
+    refused: tuple[Refused, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,9 @@ def find(around: Surroundings, wanted: Wanted, make: Patterns) -> Found | None:
         if loaded.damaged:
             around.say(_afresh("its record is damaged"))
         return None
-    problem = misfit(record, wanted.drive, wanted.passes, wanted.policy_sha256)
+    if not record.has_begun:
+        return None
+    problem = misfit(record, wanted)
     if problem is not None:
         around.say(_afresh(problem))
         return None
@@ -182,7 +181,9 @@ class Continuing:
         self._save(record)
 
     @classmethod
-    def afresh(cls, around: Surroundings, wanted: Wanted, make: Patterns) -> Continuing:
+    def afresh(
+        cls, around: Surroundings, wanted: Wanted, make: Patterns, refused: tuple[Refused, ...]
+    ) -> Continuing:
         """Begin, with fresh keys; an older record of this drive is replaced before a byte is written."""
         keys: list[bytes] = []
 
@@ -201,8 +202,8 @@ class Continuing:
             failed=((),),
             spent_ms=(0,),
             interruptions=(),
-            first_started_at=wanted.started_at,
-            refused=wanted.refused,
+            first_started_at=around.clock.wall(),
+            refused=refused,
         )
         return cls(around, record, patterns)
 
@@ -245,8 +246,9 @@ class Continuing:
 
         def on_progress(position: int) -> str | None:
             stop = report(position)
-            if position == record.capacity_bytes or (stop is None and not self._is_due(position)):
-                return stop
+            at_the_end = position == record.capacity_bytes
+            if stop is None and (at_the_end or not self._is_due(position)):
+                return None
             return self._keep(step, position) or stop
 
         return on_progress
@@ -292,6 +294,7 @@ class Continuing:
     def _keep(self, step: int, position: int) -> str | None:
         """Have all below ``position`` on the medium, then write that down; why to stop, or ``None``."""
         under_way, now = self._pass, self._around.clock.monotonic()
+        position -= position % _WHOLE_BYTES
         if self._around.store is None:
             return None
         try:

@@ -13,16 +13,17 @@ this run, was followed to its end, and none of the spots holds what it held.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rasura.certificate import Method, Outcome, Range, ReadBackExtent, Technique, VerificationStatus
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition, DrivePort
 from rasura_agent.erase.buffers import BLOCK_BYTES
-from rasura_agent.erase.continuing import Continuing, Found, Resumed, Surroundings, Wanted, find
+from rasura_agent.erase.continuing import Continuing, Resumed, Surroundings, find
 from rasura_agent.erase.events import Continues, Event, Noted, Phase
 from rasura_agent.erase.firmware.family import Family, Prepared
 from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
@@ -30,7 +31,7 @@ from rasura_agent.erase.meter import Meter, command_left_s
 from rasura_agent.erase.overwrite import PassResult, write_pass
 from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
 from rasura_agent.erase.plan import DrivePlan, PassKind, Way
-from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.erase.progress_record import ProgressStore, Refused
 from rasura_agent.inventory.model import Drive
 from rasura_agent.verify.readback import ReadBack, read_back
 from rasura_agent.verify.samples import SampledReadBack, read_samples
@@ -88,8 +89,8 @@ class EraseResult:
     sampled: SampledReadBack | None = None
     resumed: Resumed | None = None
     """What earlier boots did of this overwrite; their bytes are in ``passes`` too."""
-    unfinished: bool = False
-    """Whether the overwrite was stopped and can be continued."""
+    is_settled: bool = False
+    """Whether an overwrite came to its end, so that nothing is left to continue."""
     notes: tuple[str, ...] = ()
     """What else a person should know, in sentences."""
 
@@ -165,7 +166,7 @@ class _Run:
     seed: bytes | None = None
     prepared: Prepared | None = None
     resumed: Resumed | None = None
-    unfinished: bool = False
+    is_settled: bool = False
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -192,7 +193,7 @@ class _Run:
             touched=self.touched,
             identity_sha256=self.drive.identity_sha256,
             resumed=self.resumed,
-            unfinished=self.unfinished,
+            is_settled=self.is_settled,
             notes=tuple(self.notes),
         )
 
@@ -203,10 +204,6 @@ class _Run:
     def surroundings(self) -> Surroundings:
         pace = self.plan.journal_pace
         return Surroundings(self.store, pace, self.ports.block, self.clock, self.new_key, self.say)
-
-    def wanted(self, way: Way, refused: tuple[str, ...] = ()) -> Wanted:
-        began = self.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Wanted(self.drive, way.passes, self.plan.policy_sha256, began, refused)
 
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""
@@ -249,8 +246,8 @@ def execute(
 
     ``new_key`` gives that many fresh random bytes. ``on_event`` answers with why to stop, or ``None``
     to go on, and may block. ``store`` has what earlier boots were cut off from, and gets what this one
-    may be; the caller lets go of the record once the outcome is on a certificate that is kept, unless it
-    is ``unfinished``. Never raises for what the drive does.
+    may be; the caller lets go of the record once a result that ``is_settled`` is on a certificate that is
+    kept. Never raises for what the drive does.
     """
     run = _Run(plan, ports, clock, new_key, on_event, block_bytes, store)
     if not plan.runnable:
@@ -262,45 +259,50 @@ def execute(
     obstacle = _prepare(run)
     if obstacle is not None:
         return run.end(Outcome.FAILED, obstacle)
-    for way in plan.chosen:
-        if way.technique is Technique.OVERWRITE:
-            result = _go_on(run, way)
-            if result is not None:
-                return result
-    return _begin(run)
+    return _go_on(run) or _begin(run)
 
 
-def _go_on(run: _Run, way: Way) -> EraseResult | None:
+def _go_on(run: _Run) -> EraseResult | None:
     """Continue the overwrite that an earlier boot was cut off from; ``None`` if there is nothing to continue.
 
-    Stronger ways of the plan are not asked again: the drive has refused them.
+    Stronger ways of the plan are not asked again: the drive has refused each of them.
     """
-    found = find(run.surroundings(), run.wanted(way), lambda draw: _patterns(way.passes, draw))
+    way, wanted = run.plan.overwriting, run.plan.overwrite_of(run.drive)
+    if way is None or wanted is None:
+        return None
+    found = find(run.surroundings(), wanted, functools.partial(_patterns, way.passes))
     if found is None:
         return None
     run.way = way
-    result = _overwrite(run, way, found)
-    if result.verification_status is not VerificationStatus.MISMATCH:
+    result = _overwrite(run, way, Continuing.going_on(run.surroundings(), found))
+    over = run.is_settled and run.changed() is None
+    if not over or result.verification_status is not VerificationStatus.MISMATCH:
         return result
     # Either the drive lies or the record did: what is begun afresh is judged by itself.
     run.say("what earlier boots wrote is not what the drive holds: the erasure is begun afresh")
     run.passes.clear()
     run.read = run.resumed = run.way = None
+    run.is_settled = False
     return None
 
 
 def _begin(run: _Run) -> EraseResult:
     """Try the ways of the plan, each from its beginning."""
-    refused: list[str] = []
+    refused: list[Refused] = []
+    wanted = run.plan.overwrite_of(run.drive)
     for way in run.plan.chosen:
         run.way = way
-        if way.technique is Technique.OVERWRITE:
-            return _overwrite(run, way, refused=tuple(refused))
+        if way.technique is Technique.OVERWRITE and wanted is not None:
+            patterns = functools.partial(_patterns, way.passes)
+            return _overwrite(
+                run, way, Continuing.afresh(run.surroundings(), wanted, patterns, tuple(refused))
+            )
         result = _by_command(run, way.technique)
         if isinstance(result, EraseResult):
             return result
-        refused.append(f"{way.technique}: {result}")
-    reason = f"the drive refused every technique that the plan allows ({'; '.join(refused)})"
+        refused.append(Refused(technique=way.technique, reason=result))
+    reasons = "; ".join(f"{one.technique}: {one.reason}" for one in refused)
+    reason = f"the drive refused every technique that the plan allows ({reasons})"
     return run.end(Outcome.FAILED, reason)
 
 
@@ -337,15 +339,12 @@ def _grown(run: _Run) -> str | None:
     return None
 
 
-def _overwrite(run: _Run, way: Way, found: Found | None = None, refused: tuple[str, ...] = ()) -> EraseResult:
+def _overwrite(run: _Run, way: Way, way_on: Continuing) -> EraseResult:
     capacity, steps = run.drive.capacity_bytes, len(way.passes) + 1
-    around = run.surroundings()
-    if found is None:
-        way_on = Continuing.afresh(around, run.wanted(way, refused), lambda draw: _patterns(way.passes, draw))
-    else:
-        way_on = Continuing.going_on(around, found)
-        place, cuts = found.record.place, len(found.record.interruptions) + 1
-        run.on_event(Continues(run.drive.path, place.step, steps, place.position, capacity, cuts))
+    if way_on.resumed is not None:
+        cuts = way_on.resumed.interruptions
+        place = cuts[-1]
+        run.on_event(Continues(run.drive.path, place.step, steps, place.position, capacity, len(cuts)))
     run.resumed = way_on.resumed
     run.touched = True
     for number, pattern in enumerate(way_on.patterns, 1):
@@ -361,7 +360,6 @@ def _overwrite(run: _Run, way: Way, found: Found | None = None, refused: tuple[s
         )
         run.passes.append(way_on.ended(number, result))
         if result.stopped is not None:
-            run.unfinished = True
             return run.end(Outcome.FAILED, result.stopped)
     return _read_back(run, way_on.patterns[-1], steps)
 
@@ -375,13 +373,13 @@ def _read_back(run: _Run, pattern: Pattern, steps: int) -> EraseResult:
     if run.plan.read_back is ReadBackExtent.FULL or run.resumed is not None:
         progress = run.progress(Phase.VERIFY, steps, steps, capacity)
         run.read = read_back(block, capacity, pattern, progress, run.block_bytes)
-        run.unfinished = run.read.stopped is not None
+        run.is_settled = run.read.stopped is None
         return _judge(run)
     run.seed = run.new_key(SEED_BYTES)
     plan = plan_samples(run.seed, capacity, run.drive.logical_sector_bytes)
     progress = run.progress(Phase.VERIFY, steps, steps, plan.bytes)
     run.sampled = read_samples(block, plan, pattern, progress, run.block_bytes)
-    run.unfinished = run.sampled.stopped is not None
+    run.is_settled = run.sampled.stopped is None
     return _judge(run)
 
 

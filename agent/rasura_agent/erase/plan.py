@@ -8,7 +8,14 @@ from enum import StrEnum
 from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.policy import SAMPLE_LIMIT_BYTES, PatternKind, Policy
-from rasura_agent.erase.progress_record import JOURNAL_PACE, JournalPace, Place, ProgressRecord, misfit
+from rasura_agent.erase.progress_record import (
+    JOURNAL_PACE,
+    JournalPace,
+    Place,
+    ProgressRecord,
+    Wanted,
+    misfit,
+)
 from rasura_agent.guard import Refusal
 from rasura_agent.inventory.model import Drive, Transport
 
@@ -102,9 +109,17 @@ class DrivePlan:
         return tuple(way for way in self.ways if way.out is None)
 
     @property
-    def overwriting(self) -> tuple[PassKind, ...]:
-        """The passes of the overwrite among the ways that will be tried; none where there is none."""
-        return next((way.passes for way in self.chosen if way.technique is Technique.OVERWRITE), ())
+    def overwriting(self) -> Way | None:
+        """The overwrite among the ways that will be tried."""
+        return next((way for way in self.chosen if way.technique is Technique.OVERWRITE), None)
+
+    def overwrite_of(self, drive: Drive) -> Wanted | None:
+        """The overwrite that would be done to ``drive``, this plan's own as it is by then."""
+        way = self.overwriting
+        if way is None:
+            return None
+        before = self.chosen[: self.chosen.index(way)]
+        return Wanted(drive, way.passes, self.policy_sha256, tuple(one.technique for one in before))
 
     @property
     def runnable(self) -> bool:
@@ -179,9 +194,10 @@ def plan_drive(
 
 def interrupted(plan: DrivePlan, record: ProgressRecord) -> Interrupted:
     """What ``record`` means for ``plan``; total, never raises."""
-    if not plan.overwriting:
+    wanted = plan.overwrite_of(plan.drive)
+    if wanted is None:
         return Interrupted(record.place, "the plan does not overwrite")
-    return Interrupted(record.place, misfit(record, plan.drive, plan.overwriting, plan.policy_sha256))
+    return Interrupted(record.place, misfit(record, wanted))
 
 
 def _judge(way: Way, policy: Policy) -> Way:

@@ -13,7 +13,7 @@
     allow_hidden = false        # may an area that the drive hides (HPA, AMA, DCO) stay hidden?
     reformat_sectors = false    # may drives of 520-byte sectors be formatted to 512 first?
     verification = "full"       # of an overwrite: full, or sampled (a tenth of the drive, NIST Rev. 1)
-    sample_limit_mb = 1073      # read before and after a device command; 0: a tenth of the drive
+    sample_limit_mb = 1000      # read before and after a device command; 0: a tenth of the drive
     skip_rejected = false       # may a drive whose health is graded "reject" be left alone, to be destroyed?
 
     [protect]
@@ -28,7 +28,7 @@
     start_stagger_s = 1         # between the starts of two drives that rotate
 
     [journal]                   # at most so much of an overwrite is done again after a power cut
-    interval_mb = 4295
+    interval_mb = 4000
     interval_s = 20
 """
 
@@ -63,7 +63,7 @@ _FOLDER = resources.files("rasura_agent.erase") / "policies"
 BUILT_IN = ("clear-random", "clear-zero", "purge")
 """Policies that come with the agent, by name; the first is the default."""
 
-SAMPLE_LIMIT_BYTES = 1 << 30
+SAMPLE_LIMIT_BYTES = 1_000_000_000
 """Some 2,000 reads of half a megabyte: half a minute for a hard disk, where a tenth of it takes hours."""
 
 

@@ -9,8 +9,9 @@ lie side by side and are replaced by turns, so that a cut while one is written l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -26,6 +27,8 @@ __all__ = [
     "Place",
     "ProgressRecord",
     "ProgressStore",
+    "Refused",
+    "Wanted",
     "decode",
     "encode",
     "misfit",
@@ -48,7 +51,7 @@ class JournalPace:
     interval_s: float
 
 
-JOURNAL_PACE = JournalPace(interval_bytes=4 << 30, interval_s=20.0)
+JOURNAL_PACE = JournalPace(interval_bytes=4_000_000_000, interval_s=20.0)
 """Where a policy says nothing."""
 
 
@@ -66,11 +69,18 @@ class Place(_Stored, frozen=True, order=True):
     position: int
 
 
+class Refused(_Stored, frozen=True):
+    """A technique that the drive refused before it was overwritten, and why, in a sentence."""
+
+    technique: str
+    reason: str
+
+
 class ProgressRecord(_Stored, frozen=True):
     """One drive's overwrite. ``keys`` are what its random passes were made from, in the order drawn.
 
-    ``failed`` and ``spent_ms`` have one entry for each pass begun. ``refused`` says which stronger
-    techniques the drive had refused before. ``first_started_at`` is RFC 3339 by a clock nobody trusts.
+    ``failed`` and ``spent_ms`` have one entry for each pass begun. ``refused`` are the techniques that had
+    been tried before. ``first_started_at`` is by a clock nobody trusts.
     """
 
     drive_identity: str
@@ -82,8 +92,8 @@ class ProgressRecord(_Stored, frozen=True):
     failed: tuple[tuple[Range, ...], ...]
     spent_ms: tuple[int, ...]
     interruptions: tuple[Place, ...]
-    first_started_at: str
-    refused: tuple[str, ...]
+    first_started_at: datetime
+    refused: tuple[Refused, ...]
 
     @property
     def is_sound(self) -> bool:
@@ -107,6 +117,11 @@ class ProgressRecord(_Stored, frozen=True):
             )
         )
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything is known to be written; if not, there is nothing to go on with."""
+        return self.place > Place(step=1, position=0)
+
     def written(self, step: int) -> int:
         """Bytes of pass ``step`` that are durable."""
         if step > len(self.failed):
@@ -123,6 +138,19 @@ class Generation(_Stored, frozen=True):
     format: int
     sequence: int
     record: ProgressRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The overwrite that is to be done: the drive as it is, the passes by their names, by which policy.
+
+    ``stronger`` are the techniques that the plan tries before.
+    """
+
+    drive: Drive
+    passes: tuple[str, ...]
+    policy_sha256: str
+    stronger: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +201,27 @@ def newest(raws: Iterable[bytes]) -> Generation | None:
     return max(whole, key=lambda one: one.sequence, default=None)
 
 
-def misfit(record: ProgressRecord, drive: Drive, passes: tuple[str, ...], policy_sha256: str) -> str | None:
-    """Why the erasure that ``record`` tells of cannot be continued on ``drive``, or ``None``."""
+def misfit(record: ProgressRecord, wanted: Wanted) -> str | None:
+    """Why the erasure that ``record`` tells of is not the one that is ``wanted``, or ``None``."""
+    return next(_misfits(record, wanted), None)
+
+
+def _misfits(record: ProgressRecord, wanted: Wanted) -> Iterator[str]:
+    drive, refused = wanted.drive, {one.technique for one in record.refused}
     if drive.serial is None and drive.wwn is None:
         # Two sticks of one make would be one drive to us.
-        return "the drive has no number of its own by which it could be known again"
+        yield "the drive has no number of its own by which it could be known again"
     if record.drive_identity != drive.identity_sha256:
-        return "it was another drive"
+        yield "it was another drive"
     if record.capacity_bytes != drive.capacity_bytes:
-        return f"the drive had {record.capacity_bytes} bytes then, and has {drive.capacity_bytes} now"
-    if record.policy_sha256 != policy_sha256:
-        return "it was begun by another policy"
-    if record.passes != passes:
-        return f"it was begun with other passes ({', then '.join(record.passes)})"
-    return None
+        yield f"the drive had {record.capacity_bytes} bytes then, and has {drive.capacity_bytes} now"
+    if record.policy_sha256 != wanted.policy_sha256:
+        yield "it was begun by another policy"
+    if record.passes != wanted.passes:
+        yield f"it was begun with other passes ({', then '.join(record.passes)})"
+    untried = [technique for technique in wanted.stronger if technique not in refused]
+    if untried:
+        yield f"a stronger technique can be tried now ({', '.join(untried)})"
 
 
 # Two threads must not make msgspec read a type for the first time (see rasura.certificate).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -105,6 +106,7 @@ class Samples:
     """
 
     def __init__(self, port: BlockPort, plan: SamplePlan, marks: tuple[Extent, ...]) -> None:
+        """``marks`` ascend and do not overlap."""
         self.plan = plan
         self._port, self._marks = port, marks
         share = -(-plan.bytes // _MOST_GRANULES)
@@ -205,7 +207,8 @@ class Samples:
         return piece
 
     def _is_marked(self, granule: Extent) -> bool:
-        return any(mark.offset < granule.end and granule.offset < mark.end for mark in self._marks)
+        after = bisect.bisect_left(self._marks, granule.end, key=lambda mark: mark.offset)
+        return after > 0 and granule.offset < self._marks[after - 1].end
 
 
 @dataclass(frozen=True, slots=True)
