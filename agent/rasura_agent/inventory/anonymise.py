@@ -85,9 +85,11 @@ class _Cleaner:
     def __init__(self, numbers: set[str], names: set[str], salt: str) -> None:
         """``numbers`` are serial numbers and tags, ``names`` World Wide Names as the kernel writes them."""
         self._salt = salt
+        others: dict[str, str] = {}
+        for number in sorted(numbers, key=lambda one: (len(one), one)):
+            others[number] = self._around(number, others)
         pairs: dict[bytes, bytes] = {}
-        for number in sorted(numbers, key=lambda one: (-len(one), one)):
-            other = self._other(number)
+        for number, other in reversed(others.items()):
             for make in _VARIANTS:
                 for old, new in zip(make(number), make(other), strict=True):
                     pairs.setdefault(old, new)
@@ -102,6 +104,17 @@ class _Cleaner:
         is_hex = all(c in string.hexdigits for c in number if c.isalnum())
         stream = hashlib.shake_256(f"{self._salt}:{number}".encode()).digest(len(number))
         return "".join(map(_replaced, number, stream, [is_hex] * len(number)))
+
+    def _around(self, number: str, others: Mapping[str, str]) -> str:
+        """Another number in which the shorter numbers that are in it stand for theirs: Dell's boards bear the
+        serial number of the system in their own.
+        """
+        made = self._other(number)
+        for inner, other in others.items():
+            at = number.find(inner) if len(inner) > _SHORTEST else -1
+            if at >= 0:
+                made = made[:at] + other + made[at + len(inner) :]
+        return made
 
     def _binary_name(self, name: str) -> dict[bytes, bytes]:
         """A name as it stands in pages: its bytes, the same swapped in words, and both of these in hex."""
