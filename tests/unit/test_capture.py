@@ -149,7 +149,7 @@ def test_anonymised_captures_are_the_same_machine_under_other_numbers(tmp_path):
     assert found.machine.network[0].mac.startswith("3c:ec:ef:")
     # The tag of the board holds the serial number of the system: it must still do so.
     assert found.machine.system.serial in found.machine.board.serial
-    assert all(one.wwn.startswith("naa.5000c500") for one in found.drives)
+    assert all(one.wwn.startswith("naa.5000c50") for one in found.drives)
     # The World Wide Name in the drive's own page is the one that the kernel tells.
     assert all(one.wwn.removeprefix("naa.") in one.identity_pages[2].data.hex() for one in found.drives)
 
