@@ -1,8 +1,8 @@
 """SMBIOS tables as others published them: every one is read, and says what is known of its machine.
 
-The folder ``dmidecode`` is of a database whose file names tell kind, maker and model. ``dmidecode-glpi`` is
-of GLPI's agent; what that agent's tests expect of each was compared with ours, and where they differ it is so on
-purpose:
+The folder ``dmidecode`` is of a database whose file names tell kind, maker and model; ``dmidecode-glpi`` is
+of GLPI's agent. What that agent's tests expect of each was compared with ours, and where they differ it is so
+on purpose:
 
 - placeholders are null: ``0000000000``, ``XXXXXXXXXX``, ``SerNum00``, ``TBD by ODM``, UUIDs of one digit;
 - the product name stays what SMBIOS calls so: Lenovo's order number, the name being in ``version``;
