@@ -372,8 +372,7 @@ def _erase(
     handed = None
     if any(one.certificate is not None for one in outcomes):
         every, whole = all_drives(outcomes, survey, policy, narrowed=bool(options["devices"]))
-        virtual = bool(options["virtual"])
-        handed = job.report(every, look_around(whole, certificates.folder, decided, is_virtual=virtual))
+        handed = job.report(every, look_around(whole, certificates.folder, decided))
     _show(outcomes, survey, handed, as_json=as_json)
     code = _outcome_code(outcomes, handed)
     if led and client is not None:
@@ -410,8 +409,7 @@ def report(**options: Any) -> int:
         click.echo(f"note: {printable(note)}", err=True)
     left = left_alone(survey.plans, "only looked at")
     every, whole = all_drives(left, survey, policy, narrowed=bool(options["devices"]))
-    virtual = bool(options["virtual"])
-    handed = job.report(every, look_around(whole, certificates.folder, decided, is_virtual=virtual))
+    handed = job.report(every, look_around(whole, certificates.folder, decided))
     if options["as_json"]:
         print_json(handed_facts(handed))
     else:

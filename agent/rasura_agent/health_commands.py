@@ -81,9 +81,7 @@ def health(
             {
                 "gradeTable": grade_table().version,
                 "drives": [_facts(*row) for row in zip(drives, readings, strict=True)],
-                "proposal": msgspec.to_builtins(proposal_claims(proposal, None))
-                if proposal is not None
-                else None,
+                "proposal": msgspec.to_builtins(claims),
                 "notes": list(survey.notes),
             }
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 import msgspec
 
 from rasura.errors import UsageError
-from rasura.machine_report import Override, ReportedDrive
+from rasura.machine_report import Override
 from rasura_agent.confirm import DriveOutcome, left_alone
 from rasura_agent.console.language import _
 from rasura_agent.console.words import fact
@@ -19,6 +18,7 @@ from rasura_agent.export.document import Inventoried, inventory_document
 from rasura_agent.handing import Handed
 from rasura_agent.health.proposal import override
 from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.model import Transport
 from rasura_agent.records import read_records
 from rasura_agent.reporting import SeenAround
 from rasura_agent.survey import Survey, survey_drives
@@ -44,31 +44,29 @@ def decision(decided: str | None, operator: str | None) -> Override | None:
     return override(route, operator, why)
 
 
-def look_around(
-    survey: Survey,
-    spool: Path,
-    decided: Override | None,
-    *,
-    is_virtual: bool,
-    earlier: Mapping[str, ReportedDrive] | None = None,
-) -> SeenAround:
-    """The machine around its drives, for the report; a virtual drive has no machine of its own."""
+_NOT_OF_A_MACHINE = frozenset({Transport.FILE, Transport.LOOP})
+
+
+def look_around(survey: Survey, spool: Path, decided: Override | None) -> SeenAround:
+    """The machine around its drives, for the report; files and loop devices have no machine of their own."""
     drives = tuple(plan.drive for plan in survey.plans)
     tests = read_records(spool, (drive.identity_sha256 for drive in drives))
-    if is_virtual:
+    if _is_simulated(survey):
         return SeenAround(notes=survey.notes, decision=decided, tests=tests)
     machine = read_machine()
     document = inventory_document(Inventoried(machine, drives, survey.hidden, survey.notes))
-    return SeenAround(
-        machine, document, survey.hidden, survey.notes, decided, tests, earlier if earlier is not None else {}
-    )
+    return SeenAround(machine, document, survey.hidden, survey.notes, decided, tests)
+
+
+def _is_simulated(survey: Survey) -> bool:
+    return bool(survey.plans) and all(plan.drive.transport in _NOT_OF_A_MACHINE for plan in survey.plans)
 
 
 def all_drives(
     outcomes: tuple[DriveOutcome, ...], survey: Survey, policy: Policy, *, narrowed: bool
 ) -> tuple[tuple[DriveOutcome, ...], Survey]:
     """Every drive of the machine, those too that a job for single devices did not consider."""
-    if not narrowed:
+    if not narrowed or _is_simulated(survey):
         return outcomes, survey
     whole = survey_drives((), (), policy, None)
     considered = {plan.drive.path for plan in survey.plans}

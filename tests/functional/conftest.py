@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from rasura.bundle import Bundle
+from rasura.certificate import ErasureCertificate
+from rasura.machine_report import MachineReport
+
 BIN = Path(sys.executable).parent
 MARK = b"SECRET INVOICES "
 
@@ -83,10 +87,20 @@ class Workshop:
         )
 
     def pending(self) -> list[Path]:
-        return sorted((self.spool / "pending").glob("*.json"))
+        """The certificates that wait; reports are there besides."""
+        return self._kept("pending", ErasureCertificate)
 
     def sent(self) -> list[Path]:
-        return sorted((self.spool / "sent").glob("*.json"))
+        """The certificates that are logged."""
+        return self._kept("sent", ErasureCertificate)
+
+    def reports(self, part: str = "sent") -> list[Path]:
+        """The machine reports that are logged, or ``pending``."""
+        return self._kept(part, MachineReport)
+
+    def _kept(self, part: str, kind: type) -> list[Path]:
+        paths = sorted((self.spool / part).glob("*.json"))
+        return [path for path in paths if isinstance(Bundle.parse(path.read_bytes()).claims, kind)]
 
 
 @pytest.fixture(scope="session")

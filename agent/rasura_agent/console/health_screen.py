@@ -57,7 +57,8 @@ def _row(drive: Drive, reading: HealthReading, graded: Graded) -> tuple[str, ...
 def tested_line(one: DriveTested) -> str:
     """How a self-test ended."""
     if one.tested is None:
-        return f"{_('NOT RUN'):<10} {fact(one.drive.path)}  {fact(one.refused)}"
+        word = _("NOT RUN")
+        return f"{word:<10} {fact(one.drive.path)}  {fact(one.refused)}"
     word = {
         TestResult.PASSED: _("PASSED"),
         TestResult.FAILED: _("FAILED"),

@@ -1,12 +1,12 @@
-"""Grades and their reasons in words: English here, other languages by the screens' catalogues. Pure."""
+"""The reasons for a grade in words: English here, other languages by the screens' catalogues. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from rasura_agent.health.grade import Figure, Grade, Graded, Reason
+from rasura_agent.health.grade import Figure, Graded, Reason
 
-__all__ = ["grade_word", "reason_sentence", "reason_sentences"]
+__all__ = ["reason_sentence", "reason_sentences"]
 
 Translate = Callable[[str], str]
 
@@ -16,12 +16,6 @@ def _(message: str) -> str:
     return message
 
 
-_GRADES = {
-    Grade.GOOD: _("good"),
-    Grade.WATCH: _("watch"),
-    Grade.REJECT: _("reject"),
-    Grade.UNKNOWN: _("not known"),
-}
 _REASONS = {
     Figure.OVERALL_FAILED: _("the drive itself says that it fails"),
     Figure.PREFAIL_ATTRIBUTES: _("{value} of its attributes say that it will fail soon"),
@@ -59,11 +53,6 @@ _UNKNOWN = {
 
 def _as_is(message: str) -> str:
     return message
-
-
-def grade_word(grade: Grade, translate: Translate = _as_is) -> str:
-    """The grade in a word."""
-    return translate(_GRADES[grade])
 
 
 def reason_sentence(reason: Reason, translate: Translate = _as_is) -> str:

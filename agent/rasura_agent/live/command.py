@@ -122,7 +122,7 @@ def _live(options: _Options, clock: Clock, logger: logging.Logger) -> None:
         network=network_ports,
         suspender=Suspender(),
         end=lambda how: end_machine(options.systemctl, how),
-        around=lambda found: look_around(found, default_folder(), None, is_virtual=bool(options.virtual)),
+        around=lambda found: look_around(found, default_folder(), None),
         second_s=options.second_s,
     )
     Session(station).run()

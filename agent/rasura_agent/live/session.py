@@ -344,7 +344,7 @@ class Session:
             raise SystemExit(0)  # the system is going down, and the drives have ended in order
 
     def _report(self, job: Job, outcomes: tuple[DriveOutcome, ...], survey: Survey) -> Handed | None:
-        """Sign the machine report where something was done; what earlier jobs did in this boot stays in it."""
+        """Sign the machine report where something was done; what earlier jobs of this boot did is in it."""
         if all(one.certificate is None for one in outcomes):
             return None
         seen = self._station.around(survey)
