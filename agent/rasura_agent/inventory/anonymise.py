@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rasura_agent.inventory.capture import Capture, Failure
 from rasura_agent.inventory.edid import BLOCK_BYTES
+from rasura_agent.inventory.firmware_text import Reading
 from rasura_agent.inventory.machine_model import Machine
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.ports import Ran
@@ -139,9 +140,9 @@ class _Cleaner:
         kind = match.lastgroup or ""
         if kind == "known":
             return self._pairs[match[0]]
-        if _FIXED_UUIDS.fullmatch(match[0]):
-            return match[0]
         text = match[0].decode("ascii")
+        if kind == "uuid" and (_FIXED_UUIDS.fullmatch(match[0]) or Reading().uuid("it", text) is None):
+            return match[0]  # it tells nothing apart: a placeholder shall stay one
         # The same digits whatever stands between them and however they are written.
         digits = [at for at, c in enumerate(text) if c in string.hexdigits][-_NEW_DIGITS[kind] :]
         old = "".join(text[at] for at in digits).lower()
