@@ -119,7 +119,7 @@ def inventory_document(found: Inventoried) -> dict[str, Any]:
         __version__,
         found.machine,
         tuple(found.entry(drive) for drive in found.drives),
-        tuple(HiddenEntry(one.name, one.kind, one.sentence) for one in found.hidden),
+        tuple(HiddenEntry(one.name, one.kind, str(one.sentence)) for one in found.hidden),
         found.notes,
     )
     values: dict[str, Any] = _camel(msgspec.to_builtins(document))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rasura_agent.inventory.capture import Capture, Failure
 from rasura_agent.inventory.edid import BLOCK_BYTES
+from rasura_agent.inventory.firmware_text import Reading
 from rasura_agent.inventory.machine_model import Machine
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.ports import Ran
@@ -60,27 +61,26 @@ def anonymised(
 
 
 def _secrets(capture: Capture, machine: Machine, drives: Sequence[Drive]) -> set[str]:
-    found = {machine.system.serial, machine.board.serial, machine.board.asset_tag}
-    found |= {machine.chassis.serial, machine.chassis.asset_tag}
-    parts: tuple[Sequence[object], ...] = (
-        *(machine.memory.modules, machine.displays, machine.batteries, machine.power_supplies),
-        *(machine.optical, drives),
-    )
-    found |= {getattr(part, "serial", None) for some in parts for part in some}
+    """The serial numbers and tags of this machine: those understood, and others that look alike."""
+    parts: list[object] = [machine.system, machine.board, machine.chassis]
+    for some in (machine.memory.modules, machine.displays, machine.batteries, machine.power_supplies):
+        parts += some
+    parts += [*machine.optical, *drives]
+    told = {getattr(part, name, None) for part in parts for name in ("serial", "asset_tag")}
+    names = {getattr(part, name, None) for part in parts for name in ("manufacturer", "model")}
+    seen: set[str | None] = set()
     for properties in (*capture.numbers.values(), *capture.places.values()):
-        found |= {value for key, value in properties.items() if _SERIAL_KEYS.search(key)}
+        seen |= {value for key, value in properties.items() if _SERIAL_KEYS.search(key)}
     for path, data in capture.reads.items():
         if _SERIAL_FILES.search(path) and isinstance(data, bytes):
-            found.add(printable(data.strip(b" \t\r\n\0")))
+            seen.add(printable(data.strip(b" \t\r\n\0")))
     for ran in capture.commands.values():
         if isinstance(ran, Ran):
-            found |= {match[1].decode("utf-8", "replace") for match in _DMI_SERIAL.finditer(ran.stdout)}
-    return {one for one in found if one is not None and _is_number(one)}
-
-
-def _is_number(text: str) -> bool:
-    """Whether it may tell something apart: long enough, and with a digit, which placeholders rarely have."""
-    return len(text) >= _SHORTEST and any(c.isdigit() for c in text) and len(set(text)) > 1
+            seen |= {match[1].decode("utf-8", "replace") for match in _DMI_SERIAL.finditer(ran.stdout)}
+    # Placeholders rarely have a digit, serial numbers nearly always.
+    found = told | {one for one in seen if one is not None and any(c.isdigit() for c in one)}
+    found |= {one.removeprefix("0x") for one in found if one is not None}
+    return {one for one in found - names if one is not None and len(one) >= _SHORTEST and len(set(one)) > 1}
 
 
 class _Cleaner:
@@ -105,6 +105,8 @@ class _Cleaner:
 
     def _other(self, number: str) -> str:
         """Another number: digits for digits, letters for letters (hex for hex), all else as it was."""
+        if number.startswith("0x") and len(number) > 2:
+            return "0x" + self._other(number[2:])
         is_hex = all(c in string.hexdigits for c in number if c.isalnum())
         stream = hashlib.shake_256(f"{self._salt}:{number}".encode()).digest(len(number))
         return "".join(map(_replaced, number, stream, [is_hex] * len(number)))
@@ -138,9 +140,9 @@ class _Cleaner:
         kind = match.lastgroup or ""
         if kind == "known":
             return self._pairs[match[0]]
-        if _FIXED_UUIDS.fullmatch(match[0]):
-            return match[0]
         text = match[0].decode("ascii")
+        if kind == "uuid" and (_FIXED_UUIDS.fullmatch(match[0]) or Reading().uuid("it", text) is None):
+            return match[0]  # it tells nothing apart: a placeholder shall stay one
         # The same digits whatever stands between them and however they are written.
         digits = [at for at, c in enumerate(text) if c in string.hexdigits][-_NEW_DIGITS[kind] :]
         old = "".join(text[at] for at in digits).lower()
