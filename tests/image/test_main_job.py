@@ -20,6 +20,9 @@ from image.places import ISO, build_hash, missing
 from lab.attached import Nic, NvmeDrive, SataDisk, ScsiDisk, SdCard, UsbDisk, blank
 from lab.machine import Firmware, Machine, Media
 from rasura.bundle import Bundle
+from rasura.certificate import ErasureCertificate, Outcome
+from rasura.health import Grade
+from rasura.machine_report import MachineReport
 from rasura.site_kit import seal_site_key
 from rasura_agent.live.gpt import SECTOR_BYTES, parse_table
 from rasura_image.settings import parse_settings
@@ -136,11 +139,12 @@ def test_from_a_stick_to_the_registry(tmp_path: Path, registry: RegistryHere) ->
         console.send("p\r")
         machine.wait_off(90)
     said = console.text
-    assert said.count("on the stick, logged") == 6, said[-4000:]
+    # Six certificates and the machine report.
+    assert said.count("on the stick, logged") == 7, said[-4000:]
     assert {name: one.left() for name, one in planted.items()} == dict.fromkeys(planted, 0)
     assert _image_on(stick) == image_before
     certificates = _certificates_on(stick, tmp_path / "kept")
-    assert len(certificates) == 6
+    assert len(certificates) == 7
     verified = subprocess.run(
         [BIN / "rasura", "verify", *certificates, "--trust", registry.folder / "trust.toml"],
         capture_output=True,
@@ -149,7 +153,15 @@ def test_from_a_stick_to_the_registry(tmp_path: Path, registry: RegistryHere) ->
     )
     assert verified.returncode == 0, verified.stdout
     assert verified.stdout.count("GENUINE: ERASED") == 6
-    claims = [Bundle.parse(path.read_bytes()).certificate for path in certificates]
+    assert "GENUINE: machine " in verified.stdout
+    documents = [Bundle.parse(path.read_bytes()).claims for path in certificates]
+    claims = [one for one in documents if isinstance(one, ErasureCertificate)]
+    (report,) = (one for one in documents if isinstance(one, MachineReport))
+    assert report.inventory is not None
+    assert report.outcome is Outcome.ERASED
+    # QEMU's SATA drives have SMART, its SCSI drives and sticks none.
+    grades = {drive.serial: drive.health.grade for drive in report.drives if drive.health is not None}
+    assert grades["QM-SATA"] is Grade.GOOD
     assert {claim.drive.serial for claim in claims} >= {"QM-SATA", "QM-SAS", "QM-NVME", "QM-USB"}
     assert {claim.source.lot for claim in claims} == {"LOT-2026-001"}
 
