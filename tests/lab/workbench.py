@@ -24,7 +24,7 @@ _AMI_UUID = "03000200-0400-0500-0006-000700080009"
 
 
 def chassis(path: Path, kind: int, maker: str, serial: str, tag: str) -> Path:
-    """A structure of type 3 for ``-smbios file=`` (DSP0134 clause 7.4, version 2.7)."""
+    """A structure of type 3 for ``-smbios file=`` (DSP0134 clause 7.4, version 2.7); no text may be empty."""
     texts = (maker, "1.0", serial, tag)
     fixed = struct.pack("<BBHBBBBBBBBBIBBBBB", 3, 22, 0x0300, 1, kind, 2, 3, 4, 3, 3, 3, 3, 0, 0, 1, 0, 0, 0)
     path.write_bytes(fixed + b"".join(one.encode() + b"\0" for one in texts) + b"\0")
@@ -72,7 +72,7 @@ def laptop(folder: Path) -> dict[str, Any]:
 
 def server(folder: Path) -> dict[str, Any]:
     """A server: two sockets, a MegaRAID controller and an older SAS HBA with drives, two network ports."""
-    case = chassis(folder / "chassis.bin", _RACK, "Rasura Lab", "LAB-SERVER-C1", "")
+    case = chassis(folder / "chassis.bin", _RACK, "Rasura Lab", "LAB-SERVER-C1", "ASSET-0007")
     made = ["-device", "megasas-gen2,id=raid", "-device", "mptsas1068,id=hba"]
     for bus, number in (("raid", 0), ("raid", 1), ("hba", 0), ("hba", 1)):
         name = f"{bus}{number}"
@@ -88,7 +88,7 @@ def server(folder: Path) -> dict[str, Any]:
         "attached": {"nic": Nic(mac="52:54:00:aa:bb:02")},
         "extra": [
             *("-smp", "4,sockets=2,cores=2,threads=1", *made),
-            *_system("Rasura Lab", "Rack 2U", "", "LAB-SERVER-01", uuid),
+            *_system("Rasura Lab", "Rack 2U", "1.0", "LAB-SERVER-01", uuid),
             *("-smbios", f"file={case}"),
             *("-smbios", "type=17,manufacturer=LabMem,part=LM4-REG,serial=0BADF00D,asset=Default string"),
             *("-netdev", "user,id=second", "-device", "e1000,netdev=second,mac=52:54:00:aa:bb:03"),

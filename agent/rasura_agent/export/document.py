@@ -25,6 +25,7 @@ __all__ = [
     "DriveEntry",
     "HiddenEntry",
     "Inventoried",
+    "InventoryDocument",
     "inventory_document",
     "inventory_schema",
 ]
@@ -98,7 +99,7 @@ class Inventoried:
 
 
 @dataclass(frozen=True, slots=True)
-class _Document:
+class InventoryDocument:
     """A machine, its drives, and what is to be said about them."""
 
     format: str
@@ -112,7 +113,7 @@ class _Document:
 
 def inventory_document(found: Inventoried) -> dict[str, Any]:
     """The document as JSON values."""
-    document = _Document(
+    document = InventoryDocument(
         FORMAT,
         VERSION,
         __version__,
@@ -127,7 +128,7 @@ def inventory_document(found: Inventoried) -> dict[str, Any]:
 
 def inventory_schema() -> dict[str, Any]:
     """The JSON Schema of the document (draft 2020-12)."""
-    schema = msgspec.json.schema(_Document)
+    schema = msgspec.json.schema(InventoryDocument)
     for one in schema["$defs"].values():
         if one.get("type") == "object":
             # Everything is said, and nothing that is not described here.
@@ -136,7 +137,7 @@ def inventory_schema() -> dict[str, Any]:
             one["additionalProperties"] = False
             for value in one["properties"].values():
                 value.pop("default", None)
-    root = schema["$defs"]["_Document"]["properties"]
+    root = schema["$defs"]["InventoryDocument"]["properties"]
     root["format"], root["version"] = {"const": FORMAT}, {"const": VERSION}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -143,7 +143,8 @@ def _parts(machine: Machine) -> Iterator[_Row]:
             (pixels, str(display.year) if display.year else None),
         )
     for battery in machine.batteries:
-        wear = None if battery.wear_percent is None else f"-{_number(battery.wear_percent)} %"
+        worn = battery.wear_percent
+        wear = None if worn is None else _("{number} % worn").format(number=_number(worn))
         yield _Row(
             _("battery"),
             battery.name,

@@ -31,15 +31,17 @@ _SERIAL_FILES = re.compile(
 )
 _DMI_SERIAL = re.compile(rb"^\s*(?:SBDS )?(?:Serial Number|Asset Tag): *(\S.*?) *$", re.MULTILINE)
 
-_MAC = re.compile(rb"\b((?:[0-9A-Fa-f]{2}[:-]){3})((?:[0-9A-Fa-f]{2}[:-]){2}[0-9A-Fa-f]{2})\b")
-_MAC_NAME = re.compile(rb"\b(enx|wlx)([0-9a-f]{6})([0-9a-f]{6})\b")
-_UUID = re.compile(rb"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b")
 _FIXED_UUIDS = re.compile(rb"8be4df61-93ca-11d2-aa0d-00e098032b8c", re.IGNORECASE)
 """Names in the UEFI specification, the same on every machine."""
-_NAA = re.compile(
-    rb"(?<![0-9A-Fa-f])((?:0x|naa\.|NAA\.)?)([56][0-9A-Fa-f]{6})([0-9A-Fa-f]{9})(?![0-9A-Fa-f])"
-)
-_EUI = re.compile(rb"(eui\.)([0-9a-f]{6})([0-9a-f]{10})(?![0-9a-f])")
+_KINDS = rb"""
+    (?P<mac>\b(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\b)
+    |(?P<macname>\b(?:enx|wlx)[0-9a-f]{12}\b)
+    |(?P<uuid>\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b)
+    |(?P<naa>(?<![0-9A-Fa-f])(?:0x|naa\.|NAA\.)?[56][0-9A-Fa-f]{15}(?![0-9A-Fa-f]))
+    |(?P<eui>eui\.[0-9a-f]{16}(?![0-9a-f]))
+"""
+_NEW_DIGITS = {"mac": 6, "macname": 6, "uuid": 32, "naa": 9, "eui": 10}
+"""How many digits at the end tell one thing from its sisters; those before are the maker's."""
 _LONG_HEX = re.compile(r'"((?:[0-9a-f]{2}){512,})"')
 
 _IDENTIFY_BYTES, _IDENTIFY_SIGNATURE = 512, 0xA5
@@ -85,9 +87,11 @@ class _Cleaner:
     def __init__(self, numbers: set[str], names: set[str], salt: str) -> None:
         """``numbers`` are serial numbers and tags, ``names`` World Wide Names as the kernel writes them."""
         self._salt = salt
+        others: dict[str, str] = {}
+        for number in sorted(numbers, key=lambda one: (len(one), one)):
+            others[number] = self._around(number, others)
         pairs: dict[bytes, bytes] = {}
-        for number in sorted(numbers, key=lambda one: (-len(one), one)):
-            other = self._other(number)
+        for number, other in reversed(others.items()):
             for make in _VARIANTS:
                 for old, new in zip(make(number), make(other), strict=True):
                     pairs.setdefault(old, new)
@@ -95,13 +99,26 @@ class _Cleaner:
             pairs |= self._binary_name(name)
         self._pairs = pairs
         known = sorted((re.escape(one) for one in pairs), key=len, reverse=True)
-        self._known = re.compile(b"|".join(known)) if known else None
+        # In one pass, so that nothing is replaced twice.
+        whole = b"(?P<known>" + b"|".join(known) + b")|" if known else b""
+        self._pattern = re.compile(whole + re.sub(rb"\s", b"", _KINDS))
 
     def _other(self, number: str) -> str:
         """Another number: digits for digits, letters for letters (hex for hex), all else as it was."""
         is_hex = all(c in string.hexdigits for c in number if c.isalnum())
         stream = hashlib.shake_256(f"{self._salt}:{number}".encode()).digest(len(number))
         return "".join(map(_replaced, number, stream, [is_hex] * len(number)))
+
+    def _around(self, number: str, others: Mapping[str, str]) -> str:
+        """Another number in which the shorter numbers that are in it stand for theirs: Dell's boards bear the
+        serial number of the system in their own.
+        """
+        made = self._other(number)
+        for inner, other in others.items():
+            at = number.find(inner) if len(inner) > _SHORTEST else -1
+            if at >= 0:
+                made = made[:at] + other + made[at + len(inner) :]
+        return made
 
     def _binary_name(self, name: str) -> dict[bytes, bytes]:
         """A name as it stands in pages: its bytes, the same swapped in words, and both of these in hex."""
@@ -113,29 +130,26 @@ class _Cleaner:
         pairs = [(old, new), (_pairs_swapped(old), _pairs_swapped(new))]
         return dict(pairs) | {one.hex().encode(): other.hex().encode() for one, other in pairs}
 
-    def _part(self, match: re.Match[bytes], group: int) -> bytes:
-        text = match[group].decode("ascii")
-        other = self._other(text.lower())
-        return (other if text == text.lower() else other.upper()).encode()
-
     def clean(self, data: bytes) -> bytes:
         """``data`` under other numbers, of the same length."""
-        if self._known is not None:
-            data = self._known.sub(lambda match: self._pairs[match[0]], data)
-        data = _MAC.sub(self._mac, data)
-        data = _MAC_NAME.sub(lambda m: m[1] + m[2] + self._part(m, 3), data)
-        data = _UUID.sub(lambda m: m[0] if _FIXED_UUIDS.fullmatch(m[0]) else self._part(m, 0), data)
-        data = _NAA.sub(lambda m: m[1] + m[2] + self._part(m, 3), data)
-        return _EUI.sub(lambda m: m[1] + m[2] + self._part(m, 3), data)
+        return self._pattern.sub(self._replace, data)
 
-    def _mac(self, match: re.Match[bytes]) -> bytes:
-        if not match[2].strip(b"0:-"):
+    def _replace(self, match: re.Match[bytes]) -> bytes:
+        kind = match.lastgroup or ""
+        if kind == "known":
+            return self._pairs[match[0]]
+        if _FIXED_UUIDS.fullmatch(match[0]):
             return match[0]
-        # The same digits whatever stands between them.
-        digits = re.sub(rb"[:-]", b"", match[2]).decode().lower()
-        other = iter(self._other(digits))
-        made = "".join(c if c in ":-" else next(other) for c in match[2].decode())
-        return match[1] + (made if match[2] == match[2].lower() else made.upper()).encode()
+        text = match[0].decode("ascii")
+        # The same digits whatever stands between them and however they are written.
+        digits = [at for at, c in enumerate(text) if c in string.hexdigits][-_NEW_DIGITS[kind] :]
+        old = "".join(text[at] for at in digits).lower()
+        if not old.strip("0"):
+            return match[0]
+        made = list(text)
+        for at, digit in zip(digits, self._other(old), strict=True):
+            made[at] = digit.upper() if text[at].isupper() or text == text.upper() else digit
+        return "".join(made).encode("ascii")
 
     def text(self, text: str) -> str:
         """As :meth:`clean`."""

@@ -74,7 +74,7 @@ def _structure(lines: list[str], types: frozenset[int]) -> Structure | None:
     if handle is None or header is None or int(header[1]) not in types or not body:
         return None
     # The empty line at the end has jc keep a list that stands last.
-    whole = ["", f"Handle {handle[1]}, DMI type {header[1]}, {header[2]} bytes", *body, ""]
+    whole = ["", f"Handle {handle[1]}, DMI type {header[1]}, {header[2]} bytes", *body, "", ""]
     try:
         (told,) = jc.parsers.dmidecode.parse("\n".join(whole), quiet=True)  # type: ignore[no-untyped-call]
         values = told["values"] or {}

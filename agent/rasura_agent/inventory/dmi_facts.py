@@ -83,9 +83,16 @@ _LOCKED = 0x80
 """Of the chassis type: a lock is present."""
 
 _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})")
+_OLD_WATTS = re.compile(r"(\d{1,3})\.(\d{3}) W")
 _SIGNATURE = re.compile(r"Family (\d+), Model (\d+), Stepping (\d+)")
 _NOT_MEMORY = frozenset({"Flash", "ROM", "EEPROM", "FEPROM", "EPROM"})
 """Memory device types that hold firmware (clause 7.18.2)."""
+
+
+def _watts(value: str | None) -> int | None:
+    """``550 W``; dmidecode before 3.0 took watts for milliwatts and printed ``0.550 W``."""
+    old = _OLD_WATTS.fullmatch(value or "")
+    return (int(old[1]) * 1000 + int(old[2]) if old else number(value)) or None
 
 
 def chassis_kind(value: str | None) -> tuple[str | None, ChassisKind | None]:
@@ -289,7 +296,7 @@ class DmiFacts:
                 manufacturer=self._text("a power supply's manufacturer", one, "manufacturer"),
                 part_number=self._text("a power supply's part number", one, "model_part_number"),
                 serial=self._serial("a power supply's serial number", one, "serial_number"),
-                watts=number(one.get("max_power_capacity")) or None,
+                watts=_watts(one.get("max_power_capacity")),
                 plugged={"Yes": True, "No": False}.get(one.get("plugged") or ""),
             )
             absent = (one.get("status") or "").startswith("Not Present")

@@ -61,7 +61,9 @@ def decode_edid(data: bytes) -> Edid:
         raise EdidError("it does not begin as an EDID does")
     if sum(block) % 256:  # clause 3.11
         raise EdidError("its checksum is wrong")
-    texts = {tag: text for tag, text in map(_text, map(block.__getitem__, _slices())) if text}
+    found = [_text(block[at : at + 18]) for at in _DESCRIPTORS]
+    # The free text of some panels is not text at all.
+    texts = {tag: text for tag, text in found if text and (tag != _TAG_TEXT or _is_ascii(text))}
     timing = _detailed_timing(block)
     number = int.from_bytes(block[12:16], "little")
     return Edid(
@@ -76,8 +78,8 @@ def decode_edid(data: bytes) -> Edid:
     )
 
 
-def _slices() -> list[slice]:
-    return [slice(at, at + 18) for at in _DESCRIPTORS]
+def _is_ascii(text: bytes) -> bool:
+    return all(0x20 <= byte < 0x7F for byte in text)
 
 
 def _letters(packed: int) -> str | None:

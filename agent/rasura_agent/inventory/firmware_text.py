@@ -35,7 +35,7 @@ _PLACEHOLDER = re.compile(
       |part\ ?number|vendor|battery\ (name|manufacturer|serial(\ number)?)|location\ of\ the\ battery)
     |(serial\ ?num|ser\ ?num|asset\ ?tag\ ?num|part_?num|modulepartnumber|manufacturer|arr\d_)[\ _]?\d*
     |(a\d_|dimm\w*|bank\d\w*|array\d+)[\ _-]*(assettagnum|sernum|partnum|serialnum|manufacturer|asset\ ?tag).*
-    |-virtual\ battery.*|crb\ battery.*|x+(\.x+)*|invalid|test|abcd|empty\d*|fake|tbd|ami|inva?lid.*
+    |-virtual\ battery.*|crb\ battery.*|x+(\.x+)*|abcd|empty\d*|fake|tbd.*|inva?lid.*
     |(serial|s/?n|sn|ssn|tag)[\ :#-]*(x+|0+|1?2?345\d*)
     """,
     re.VERBOSE | re.IGNORECASE,
