@@ -123,7 +123,7 @@ def test_a_rejected_drive_is_left_alone_if_the_policy_says_so(tmp_path: Path) ->
 
 
 def test_errors_of_the_erasure_make_it_reject(tmp_path: Path) -> None:
-    outcome = Bench(tmp_path, Smartctl([0]), (1, BlockFault.WRITE_ERROR)).erase()
+    outcome = Bench(tmp_path, Smartctl([0]), (0, BlockFault.WRITE_ERROR)).erase()
     assert outcome.outcome is Outcome.FAILED
     assert outcome.certificate is not None
     after = outcome.certificate.certificate.health_after
