@@ -22,7 +22,11 @@ class Checkup:
 
     def read(self, drive: Drive) -> HealthReading:
         """The health of one drive now."""
-        return read_health(target_of(drive), self._commands, self._limit_s)
+        target = target_of(drive)
+        try:
+            return read_health(target, self._commands, self._limit_s)
+        except Exception as error:  # noqa: BLE001  a bug in here must not cost an erased drive its certificate
+            return HealthReading(target.path, None, f"the agent itself failed to read it ({error!r})")
 
     def read_all(self, drives: Sequence[Drive]) -> tuple[HealthReading, ...]:
         """The health of many, asked at the same time."""

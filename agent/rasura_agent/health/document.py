@@ -365,7 +365,10 @@ def _flag(value: object) -> bool | None:
 
 
 def _text(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+    """Text that can be signed: an escape of JSON can name half a character, which no encoding takes."""
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-8", "replace").decode().strip() or None
 
 
 def count(value: object) -> int | None:
