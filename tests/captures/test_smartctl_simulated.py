@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rasura.health import Grade
+from rasura_agent.health.document import Document, parse_document
 from rasura_agent.health.grade import grade, grade_table
 from rasura_agent.health.model import Health, HealthReading, TestResult
 from rasura_agent.health.selftest import SelfTested, TestKind, run_self_test, stop_self_test
@@ -25,6 +26,8 @@ from simulators.smartctl_line import CapturedSmartctl, SmartctlOverSimulators, o
 from simulators.world import ManualClock
 
 CAPTURES = Path(__file__).with_name("smartctl")
+QEMU = Path(__file__).with_name("smartctl-qemu")
+"""Taken in the live image's guest of the lab, from QEMU's own SATA and NVMe drives."""
 needs_smartctl = pytest.mark.skipif(obstacle() is not None, reason=obstacle() or "")
 
 
@@ -100,6 +103,35 @@ def test_nvme_past_its_life(commands: Commands) -> None:
     verdict = grade(reading, grade_table())
     assert verdict.grade is Grade.REJECT
     assert set(reason_sentences(verdict)) == {"it lost data 2 times", "104 % of its life is used up"}
+
+
+@pytest.mark.parametrize(("path", "model"), [("/dev/sda", "QEMU HARDDISK"), ("/dev/nvme0", "QEMU NVMe Ctrl")])
+def test_the_images_smartctl_on_drives_of_qemu(path: str, model: str) -> None:
+    """smartctl 7.4 in the live image, which has keys that 7.3 has not."""
+    reading, health = read(CapturedSmartctl(QEMU), path)
+    assert health.model == model
+    assert reading.evidence is not None
+    assert reading.evidence.smartctl_version == "7.4"
+    assert grade(reading, grade_table()).grade is Grade.GOOD
+
+
+def test_an_nvme_drive_without_self_tests_is_not_told_to(clock: ManualClock) -> None:
+    """smartctl 7.4 says that it was started, and nothing is."""
+    answer = run_self_test(
+        Target("/dev/nvme0"), TestKind.SHORT, CapturedSmartctl(QEMU), clock, lambda _percent: None
+    )
+    assert answer == "the drive keeps no log of self-tests, as those do that know none"
+
+
+def test_the_images_smartctl_starts_a_self_test() -> None:
+    """QEMU's disk ends it at once, and logs it."""
+    started = CapturedSmartctl(QEMU).run(("smartctl", "--json=c", "-d", "sat", "-t", "short", "/dev/sda"), 1)
+    assert started.status == 0
+    after = CapturedSmartctl(QEMU).run(("smartctl", "--json=c", "-d", "sat", "-x", "/dev/sda"), 1)
+    document = parse_document(after.stdout)
+    assert isinstance(document, Document)
+    assert document.health is not None
+    assert [one.result for one in document.health.self_tests or ()] == [TestResult.PASSED]
 
 
 def test_a_run_that_was_not_captured_is_an_error() -> None:
