@@ -16,6 +16,7 @@ from rasura_agent.drive.transport.device import AskingLine, asking_line
 from rasura_agent.drive.transport.line_capture import recording_line, replay_line
 from rasura_agent.erase.firmware.line import Intent
 from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
+from rasura_agent.health.checkup import Checkup
 from rasura_agent.inventory.anonymise import anonymised
 from rasura_agent.inventory.behind_raid import SCAN
 from rasura_agent.inventory.capture import Capture, load_capture
@@ -101,6 +102,7 @@ def capture_machine(clock: Clock, *, anonymise: bool, inner: SeenMachine | None 
         sources.commands.run(SCAN, _SCAN_S)
     _take_excerpts(sources)
     drives = tuple(plan.drive for plan in survey.plans)
+    Checkup(sources.commands).read_all(drives)
     return anonymised(capture, machine, drives) if anonymise else capture
 
 

@@ -118,7 +118,7 @@ def _keep(folder: Path, readings: Sequence[HealthReading]) -> None:
 
 
 @click.command(epilog=EXIT_CODES_HELP)
-@click.argument("kind", type=click.Choice([*TestKind, _STOP]))
+@click.argument("kind", type=click.Choice([*(kind.value for kind in TestKind), _STOP]))
 @DRIVES
 @click.option(
     "--spool",

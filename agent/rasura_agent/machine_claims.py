@@ -20,6 +20,8 @@ from rasura.machine_report import (
 from rasura_agent.confirm import DriveOutcome
 from rasura_agent.erase.plan import media_type
 from rasura_agent.guard import RefusalReason
+from rasura_agent.health.claims import health_claims
+from rasura_agent.health.model import HealthReading
 from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.report import Circumstances, rfc3339, source_claims
 
@@ -33,7 +35,8 @@ class MachineFacts:
     inventory: dict[str, Any] | None = None
     """The machine as the inventory exports it."""
     proposal: ProposalClaims | None = None
-    hidden: tuple[HiddenDrive, ...] = ()
+    hidden: tuple[tuple[HiddenDrive, HealthReading | None], ...] = ()
+    """Drives behind a RAID controller, with what smartctl could read of them through it."""
     notes: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     """Slot or bay by the drive's path."""
@@ -57,7 +60,7 @@ def machine_claims(
         source=source_claims(around),
         location=around.location,
         inventory=facts.inventory,
-        drives=(*drives, *map(_hidden, facts.hidden)),
+        drives=(*drives, *(_hidden(one, reading) for one, reading in facts.hidden)),
         proposal=facts.proposal,
         notes=facts.notes,
         started_at=rfc3339(times[0]),
@@ -100,11 +103,12 @@ def reported_drive(outcome: DriveOutcome, facts: MachineFacts) -> ReportedDrive:
     )
 
 
-def _hidden(one: HiddenDrive) -> ReportedDrive:
+def _hidden(one: HiddenDrive, reading: HealthReading | None) -> ReportedDrive:
+    health = reading.health if reading is not None else None
     return ReportedDrive(
         manufacturer=None,
-        model=None,
-        serial=None,
+        model=health.model if health is not None else None,
+        serial=health.serial if health is not None else None,
         media_type=None,
         transport=None,
         capacity_bytes=None,
@@ -117,6 +121,6 @@ def _hidden(one: HiddenDrive) -> ReportedDrive:
         method=None,
         technique=None,
         certificate=None,
-        health=None,
+        health=health_claims(reading) if reading is not None else None,
         self_tests=(),
     )

@@ -55,7 +55,9 @@ def report_machine(
     unasked = [outcome.plan.drive for outcome in outcomes if outcome.health is None]
     readings = checkup.read_all(unasked)
     asked = {drive.path: health_claims(one) for drive, one in zip(unasked, readings, strict=True)}
-    facts = MachineFacts(seen.inventory, None, seen.hidden, seen.notes, _places(seen.machine), seen.tests)
+    behind = checkup.read_hidden(seen.hidden)
+    hidden = tuple(zip(seen.hidden, behind, strict=True))
+    facts = MachineFacts(seen.inventory, None, hidden, seen.notes, _places(seen.machine), seen.tests)
     drives = tuple(
         _with_earlier(
             reported_drive(replace(one, health=one.health or asked.get(one.plan.drive.path)), facts),
@@ -68,7 +70,7 @@ def report_machine(
     report_id = str(uuid.uuid4())
     bundle = station.sign(lambda place: machine_claims(report_id, drives, facts, around, place, times))
     handed = handing.hand(bundle)
-    more = handing.keep_evidence(readings)
+    more = handing.keep_evidence((*readings, *behind))
     return replace(handed, problems=tuple(dict.fromkeys((*handed.problems, *more))))
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 from enum import StrEnum
+from typing import ClassVar
 
-import msgspec
-
-from rasura.claims import Claims, ClaimsError, Statement, prepare, read_predicate
+from rasura.claims import Claims, ClaimsError, SignedClaims, prepare
 from rasura.health import FigureChange, HealthClaims
 from rasura.identity import identity_digest
 
@@ -438,8 +437,12 @@ class Station(Claims, frozen=True):
     """SHA-256 of the payload this station signed before this one."""
 
 
-class ErasureCertificate(Claims, frozen=True):
+class ErasureCertificate(SignedClaims, frozen=True):
     """All claims about one drive."""
+
+    predicate_type: ClassVar[str] = PREDICATE_TYPE
+    format_major: ClassVar[int] = FORMAT_MAJOR
+    what: ClassVar[str] = "an erasure certificate"
 
     format_version: str
     id: str
@@ -476,31 +479,10 @@ class ErasureCertificate(Claims, frozen=True):
             raise ClaimsError("an identity page of the drive is not base64") from None
         return identity_digest(pages)
 
-    def to_payload(self) -> bytes:
-        """The in-toto Statement as the bytes to sign."""
+    def subject_name(self) -> str:
+        """The drive's serial number, or what else tells it apart."""
         drive = self.drive
-        name = "drive:" + (drive.serial or drive.wwn or drive.block_device)
-        return Statement(name, self.subject_digest(), PREDICATE_TYPE, msgspec.to_builtins(self)).encode()
-
-    @classmethod
-    def from_payload(cls, payload: bytes) -> ErasureCertificate:
-        """Read a signed payload; unknown members of a known major version are passed over here.
-
-        Raises:
-            ClaimsError: another statement or predicate type, an unknown major version, a missing
-                or ill-typed member, a subject that is not this drive.
-        """
-        return cls.from_statement(Statement.parse(payload))
-
-    @classmethod
-    def from_statement(cls, statement: Statement) -> ErasureCertificate:
-        """Read the predicate of a statement; raises as :meth:`from_payload`."""
-        if statement.predicate_type != PREDICATE_TYPE:
-            raise ClaimsError("the statement is not an erasure certificate v1")
-        certificate = read_predicate(statement.predicate, cls, FORMAT_MAJOR, "certificate")
-        if statement.sha256 != certificate.subject_digest():
-            raise ClaimsError("the statement's subject is not the drive that the claims describe")
-        return certificate
+        return "drive:" + (drive.serial or drive.wwn or drive.block_device)
 
 
 prepare(ErasureCertificate)

@@ -7,14 +7,14 @@ integers of milliseconds, times RFC 3339 in UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 from rasura import strict_json
 from rasura.errors import RasuraError
 
-__all__ = ["STATEMENT_TYPE", "Claims", "ClaimsError", "Statement", "prepare", "read_predicate"]
+__all__ = ["STATEMENT_TYPE", "Claims", "ClaimsError", "SignedClaims", "Statement", "prepare"]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
@@ -25,9 +25,6 @@ class ClaimsError(RasuraError):
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The base of every claim: members in camel case, none optional."""
-
-
-_Kind = TypeVar("_Kind", bound=Claims)  # Python 3.11 has no PEP 695 yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +70,56 @@ class Statement:
                 return cls("", None, kind, value.get("predicate"))
 
 
-def read_predicate(predicate: object, kind: type[_Kind], major: int, what: str) -> _Kind:
-    """The predicate as typed claims; unknown members of a known major version are passed over here.
+class SignedClaims(Claims, frozen=True):
+    """A whole document of claims: what becomes the predicate of a statement and is signed."""
 
-    Raises:
-        ClaimsError: an unknown major version, a missing or ill-typed member. ``what`` names the document.
-    """
-    version = predicate.get("formatVersion") if isinstance(predicate, dict) else None
-    found = version.partition(".")[0] if isinstance(version, str) else ""
-    if found != str(major):
-        raise ClaimsError(f"the {what} has format version {version!r}; this verifier reads {major}.x")
-    try:
-        return msgspec.convert(predicate, kind)
-    except msgspec.ValidationError as error:
-        raise ClaimsError(f"the {what}'s claims are malformed: {error}") from None
+    predicate_type: ClassVar[str]
+    format_major: ClassVar[int]
+    what: ClassVar[str]
+    """What it is called in sentences, with its article."""
+
+    def subject_name(self) -> str:
+        """Whom the statement is about, in words."""
+        raise NotImplementedError
+
+    def subject_digest(self) -> str:
+        """The same as hex SHA-256; may raise :class:`ClaimsError`."""
+        raise NotImplementedError
+
+    def to_payload(self) -> bytes:
+        """The in-toto Statement as the bytes to sign."""
+        predicate = msgspec.to_builtins(self)
+        return Statement(self.subject_name(), self.subject_digest(), self.predicate_type, predicate).encode()
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Self:
+        """Read a signed payload; unknown members of a known major version are passed over here.
+
+        Raises:
+            ClaimsError: another statement or predicate type, an unknown major version, a missing
+                or ill-typed member, a subject that is not the one the claims describe.
+        """
+        return cls.from_statement(Statement.parse(payload))
+
+    @classmethod
+    def from_statement(cls, statement: Statement) -> Self:
+        """Read the predicate of a statement; raises as :meth:`from_payload`."""
+        if statement.predicate_type != cls.predicate_type:
+            raise ClaimsError(f"the statement is not {cls.what} v{cls.format_major}")
+        predicate = statement.predicate
+        version = predicate.get("formatVersion") if isinstance(predicate, dict) else None
+        found = version.partition(".")[0] if isinstance(version, str) else ""
+        if found != str(cls.format_major):
+            raise ClaimsError(
+                f"{cls.what} has format version {version!r}; this verifier reads {cls.format_major}.x"
+            )
+        try:
+            claims = msgspec.convert(predicate, cls)
+        except msgspec.ValidationError as error:
+            raise ClaimsError(f"the claims of {cls.what} are malformed: {error}") from None
+        if statement.sha256 != claims.subject_digest():
+            raise ClaimsError("the statement's subject is not the one that the claims describe")
+        return claims
 
 
 def prepare(kind: Any) -> None:

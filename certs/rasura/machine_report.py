@@ -8,12 +8,10 @@ knows which certificates there must be, and that none is for another drive.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
-
-import msgspec
+from typing import Any, ClassVar
 
 from rasura.certificate import Checkpointed, Clock, Method, Outcome, Source, Station, Technique, Tool
-from rasura.claims import Claims, ClaimsError, Statement, prepare, read_predicate
+from rasura.claims import Claims, SignedClaims, prepare
 from rasura.health import HealthClaims
 from rasura.identity import identity_digest
 
@@ -135,8 +133,12 @@ class ProposalClaims(Claims, frozen=True):
     override: Override | None
 
 
-class MachineReport(Claims, frozen=True):
+class MachineReport(SignedClaims, frozen=True):
     """All claims about one machine."""
+
+    predicate_type: ClassVar[str] = PREDICATE_TYPE
+    format_major: ClassVar[int] = FORMAT_MAJOR
+    what: ClassVar[str] = "a machine report"
 
     format_version: str
     id: str
@@ -179,30 +181,9 @@ class MachineReport(Claims, frozen=True):
         )
         return identity_digest((name, value.encode()) for name, value in named if value is not None)
 
-    def to_payload(self) -> bytes:
-        """The in-toto Statement as the bytes to sign."""
-        name = "machine:" + (self.source.host_serial or self.source.host_uuid or self.station.name)
-        return Statement(name, self.subject_digest(), PREDICATE_TYPE, msgspec.to_builtins(self)).encode()
-
-    @classmethod
-    def from_payload(cls, payload: bytes) -> MachineReport:
-        """Read a signed payload; unknown members of a known major version are passed over here.
-
-        Raises:
-            ClaimsError: another statement or predicate type, an unknown major version, a missing
-                or ill-typed member, a subject that is not this machine.
-        """
-        return cls.from_statement(Statement.parse(payload))
-
-    @classmethod
-    def from_statement(cls, statement: Statement) -> MachineReport:
-        """Read the predicate of a statement; raises as :meth:`from_payload`."""
-        if statement.predicate_type != PREDICATE_TYPE:
-            raise ClaimsError("the statement is not a machine report v1")
-        report = read_predicate(statement.predicate, cls, FORMAT_MAJOR, "machine report")
-        if statement.sha256 != report.subject_digest():
-            raise ClaimsError("the statement's subject is not the machine that the claims describe")
-        return report
+    def subject_name(self) -> str:
+        """The machine's serial number, or what else tells it apart."""
+        return "machine:" + (self.source.host_serial or self.source.host_uuid or self.station.name)
 
 
 prepare(MachineReport)

@@ -99,8 +99,17 @@ class Workshop:
         return self._kept(part, MachineReport)
 
     def _kept(self, part: str, kind: type) -> list[Path]:
-        paths = sorted((self.spool / part).glob("*.json"))
-        return [path for path in paths if isinstance(Bundle.parse(path.read_bytes()).claims, kind)]
+        return _of_kind(self.spool / part, kind)
+
+
+def certificates_in(folder: Path) -> list[Path]:
+    """The certificates of drives among the signed documents in a folder."""
+    return _of_kind(folder, ErasureCertificate)
+
+
+def _of_kind(folder: Path, kind: type) -> list[Path]:
+    paths = sorted(folder.glob("*.json"))
+    return [path for path in paths if isinstance(Bundle.parse(path.read_bytes()).claims, kind)]
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rasura import strict_json
 from rasura_agent.health.agree import agree
+from rasura_agent.health.claims import health_claims
 from rasura_agent.health.document import Document, parse_document
 from rasura_agent.health.grade import Figure, Grade, grade, grade_table
 from rasura_agent.health.model import Health, HealthReading, Protocol
@@ -18,7 +21,13 @@ from rasura_agent.health.words import reason_sentences
 TABLE = grade_table()
 NUMBERS = st.one_of(st.integers(-5, 300), st.integers(), st.integers(0, 2**64))
 VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), NUMBERS, st.floats(allow_nan=False), st.text(max_size=20)),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        NUMBERS,
+        st.floats(allow_nan=False),
+        st.text(st.characters(codec=None), max_size=20),
+    ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
     ),
@@ -38,7 +47,8 @@ def rows(row: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return member(table=sometimes(st.lists(row, max_size=4)))
 
 
-WORDS = st.text(max_size=9)
+WORDS = st.text(st.characters(codec=None), max_size=9)
+"""Half characters (lone surrogates) too: an escape of JSON can name one."""
 ROW = member(
     id=sometimes(st.integers(0, 256)),
     name=sometimes(st.sampled_from(["Total_LBAs_Written", "SSD_Life_Left", "Reallocated_Sector_Ct"])),
@@ -47,7 +57,7 @@ ROW = member(
     thresh=NUMBERS,
     when_failed=sometimes(st.sampled_from(["", "now", "past"])),
     flags=member(prefailure=st.booleans()),
-    raw=member(value=NUMBERS, string=st.text("0123456789x/( h)", max_size=9)),
+    raw=member(value=NUMBERS, string=st.text("0123456789x/( h)", max_size=40)),
 )
 TEST_ROW = member(
     type=member(string=WORDS),
@@ -76,7 +86,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "scsi_error_counter_log": VALUES,
         "power_on_time": member(hours=NUMBERS),
         "temperature": member(current=NUMBERS),
-        "smartctl": VALUES,
+        "smartctl": member(messages=sometimes(st.lists(member(string=WORDS), max_size=2))),
         "smart_support": VALUES,
         "logical_block_size": NUMBERS,
     },
@@ -112,10 +122,26 @@ def test_documents(value: dict[str, Any], erase_errors: int | None) -> None:
         assert document.health.passed is True
     for _, number in verdict.figures:
         assert number >= 0
+    # Whatever is claimed can be signed and read again.
+    reading = HealthReading("/dev/sda", document.health, "why", document.messages)
+    claims = {"health": msgspec.to_builtins(health_claims(reading, erase_errors))}
+    assert strict_json.loads(strict_json.dumps(claims)) == json.loads(json.dumps(claims))
     if document.health is not None:
         same, notes = agree(document.health, document.health)
         assert notes == ()
         assert same == document.health or same.attributes != document.health.attributes
+
+
+def test_half_a_character() -> None:
+    """An escape of JSON can name one; what is signed cannot hold it."""
+    raw = rb'{"device":{"protocol":"ATA"},"serial_number":"S\ud800","smart_status":{"passed":true},'
+    raw += rb'"smartctl":{"messages":[{"string":"half \udfff"}]},"ata_smart_attributes":{"table":'
+    raw += rb'[{"id":5,"name":"\ud800","raw":{"string":"\ud800 99999999999999999999"}}]}}'
+    document = parse_document(raw)
+    assert isinstance(document, Document)
+    reading = HealthReading("/dev/sda", document.health, None, document.messages)
+    claims = msgspec.to_builtins(health_claims(reading))
+    assert strict_json.loads(strict_json.dumps(claims))["notes"] == ["half ?"]
 
 
 LINES = st.lists(

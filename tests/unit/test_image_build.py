@@ -146,6 +146,7 @@ def test_the_agent_takes_its_own_needs_and_no_others() -> None:
         "psutil",
         "pyudev",
         "jc",
+        "pysmart",
     } <= needed
     assert not needed & {"fastapi", "uvicorn", "pytest", "babel", "rasura"}
     assert not needed & {"pygments", "ruamel-yaml", "xmltodict"}, "jc's command line is not taken along"

@@ -92,7 +92,7 @@ def test_it_follows_the_certificates_in_the_stations_chain(world: TrustWorld) ->
 
 def test_every_drive_is_in_it(world: TrustWorld) -> None:
     one, other = world.bundle(), world.bundle((2, BlockFault.WRITE_ERROR))
-    facts = MachineFacts(hidden=(HIDDEN,))
+    facts = MachineFacts(hidden=((HIDDEN, None),))
     claims = machine(report(world, of_certificate(one), of_certificate(other), left_alone(), facts=facts))
     outcomes = [drive.outcome for drive in claims.drives]
     assert outcomes == [Outcome.ERASED, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNHANDLED]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rasura_agent.health.model import HealthReading
 from rasura_agent.health.selftest import stop_self_test
-from rasura_agent.health.smart import LIMIT_S, read_all, read_health, target_of
+from rasura_agent.health.smart import LIMIT_S, Target, read_all, read_health, target_of
+from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.ports import Commands
 
@@ -21,11 +22,20 @@ class Checkup:
 
     def read(self, drive: Drive) -> HealthReading:
         """The health of one drive now."""
-        return read_health(target_of(drive), self._commands, self._limit_s)
+        target = target_of(drive)
+        try:
+            return read_health(target, self._commands, self._limit_s)
+        except Exception as error:  # noqa: BLE001  a bug in here must not cost an erased drive its certificate
+            return HealthReading(target.path, None, f"the agent itself failed to read it ({error!r})")
 
     def read_all(self, drives: Sequence[Drive]) -> tuple[HealthReading, ...]:
         """The health of many, asked at the same time."""
         return read_all([target_of(drive) for drive in drives], self._commands, self._limit_s)
+
+    def read_hidden(self, hidden: Sequence[HiddenDrive]) -> tuple[HealthReading, ...]:
+        """The health of drives that only smartctl sees, behind a RAID controller."""
+        targets = [Target(one.name, one.kind) for one in hidden]
+        return read_all(targets, self._commands, self._limit_s)
 
     def quiet(self, drive: Drive, reading: HealthReading) -> str | None:
         """End a self-test that ``reading`` found running; why that did not work, or ``None``.

@@ -25,10 +25,10 @@ from rasura_agent.health.model import (
     result_of,
 )
 
-__all__ = ["Document", "count", "parse_document", "temperature"]
+__all__ = ["NVME_UNIT_BYTES", "Document", "count", "parse_document", "temperature"]
 
 _PROTOCOLS = {"ATA": Protocol.ATA, "NVMe": Protocol.NVME, "SCSI": Protocol.SCSI}
-_NVME_UNIT_BYTES = 512_000
+NVME_UNIT_BYTES = 512_000
 """A data unit of the SMART log: thousands of 512 bytes (NVM Express Base 2.0, 5.16.1.3)."""
 _GENERAL_STATISTICS, _SSD_STATISTICS = 1, 7
 """Pages of the ATA Device Statistics log (ACS-4, 9.5)."""
@@ -300,7 +300,7 @@ def _test_minutes(root: dict[str, Any]) -> tuple[tuple[str, int], ...]:
 def _bytes_written(root: dict[str, Any], attributes: tuple[AtaAttribute, ...]) -> int | None:
     units = count(_at(root, "nvme_smart_health_information_log", "data_units_written"))
     if units is not None:
-        return count(units * _NVME_UNIT_BYTES)
+        return count(units * NVME_UNIT_BYTES)
     gigabytes = _at(root, "scsi_error_counter_log", "write", "gigabytes_processed")
     if isinstance(gigabytes, str):
         whole, _, part = gigabytes.partition(".")
@@ -365,7 +365,10 @@ def _flag(value: object) -> bool | None:
 
 
 def _text(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+    """Text that can be signed: an escape of JSON can name half a character, which no encoding takes."""
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-8", "replace").decode().strip() or None
 
 
 def count(value: object) -> int | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rasura.errors import RasuraError
 from rasura.health import Grade
+from rasura.strict_json import MAX_SAFE_INTEGER
 from rasura_agent.health.model import AtaAttribute, Failing, Health, HealthReading
 
 __all__ = ["Figure", "Grade", "GradeTable", "Graded", "GradesError", "Reason", "grade", "grade_table"]
@@ -146,7 +147,8 @@ def _figures(health: Health | None, erase_errors: int | None) -> dict[Figure, in
     found = {Figure.ERASE_ERRORS: erase_errors}
     if health is not None:
         found |= {figure: read(health) for figure, read in _READ.items()}
-    return {figure: value for figure, value in found.items() if value is not None}
+    # A certificate carries no larger number, and none of these means anything near it.
+    return {figure: min(value, MAX_SAFE_INTEGER) for figure, value in found.items() if value is not None}
 
 
 def _attribute(number: int) -> Callable[[Health], int | None]:

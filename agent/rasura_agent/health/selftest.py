@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from rasura_agent.clock import Clock
 from rasura_agent.health.document import Document, parse_document
-from rasura_agent.health.model import Health, SelfTestEntry, TestResult
+from rasura_agent.health.model import Health, Protocol, SelfTestEntry, TestResult
 from rasura_agent.health.smart import LIMIT_S, Target, read_health
 from rasura_agent.health.smartctl import ask
 from rasura_agent.inventory.ports import Commands
@@ -76,6 +76,9 @@ def run_self_test(
         refusal = reading.unknown
     elif before.running is not None:
         refusal = "one runs already"
+    elif before.protocol is Protocol.NVME and before.self_tests is None:
+        # smartctl 7.4 ends with 0 where such a drive is told to test itself, and nothing happens.
+        refusal = "the drive keeps no log of self-tests, as those do that know none"
     else:
         refusal = run.start(kind)
     if before is None or refusal is not None:

@@ -15,7 +15,7 @@ from pySMART.interface.nvme import NvmeAttributes
 from pySMART.interface.scsi import SCSIAttributes
 from pySMART.interface.scsi.diagnostics import Diagnostics
 
-from rasura_agent.health.document import count, temperature
+from rasura_agent.health.document import NVME_UNIT_BYTES, count, temperature
 from rasura_agent.health.model import (
     AtaAttribute,
     Failing,
@@ -30,7 +30,6 @@ from rasura_agent.health.model import (
 
 __all__ = ["read_text"]
 
-_NVME_UNIT_BYTES = 512_000
 _FAILING = {"-": Failing.NEVER, "In_the_past": Failing.PAST, "FAILING_NOW": Failing.NOW}
 _INTEGER = re.compile(r"\d{1,18}")
 _NON_MEDIUM = re.compile(r"^Non-medium error count:\s+(\d{1,18})\s*$", re.MULTILINE)
@@ -73,7 +72,7 @@ def _health(device: Device, protocol: Protocol, printed: str) -> Health:
     sas = found.diagnostics if isinstance(found, SCSIAttributes) and protocol is Protocol.SCSI else None
     written = None
     if nvme is not None and nvme.dataUnitsWritten is not None:
-        written = count(nvme.dataUnitsWritten * _NVME_UNIT_BYTES)
+        written = count(nvme.dataUnitsWritten * NVME_UNIT_BYTES)
     elif sas is not None and sas._Writes_GB is not None:  # noqa: SLF001  its property calls 10^9 bytes 2^30
         written = count(round(sas._Writes_GB * 1000) * 1_000_000)  # noqa: SLF001
     wear = count(nvme.percentageUsed) if nvme is not None else None
