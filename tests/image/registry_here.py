@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,17 +20,14 @@ GUEST_SEES_HOST_AS = "10.0.2.2"
 
 @dataclass(frozen=True)
 class RegistryHere:
-    """A running registry with one site, whose folder is sealed and knows where the registry is."""
+    """A running registry with one site."""
 
     folder: Path
+    site: Path
+    """The site's folder for a stick: sealed, and it knows where the registry is."""
     port: str
     pin: str
     """``sha256:…`` of its authority."""
-
-    @property
-    def site(self) -> Path:
-        """The site's folder, for a stick."""
-        return self.folder / "sites/Workshop"
 
     @property
     def url(self) -> str:
@@ -74,7 +72,9 @@ def registry_here(folder: Path) -> Iterator[RegistryHere]:
             time.sleep(0.1)
         told = log_file.read_text().split()
         pin = next(word.removeprefix("rasura.ca=") for word in told if word.startswith("rasura.ca="))
-        here = RegistryHere(data, port_file.read_text().strip(), pin)
+        # The registry keeps its own one open: it approves by it.
+        site = Path(shutil.copytree(data / "sites/Workshop", folder / "for-the-stick"))
+        here = RegistryHere(data, site, port_file.read_text().strip(), pin)
         with (here.site / "site.toml").open("a") as settings:
             settings.write(f'registry = "{here.url}"\nca = "{here.pin}"\n')
         seal_site_key(here.site, lambda: PASSPHRASE)

@@ -32,7 +32,7 @@ def test_what_was_confirmed_stays_and_the_rest_comes_when_it_is_back(
 ) -> None:
     quick, slow = ext4(tmp_path / "quick.img", 16), windows(tmp_path / "slow.img", 96)
     planted = Planted(quick), Planted(slow)
-    stick = blank(tmp_path / "stick.img", ISO.stat().st_size // (1 << 20) + 64)
+    stick = blank(tmp_path / "stick.img", ISO.stat().st_size // (1 << 20) + 96)
     write_stick(
         stick, ISO, StickContents(parse_settings(SETTINGS), SETTINGS, registry.site), lambda _step: None
     )

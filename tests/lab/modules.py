@@ -20,6 +20,7 @@ _WANTED = (
     "drivers/nvme/host/nvme-core",
     "drivers/nvme/host/nvme-fabrics",
     "drivers/nvme/host/nvme-tcp",
+    "drivers/md/dm-flakey",
 )
 """In the order in which they have to be loaded; what the image has itself is loaded by then."""
 
