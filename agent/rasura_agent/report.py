@@ -111,7 +111,8 @@ def erasure_claims(
             technique=plan.chosen[0].technique,
             method=plan.chosen[0].method,
             basis=plan.chosen[0].basis,
-            passes=tuple(plan.chosen[0].passes),
+            passes=tuple(one.label for one in plan.chosen[0].passes),
+            scheme=plan.chosen[0].scheme,
             estimate_ms=_ms(plan.chosen[0].estimate_s),
             passed_over=_passed_over(plan),
         ),
@@ -127,6 +128,7 @@ def erasure_claims(
                     cipher=one.cipher,
                     bytes_written=one.bytes_written,
                     duration_ms=round(one.duration_s * 1000),
+                    bytes_offloaded=one.bytes_offloaded,
                 )
                 for one in result.passes
             ),
@@ -238,4 +240,6 @@ def _verification(result: EraseResult) -> Verification:
         coverage=Coverage(bytes_read=result.bytes_read, bytes_total=result.capacity_bytes),
         seed=result.seed.hex() if result.seed is not None else None,
         evidence=evidence,
+        second_reader=result.read_back is not None and result.second_reader,
+        passes_read_back=result.passes_read_back,
     )

@@ -257,6 +257,8 @@ class Plan(_Claims, frozen=True):
     passes: tuple[str, ...]
     estimate_ms: int | None
     passed_over: tuple[PassedOver, ...]
+    scheme: str | None = None
+    """The overwriting scheme that the passes are those of."""
 
 
 class Range(_Claims, frozen=True):
@@ -274,6 +276,8 @@ class PassClaims(_Claims, frozen=True):
     cipher: str | None
     bytes_written: int
     duration_ms: int
+    bytes_offloaded: int = 0
+    """How much of it the drive was told to zero by itself (Write Zeroes) and did not get sent."""
 
 
 class CommandClaims(_Claims, frozen=True):
@@ -325,6 +329,10 @@ class Verification(_Claims, frozen=True):
     coverage: Coverage
     seed: str | None
     evidence: Evidence
+    second_reader: bool = False
+    """Whether a process of its own, with its own descriptor, read the drive back."""
+    passes_read_back: int | None = None
+    """How many passes of an overwrite were read back in full and fit, the last one included."""
 
 
 class Person(_Claims, frozen=True):

@@ -1,11 +1,12 @@
 """The engine: carries out one drive's plan through its ports and says what came of it.
 
-The way: identify again -> prepare -> for each way of the plan: overwrite and read back, or mark, have
-the drive erase itself, look at the spots -> identify again -> outcome. Only a technique that the drive
-*refused* hands over to the next one.
+The way: identify again -> prepare -> for each way of the plan: overwrite and read back, pass by pass, or
+mark, have the drive erase itself, look at the spots -> identify again -> outcome. Only a technique that
+the drive *refused* hands over to the next one.
 
 ERASED is said in one place only. It needs the drive to be still the one it was, and either that every
-pass wrote every byte and every byte was read back as written; or that the drive accepted its command in
+pass wrote every byte and every byte of every pass that the plan reads back was as written, the last one's
+always; or that the drive accepted its command in
 this run, was followed to its end, and none of the spots holds what it held.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from rasura.certificate import Method, Outcome, Range, Technique, VerificationStatus
 from rasura.errors import RasuraError
@@ -24,10 +26,11 @@ from rasura_agent.erase.events import Phase, Progress
 from rasura_agent.erase.firmware.family import Family, Prepared
 from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
 from rasura_agent.erase.overwrite import PassResult, write_pass
-from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
-from rasura_agent.erase.plan import DrivePlan, PassKind, Way
+from rasura_agent.erase.pattern import Pattern
+from rasura_agent.erase.plan import DrivePlan, Way
+from rasura_agent.erase.scheme import patterns
 from rasura_agent.inventory.model import Drive
-from rasura_agent.verify.readback import ReadBack, read_back
+from rasura_agent.verify.readback import ReadBack, Reader, read_back
 from rasura_agent.verify.spots import SEED_BYTES, MarkerError, SpotCheck, Spots
 
 __all__ = ["EraseResult", "Ports", "execute", "identity_change"]
@@ -38,7 +41,7 @@ class Ports:
     """The lines to one drive; ``device`` and ``family`` only where its own commands can be used.
 
     ``rescan`` has the block layer look at the capacity again; ``close_others`` lets go of what was opened
-    beside ``block``.
+    beside ``block``. ``reader`` reads back in a process of its own, where the policy wants that.
     """
 
     block: BlockPort
@@ -46,6 +49,7 @@ class Ports:
     family: Family | None = None
     rescan: Callable[[], None] = lambda: None
     close_others: Callable[[], None] = lambda: None
+    reader: Reader | None = None
 
     def close(self) -> None:
         """Let go of the drive."""
@@ -57,8 +61,8 @@ class Ports:
 class EraseResult:
     """What happened to one drive. ``touched`` is whether anything may have been written to it.
 
-    ``way`` is the last one that was tried. An overwrite fills ``passes`` and ``read_back``, a device
-    command ``commands``, ``spots`` and ``seed``.
+    ``way`` is the last one that was tried. An overwrite fills ``passes``, ``read_back`` (of its last pass)
+    and ``earlier_reads`` (of others), a device command ``commands``, ``spots`` and ``seed``.
     """
 
     outcome: Outcome
@@ -76,6 +80,17 @@ class EraseResult:
     duration_s: float
     direct: bool
     touched: bool
+    earlier_reads: tuple[ReadBack, ...] = ()
+    second_reader: bool = False
+    """Whether a process of its own read back."""
+
+    @property
+    def passes_read_back(self) -> int | None:
+        """How many passes were read back in full and fit; ``None`` where nothing was overwritten."""
+        if not self.passes:
+            return None
+        reads = (*self.earlier_reads, self.read_back)
+        return sum(1 for one in reads if one is not None and one.complete)
 
     @property
     def method(self) -> Method | None:
@@ -87,6 +102,7 @@ class EraseResult:
         """Every range that some pass could not write, or that does not hold what it should."""
         found = {one for result in self.passes for one in result.errors}
         found.update(self.read_back.errors if self.read_back is not None else ())
+        found.update(one for read in self.earlier_reads for one in read.errors)
         found.update((*self.spots.unreadable, *self.spots.left) if self.spots is not None else ())
         return tuple(sorted(found, key=lambda one: (one.offset, one.length, one.kind)))
 
@@ -139,7 +155,8 @@ class _Run:
     touched: bool = False
     way: Way | None = None
     passes: list[PassResult] = field(default_factory=list)
-    read: ReadBack | None = None
+    reads: dict[int, ReadBack] = field(default_factory=dict)
+    """By the number of the pass, from 0."""
     commands: list[CommandRecord] = field(default_factory=list)
     spots: SpotCheck | None = None
     seed: bytes | None = None
@@ -149,6 +166,11 @@ class _Run:
         self.drive = self.plan.drive
         self.started_at, self.start = self.clock.wall(), self.clock.monotonic()
 
+    @property
+    def last_pass(self) -> int:
+        """The number of the pass whose bytes stay."""
+        return len(self.way.passes) - 1 if self.way is not None else -1
+
     def end(self, outcome: Outcome, reason: str | None) -> EraseResult:
         return EraseResult(
             outcome=outcome,
@@ -156,7 +178,9 @@ class _Run:
             way=self.way,
             capacity_bytes=self.drive.capacity_bytes,
             passes=tuple(self.passes),
-            read_back=self.read,
+            read_back=self.reads.get(self.last_pass),
+            earlier_reads=tuple(read for number, read in self.reads.items() if number != self.last_pass),
+            second_reader=self.ports.reader is not None and bool(self.reads),
             commands=tuple(self.commands),
             spots=self.spots,
             seed=self.seed,
@@ -267,18 +291,44 @@ def _grown(run: _Run) -> str | None:
 
 
 def _overwrite(run: _Run, way: Way) -> EraseResult:
-    capacity, steps = run.drive.capacity_bytes, len(way.passes) + 1
-    patterns = _patterns(way.passes, run.new_key)
+    numbers = range(len(way.passes))
+    step, steps = 0, len(numbers) + sum(map(way.is_read_back, numbers))
     run.touched = True
-    for number, pattern in enumerate(patterns, 1):
-        progress = run.progress(Phase.WRITE, number, steps)
-        result = write_pass(run.ports.block, capacity, pattern, run.clock, progress, run.block_bytes)
+    for number, pattern in enumerate(patterns(way.passes, run.new_key)):
+        step += 1
+        result = write_pass(
+            run.ports.block,
+            run.drive.capacity_bytes,
+            pattern,
+            run.clock,
+            run.progress(Phase.WRITE, step, steps),
+            run.block_bytes,
+            limits=run.plan.limits,
+            sector_bytes=run.drive.logical_sector_bytes,
+            offload=way.offload and way.passes[number].is_zero,
+        )
         run.passes.append(result)
         if result.stopped is not None:
             return run.end(Outcome.FAILED, result.stopped)
-    progress = run.progress(Phase.VERIFY, steps, steps)
-    run.read = read_back(run.ports.block, capacity, patterns[-1], progress, run.block_bytes)
+        if way.is_read_back(number):
+            step += 1
+            read = run.reads[number] = _read_back(run, pattern, run.progress(Phase.VERIFY, step, steps))
+            if read.stopped is not None:
+                return run.end(Outcome.FAILED, read.stopped)
     return _judge(run)
+
+
+def _read_back(run: _Run, pattern: Pattern, progress: Callable[[int], str | None]) -> ReadBack:
+    reader = run.ports.reader or partial(read_back, run.ports.block)
+    return reader(
+        run.drive.capacity_bytes,
+        pattern,
+        progress,
+        run.block_bytes,
+        clock=run.clock,
+        limits=run.plan.limits,
+        sector_bytes=run.drive.logical_sector_bytes,
+    )
 
 
 def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
@@ -320,23 +370,30 @@ def _marked(run: _Run, family: Family, technique: Technique, seed: bytes) -> Spo
 
 def _judge(run: _Run) -> EraseResult:
     """The one place that says ERASED."""
-    problem = run.changed() or (_spot_problem(run.spots) if run.read is None else _overwrite_problem(run))
+    problem = run.changed() or (_overwrite_problem(run) if run.passes else _spot_problem(run.spots))
     if problem is not None:
         return run.end(Outcome.FAILED, problem)
     return run.end(Outcome.ERASED, None)
 
 
 def _overwrite_problem(run: _Run) -> str | None:
-    read = run.read
-    if any(one.errors or one.bytes_written != run.drive.capacity_bytes for one in run.passes):
+    way, capacity = run.way, run.drive.capacity_bytes
+    if way is None or len(run.passes) != len(way.passes):
+        return "not every pass was written"
+    if any(one.errors or one.bytes_written != capacity for one in run.passes):
         return "part of the drive could not be written"
-    if read is None or not run.passes:
+    wanted = [number for number in range(len(way.passes)) if way.is_read_back(number)]
+    if sorted(run.reads) != wanted or run.last_pass not in run.reads:
         return "nothing was read back"
+    return next((problem for one in run.reads.values() if (problem := _read_problem(one, capacity))), None)
+
+
+def _read_problem(read: ReadBack, capacity: int) -> str | None:
     if read.stopped is not None:
         return read.stopped
     if read.mismatch:
         return "the drive does not hold what was written to it"
-    if not read.complete or read.bytes_total != run.drive.capacity_bytes:
+    if not read.complete or read.bytes_total != capacity:
         return "part of the drive could not be read back"
     return None
 
@@ -350,15 +407,3 @@ def _spot_problem(spots: SpotCheck | None) -> str | None:
     if not spots.complete:
         return f"{len(spots.unreadable)} of the places to look at could not be read"
     return None
-
-
-def _patterns(passes: tuple[PassKind, ...], new_key: Callable[[int], bytes]) -> list[Pattern]:
-    # A random pass and its complement share one key: that is what makes them complements.
-    key = new_key(KEY_BYTES)
-    make: dict[PassKind, Callable[[], Pattern]] = {
-        PassKind.ZERO: lambda: Constant(0x00),
-        PassKind.ONE: lambda: Constant(0xFF),
-        PassKind.RANDOM: lambda: RandomStream(key),
-        PassKind.RANDOM_INVERTED: lambda: RandomStream(key, inverted=True),
-    }
-    return [make[kind]() for kind in passes]

@@ -7,11 +7,24 @@
     [erase]
     method = "Clear"            # Clear or Purge
     technique = "overwrite"     # left out: the plan chooses
-    pattern = "random"          # of an overwrite: random or zero
+    pattern = "random"          # of an overwrite: random or zero; passes as the medium wants them
+    scheme = "bsi-vsitr"        # or instead of a pattern, the passes of a scheme of schemes.toml
+    offload = false             # may the drive zero itself in passes of zeros (Write Zeroes)?
     allow_weaker = false        # may a weaker method be used where the asked one is not to be had?
     accept_r1_basis = false     # may what only NIST SP 800-88 Rev. 1 calls Purge be called so?
     allow_hidden = false        # may an area that the drive hides (HPA, AMA, DCO) stay hidden?
     reformat_sectors = false    # may drives of 520-byte sectors be formatted to 512 first?
+
+    [verify]
+    every_pass = false          # read back every pass, not only the last?
+    second_reader = false       # have a process of its own read back?
+
+    [limits]                    # see erase/limits.py
+    retries = 2
+    errors = 1000
+    error_seconds = 1800
+    answer_seconds = 300
+    zone_transfers = 4
 
     [protect]
     serials = ["WD-123"]        # never touch these drives
@@ -31,6 +44,8 @@ from typing import Any, TypeVar
 
 from rasura.certificate import Method, Technique
 from rasura.errors import UsageError
+from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.scheme import scheme
 from rasura_agent.guard import Protection
 
 __all__ = ["BUILT_IN", "PatternKind", "Policy", "PolicyError", "load_policy", "parse_policy"]
@@ -61,6 +76,14 @@ class Policy:
     technique: Technique | None
     """The only technique to use; ``None`` leaves the choice to the plan."""
     pattern: PatternKind
+    scheme: str | None
+    """The overwriting scheme asked for; ``None`` has the plan take the one for pattern and medium."""
+    offload: bool
+    """Whether a drive may zero itself in passes of zeros, which are read back whatever comes after."""
+    every_pass: bool
+    """Whether every pass is read back, not only the last."""
+    second_reader: bool
+    """Whether a process of its own reads back."""
     allow_weaker: bool
     accept_r1_basis: bool
     """Whether what only the withdrawn Rev. 1 of NIST SP 800-88 calls Purge may be called so."""
@@ -69,6 +92,7 @@ class Policy:
     reformat_sectors: bool
     """Whether drives of 520, 524 or 528-byte sectors may be formatted to 512, to be erased then."""
     protection: Protection
+    limits: Limits
 
 
 _Kind = TypeVar("_Kind", bound=StrEnum)  # Python 3.11 has no PEP 695 yet
@@ -78,10 +102,20 @@ _SHAPE: dict[str, dict[str, type]] = {
         "method": str,
         "technique": str,
         "pattern": str,
+        "scheme": str,
+        "offload": bool,
         "allow_weaker": bool,
         "accept_r1_basis": bool,
         "allow_hidden": bool,
         "reformat_sectors": bool,
+    },
+    "verify": {"every_pass": bool, "second_reader": bool},
+    "limits": {
+        "retries": int,
+        "errors": int,
+        "error_seconds": int,
+        "answer_seconds": int,
+        "zone_transfers": int,
     },
     "protect": {"serials": list, "removable": bool},
 }
@@ -105,6 +139,7 @@ def parse_policy(raw: bytes) -> Policy:
 
     Raises:
         PolicyError: not UTF-8 or TOML; an unknown, missing or ill-typed key; an unknown value.
+        SchemeError: there is no such scheme.
     """
     try:
         document = tomllib.loads(raw.decode("utf-8"))
@@ -117,11 +152,16 @@ def parse_policy(raw: bytes) -> Policy:
     if not isinstance(name, str) or not name.strip():
         raise PolicyError('the policy needs a name, such as name = "clear-random"')
     erase, protect = _table(document, "erase"), _table(document, "protect")
+    verify = _table(document, "verify")
     if "method" not in erase:
         raise PolicyError('the policy does not say what to do: [erase] needs method = "Clear" or "Purge"')
     method = _one_of(Method, erase["method"], "method")
     if method is Method.DESTROY:
         raise PolicyError("no software can destroy a drive: method is Clear or Purge")
+    if "scheme" in erase:
+        if "pattern" in erase:
+            raise PolicyError("the policy names a pattern and a scheme: one of them says what is written")
+        scheme(erase["scheme"])
     serials = protect.get("serials", [])
     if not all(isinstance(serial, str) and serial for serial in serials):
         raise PolicyError("serials in [protect] must be a list of serial numbers")
@@ -131,11 +171,31 @@ def parse_policy(raw: bytes) -> Policy:
         method=method,
         technique=_one_of(Technique, erase["technique"], "technique") if "technique" in erase else None,
         pattern=_one_of(PatternKind, erase.get("pattern", PatternKind.RANDOM), "pattern"),
+        scheme=erase.get("scheme"),
+        offload=erase.get("offload", False),
+        every_pass=verify.get("every_pass", False),
+        second_reader=verify.get("second_reader", False),
         allow_weaker=erase.get("allow_weaker", False),
         accept_r1_basis=erase.get("accept_r1_basis", False),
         allow_hidden=erase.get("allow_hidden", False),
         reformat_sectors=erase.get("reformat_sectors", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
+        limits=_limits(_table(document, "limits")),
+    )
+
+
+def _limits(table: dict[str, Any]) -> Limits:
+    usual = Limits()
+    for key, value in table.items():
+        least = 0 if key == "retries" else 1
+        if value < least:
+            raise PolicyError(f"{key} in [limits] of the policy must be at least {least}, not {value}")
+    return Limits(
+        retries=table.get("retries", usual.retries),
+        errors=table.get("errors", usual.errors),
+        error_s=table.get("error_seconds", usual.error_s),
+        answer_s=table.get("answer_seconds", usual.answer_s),
+        zone_transfers=table.get("zone_transfers", usual.zone_transfers),
     )
 
 
@@ -147,7 +207,7 @@ def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
     for key, value in table.items():
         wanted = _SHAPE[name][key]
         if type(value) is not wanted:
-            words = {str: "text", bool: "true or false", list: "a list"}
+            words = {str: "text", bool: "true or false", list: "a list", int: "a whole number"}
             raise PolicyError(f"{key} in [{name}] of the policy must be {words[wanted]}, not {value!r}")
     return table
 
