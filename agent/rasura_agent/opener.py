@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
+from rasura_agent.drive.port import BlockPort
 from rasura_agent.drive.tcg.psid import Psid
 from rasura_agent.drive.transport.block import (
     open_block_device,
@@ -26,6 +27,7 @@ from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.opened import describe_open
 from rasura_agent.inventory.virtual import describe_virtual_open
+from rasura_agent.second_reader import SecondReader
 
 __all__ = ["DriveOpener"]
 
@@ -63,21 +65,26 @@ class DriveOpener:
         """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""
         drive, number = plan.drive, plan.drive.device_number
         if drive.is_virtual:
-            return Ports(open_virtual_drive(drive.path, lambda fd: describe_virtual_open(fd, drive.path)))
+            file = open_virtual_drive(drive.path, lambda fd: describe_virtual_open(fd, drive.path))
+            return Ports(file, reader=self._reader(drive, file))
         block = open_block_device(drive.path, describe_open)
+        reader = self._reader(drive, block)
         if plan.no_commands is not None or number is None:
-            return Ports(block)
+            return Ports(block, reader=reader)
         # One descriptor for blocks and commands: both reach the drive that was claimed.
         device = device_line(drive, block.fileno())
         family = self._meet(drive, device)
         if isinstance(device, str) or isinstance(family, str):
             _close(device)
-            return Ports(block)
+            return Ports(block, reader=reader)
         psid = self._psids.get(drive.serial or "")
         if psid is not None:
             reverter = KernelPsidReverter(block.fileno())
             family = PsidFirst(family, discovery_command(drive), reverter, psid)
-        return Ports(block, device.port, family, lambda: rescan(number), device.close)
+        return Ports(block, device.port, family, lambda: rescan(number), device.close, reader)
+
+    def _reader(self, drive: Drive, block: BlockPort) -> SecondReader | None:
+        return SecondReader(drive.path, drive.is_virtual, block) if self._policy.second_reader else None
 
     def _meet(self, drive: Drive, device: DeviceLine | str) -> Family | str:
         if isinstance(device, str):

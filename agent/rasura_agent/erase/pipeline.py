@@ -201,6 +201,8 @@ class _Mover:
         self.failures += 1
         self.failing_s += self.heard - work.since
         self.last_error = error.strerror or str(error)
+        if self.over:
+            return False
         if is_gone(error):
             self.stopped, self.over = "the drive is gone", True
         elif self._spent() and self.mode is not _Mode.NARROWING:

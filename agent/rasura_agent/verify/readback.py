@@ -56,8 +56,9 @@ class Reader(Protocol):
         start: int = 0,
         *,
         clock: Clock,
-        limits: Limits,
-        sector_bytes: int,
+        limits: Limits | None = None,
+        sector_bytes: int = SECTOR_BYTES,
+        on_failed: Callable[[Span], None] = lambda _span: None,
     ) -> ReadBack:
         """As :func:`read_back`; never raises for what drive or process do."""
         ...

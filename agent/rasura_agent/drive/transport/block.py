@@ -14,7 +14,15 @@ from rasura_agent.drive.port import Disposition
 from rasura_agent.drive.transport.block_ioctl import zero_out
 from rasura_agent.inventory.model import Drive
 
-__all__ = ["LANES", "BlockDevice", "open_block_device", "open_for_questions", "open_virtual_drive", "rescan"]
+__all__ = [
+    "LANES",
+    "BlockDevice",
+    "open_block_device",
+    "open_for_questions",
+    "open_to_read_back",
+    "open_virtual_drive",
+    "rescan",
+]
 
 LANES = 4
 """Transfers under way at once: two hide each other's computing on two cores, more hide a drive's latency."""
@@ -131,6 +139,15 @@ def open_virtual_drive(path: str, identify: Callable[[int], Drive]) -> BlockDevi
         return BlockDevice(descriptor, identify, direct=False)
     os.close(descriptor)
     return BlockDevice(direct, identify, direct=True)
+
+
+def open_to_read_back(path: str, identify: Callable[[int], Drive]) -> BlockDevice:
+    """Open a drive, or a file posing as one, a second time and for reading only; past the page cache.
+
+    Raises:
+        RefusedError: the kernel does not let us, or not past the page cache.
+    """
+    return BlockDevice(_open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC), identify, direct=True)
 
 
 def open_for_questions(path: str) -> int:
