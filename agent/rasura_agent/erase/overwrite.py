@@ -14,7 +14,7 @@ from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import Span, Transfer, answered, move
 from rasura_agent.erase.ranges import gathered
 
-__all__ = ["SECTOR_BYTES", "PassResult", "lane_buffers", "lane_bytes", "write_pass"]
+__all__ = ["SECTOR_BYTES", "PassResult", "lane_buffers", "write_pass"]
 
 SECTOR_BYTES = 512
 """The logical sector where nobody says otherwise."""
@@ -40,13 +40,13 @@ class PassResult:
     """How much of it the drive was only told to zero (Write Zeroes), not sent."""
 
 
-def lane_bytes(block_bytes: int) -> int:
-    """The transfer of a lane that needs a buffer of its own: four of them share one huge page."""
-    return max(min(_PAGE_BYTES, block_bytes), block_bytes // 4)
+def lane_buffers(port: BlockPort, block_bytes: int) -> list[memoryview]:
+    """A buffer for each lane that needs one of its own, of one size.
 
-
-def lane_buffers(count: int, size: int) -> list[memoryview]:
-    """``count`` buffers out of one piece of memory."""
+    Half as many lanes as the port takes, with transfers half as large: on one huge page, so that 64 drives
+    stay within memory. More and smaller ones were slower with many drives (``data-mover.md``).
+    """
+    count, size = (port.lanes + 1) // 2, max(min(_PAGE_BYTES, block_bytes), block_bytes // 2)
     room = aligned_buffer(count * size)
     return [room[at * size : (at + 1) * size] for at in range(count)]
 
@@ -112,9 +112,8 @@ def _lanes(
     """How large a transfer is, one for each lane, and where they note what was offloaded."""
     block = pattern.block(block_bytes)
     if block is None:
-        size = lane_bytes(block_bytes)
-        buffers = lane_buffers(port.lanes, size)
-        return size, [_Filled(port, pattern, buffer) for buffer in buffers], []
+        buffers = lane_buffers(port, block_bytes)
+        return len(buffers[0]), [_Filled(port, pattern, buffer) for buffer in buffers], []
     sent = _Sent(port, block)
     if offload and not any(block):
         zeroed = _Zeroed(port, sent, len(block))

@@ -12,7 +12,7 @@ from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import BLOCK_BYTES, differing_sectors, repeats
 from rasura_agent.erase.limits import Limits
-from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers, lane_bytes
+from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
 from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import Span, move
 from rasura_agent.erase.ranges import gathered
@@ -82,14 +82,13 @@ def read_back(
     What lies before ``start`` was compared earlier and is not in ``bytes_read``: what is returned is
     complete only together with it. ``on_failed`` also gets what differs.
     """
-    size = lane_bytes(block_bytes)
     differing = _Differing(sector_bytes)
-    buffers = lane_buffers(port.lanes, size)
+    buffers = lane_buffers(port, block_bytes)
     moved = move(
         [_Compared(port, pattern, buffer, differing) for buffer in buffers],
         start=start,
         capacity=capacity,
-        block_bytes=size,
+        block_bytes=len(buffers[0]),
         sector_bytes=sector_bytes,
         limits=limits or Limits(),
         clock=clock,
