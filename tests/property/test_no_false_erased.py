@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from rasura.certificate import Method, Outcome
@@ -98,6 +98,21 @@ limits = st.builds(
     zeroes=st.sampled_from([Disposition.REFUSED, Disposition.DONE]),
     offload=st.booleans(),
     every_pass=st.booleans(),
+)
+@example(
+    # A single lost write: what a planted fault in reading back must always be caught by.
+    faults={3: BlockFault.WRITE_LOST},
+    pattern=PatternKind.ZERO,
+    named=None,
+    transport=Transport.SATA,
+    fake=False,
+    bad=((), ()),
+    heals_after=None,
+    limits=Limits(),
+    lanes=1,
+    zeroes=Disposition.REFUSED,
+    offload=False,
+    every_pass=False,
 )
 def test_overwriting(
     faults: dict[int, BlockFault],

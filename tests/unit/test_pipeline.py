@@ -172,7 +172,7 @@ def test_a_drive_that_stops_answering_is_abandoned(fault: BlockFault) -> None:
 
 
 def test_a_drive_that_is_only_slow_is_not_abandoned() -> None:
-    assert write(drive(4, seconds=100.0)).stopped is None
+    assert write(drive(4, seconds=20.0)).stopped is None
 
 
 def test_a_hanging_drive_delays_no_other() -> None:
@@ -230,7 +230,7 @@ def test_the_watermark_passes_nothing_unfinished_and_failures_are_told_before(
         on_failed=lambda span: told.update(range(span[0], sum(span), 512)),
     )
     assert marks == sorted(marks)
-    assert marks[-1] == CAPACITY or moved.stopped
+    assert marks[-1] == CAPACITY or moved.failed
     failed = {at for offset, length in moved.failed for at in range(offset, offset + length, 512)}
     assert failed | moved_bytes == set(range(0, CAPACITY, 512))
     assert failed.isdisjoint(moved_bytes)
