@@ -237,7 +237,7 @@ _, status, used = os.wait4(agent.pid, 0)
 print(used.ru_maxrss, file=sys.stderr)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
-"""Between us and the agent: a process inherits the peak of whoever started it (getrusage(2) tells no less)."""
+"""Between us and the agent: a process inherits the peak memory of whoever started it."""
 
 
 def test_64_drives_at_once_in_little_memory(workshop: Workshop) -> None:
