@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from image.on_a_stick import data_partition, image_on
 from image.places import ISO, build_hash, missing
 from lab.attached import Attached, CdRom, UsbDisk
 from lab.machine import BOOT_S, Firmware, Machine, Media
@@ -20,13 +22,13 @@ pytestmark = [
 ]
 
 
-def choose(machine: Machine, key: str, taken: str = "rasura-boot:") -> None:
-    """Press a hotkey until the serial console says ``taken``: when GRUB's menu comes up nobody can say.
+def choose(machine: Machine, key: str) -> None:
+    """Press a hotkey until the agent speaks on the serial console: when the menu comes up nobody can say.
 
     The firmware may speak before it, and keys that come too early or too late are taken by nobody.
     """
     deadline = time.monotonic() + BOOT_S
-    while taken not in machine.console.text:
+    while "rasura-boot:" not in machine.console.text:
         assert machine.running, "the machine ended"
         assert time.monotonic() < deadline, f"no menu took the key:\n{machine.console.text[-2000:]}"
         machine.press(key)
@@ -39,8 +41,16 @@ def boot_facts(machine: Machine) -> dict[str, str]:
     return dict(word.split("=", 1) for word in line.split())
 
 
-@pytest.mark.parametrize("medium", ["cd", "usb"])
-@pytest.mark.parametrize("firmware", list(Firmware), ids=lambda one: one.name.lower())
+@pytest.mark.parametrize(
+    ("firmware", "medium"),
+    [
+        pytest.param(firmware, medium, id=f"{firmware.name.lower()}-{medium}")
+        for firmware in Firmware
+        for medium in ("cd", "usb")
+        # Booted below, with room for a data partition.
+        if (firmware, medium) != (Firmware.BIOS, "usb")
+    ],
+)
 def test_from_a_medium(tmp_path: Path, firmware: Firmware, medium: str) -> None:
     attached: Attached = CdRom(ISO, bootindex=0)
     if medium == "usb":
@@ -58,6 +68,32 @@ def test_from_a_medium(tmp_path: Path, firmware: Firmware, medium: str) -> None:
     _right(facts, firmware)
     if medium == "usb":
         assert filecmp.cmp(ISO, tmp_path / "stick.img", shallow=False)
+
+
+def test_a_stick_of_any_writer_gets_its_data_partition(tmp_path: Path) -> None:
+    """The ISO and nothing else on a larger stick, as dd and others leave it."""
+    stick = tmp_path / "stick.img"
+    shutil.copy(ISO, stick)
+    with stick.open("r+b") as stream:
+        stream.truncate(ISO.stat().st_size + (96 << 20))
+    before = image_on(stick)
+    attached = {"medium": UsbDisk(stick, "STICK", bootindex=0)}
+    with Machine(tmp_path, Media(), firmware=Firmware.BIOS, attached=attached) as machine:
+        choose(machine, "s")
+        facts = boot_facts(machine)
+        machine.console.expect("The stick gets its data partition now", BOOT_S)
+        machine.console.expect(r"\[p\]", BOOT_S)
+        machine.console.expect("> ", BOOT_S)
+        machine.console.send("p\r")
+        machine.wait_off(BOOT_S)
+    _right(facts, Firmware.BIOS)
+    assert image_on(stick) == before
+    listing = ["mdir", "-b", "-i", data_partition(stick), "::"]
+    names = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
+    for name in ("certificates", "policies", "journal", "LISEZMOI.txt", "README.txt"):
+        assert name in names
+    label = ["mlabel", "-s", "-i", data_partition(stick), "::"]
+    assert "RASURADATA" in subprocess.run(label, capture_output=True, text=True, check=True).stdout
 
 
 def _right(facts: dict[str, str], firmware: Firmware) -> None:
