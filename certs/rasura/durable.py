@@ -11,7 +11,10 @@ __all__ = ["sync_folder", "write_file"]
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Put ``data`` at ``path`` atomically and durably: temporary sibling, fsync, rename, fsync of the folder.
+    """Put ``data`` at ``path`` atomically and durably: temporary sibling, fsync, rename, fsync of both.
+
+    The second fsync of the file is for FAT, where a rename makes a new directory entry of size zero and the
+    folder's own fsync does not write the size into it (``fs/fat/namei_vfat.c``, vfat_build_slots).
 
     Raises:
         OSError: the file system said no; then nothing is left behind and an older file stands.
@@ -23,7 +26,8 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
+            os.fsync(stream.fileno())
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -22,13 +22,13 @@ pytestmark = [
 ]
 
 
-def choose(machine: Machine, key: str, taken: str = "rasura-boot:") -> None:
-    """Press a hotkey until the serial console says ``taken``: when GRUB's menu comes up nobody can say.
+def choose(machine: Machine, key: str) -> None:
+    """Press a hotkey until the agent speaks on the serial console: when the menu comes up nobody can say.
 
     The firmware may speak before it, and keys that come too early or too late are taken by nobody.
     """
     deadline = time.monotonic() + BOOT_S
-    while taken not in machine.console.text:
+    while "rasura-boot:" not in machine.console.text:
         assert machine.running, "the machine ended"
         assert time.monotonic() < deadline, f"no menu took the key:\n{machine.console.text[-2000:]}"
         machine.press(key)
@@ -75,7 +75,7 @@ def test_a_stick_of_any_writer_gets_its_data_partition(tmp_path: Path) -> None:
     stick = tmp_path / "stick.img"
     shutil.copy(ISO, stick)
     with stick.open("r+b") as stream:
-        stream.truncate(ISO.stat().st_size + (64 << 20))
+        stream.truncate(ISO.stat().st_size + (96 << 20))
     before = image_on(stick)
     attached = {"medium": UsbDisk(stick, "STICK", bootindex=0)}
     with Machine(tmp_path, Media(), firmware=Firmware.BIOS, attached=attached) as machine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_it_waits_with_a_certificate_in_its_memory_until_the_network_is_back(
         machine.wait_off(BOOT_S)
         said = console.text
     assert planted.left() == 0
-    identifier = said.rpartition("certificate ")[2][:36]
+    identifier = re.findall(r"certificate ([0-9a-f-]{36})", said)[-1]
     logged = tmp_path / "logged.json"
     logged.write_bytes(registry.certificate(identifier))
     assert "GENUINE: ERASED drive" in registry.verify(logged)

@@ -121,7 +121,7 @@ def test_an_iso_of_nonsense(folder: bytes, root: bytes) -> None:
 def undo() -> Iterator[ExitStack]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    tools = ("losetup", "xorriso", "mkfs.vfat", "sfdisk", "addpart")
+    tools = ("losetup", "xorriso", "mkfs.vfat", "sfdisk", "delpart")
     for tool in tools:
         if shutil.which(tool, path=PATH) is None:
             pytest.skip(f"{tool} is not installed (apt-get install xorriso dosfstools fdisk util-linux)")

@@ -1,5 +1,6 @@
 """Every ioctl number, structure size and offset, against the kernel headers as a C compiler sees them."""
 
+import ctypes
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,6 +32,8 @@ _MMC = (
     "data_ptr",
 )
 _OPAL = ("lr", "key_len", "key")
+_BLKPG = ("op", "datalen", "data")
+_BLKPG_PARTITION = ("start", "length", "pno")
 
 _EXPRESSIONS = {
     **{
@@ -50,6 +53,8 @@ _EXPRESSIONS = {
             "BLKDISCARD",
             "BLKSECDISCARD",
             "BLKZEROOUT",
+            "BLKPG",
+            "BLKPG_ADD_PARTITION",
             "IOC_OPAL_PSID_REVERT_TPR",
         )
     },
@@ -57,6 +62,10 @@ _EXPRESSIONS = {
     "mmc": "sizeof(struct mmc_ioc_cmd)",
     "mmc multi": "sizeof(struct mmc_ioc_multi_cmd)",
     "opal": "sizeof(struct opal_key)",
+    "blkpg": "sizeof(struct blkpg_ioctl_arg)",
+    "blkpg partition": "sizeof(struct blkpg_partition)",
+    **{f"blkpg.{f}": f"offsetof(struct blkpg_ioctl_arg, {f})" for f in _BLKPG},
+    **{f"blkpg partition.{f}": f"offsetof(struct blkpg_partition, {f})" for f in _BLKPG_PARTITION},
     **{f"nvme.{f}": f"offsetof(struct nvme_passthru_cmd, {f})" for f in _NVME},
     **{f"mmc.{f}": f"offsetof(struct mmc_ioc_cmd, {f})" for f in _MMC},
     **{f"opal.{f}": f"offsetof(struct opal_key, {f})" for f in _OPAL},
@@ -69,6 +78,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     prints = "\n".join(f'printf("%lu\\n", (unsigned long)({e}));' for e in _EXPRESSIONS.values())
     (folder / "abi.c").write_text(
         "#include <stdio.h>\n#include <stddef.h>\n#include <sys/ioctl.h>\n#include <linux/fs.h>\n"
+        "#include <linux/blkpg.h>\n"
         "#include <linux/nvme_ioctl.h>\n#include <linux/mmc/ioctl.h>\n#include <linux/sed-opal.h>\n"
         f"int main(void) {{ {prints} return 0; }}\n"
     )
@@ -100,6 +110,31 @@ def _offsets_of(pack: object, size: int, markers: dict[str, bytes]) -> dict[str,
     assert isinstance(pack, bytes)
     assert len(pack) == size
     return {name: pack.index(marker) for name, marker in markers.items()}
+
+
+def test_partition_structures(kernel: dict[str, int]) -> None:
+    told: list[bytes] = []
+
+    def ioctl(fd: int, request: int, argument: bytearray | int, /) -> int:
+        assert isinstance(argument, bytearray)
+        assert (fd, request) == (4, kernel["BLKPG"])
+        at = kernel["blkpg.data"]
+        address = int.from_bytes(argument[at : at + 8], "little")
+        told.extend((bytes(argument), ctypes.string_at(address, kernel["blkpg partition"])))
+        return 0
+
+    block_ioctl.add_partition(4, 3, 0x0102030405060708, 0x1112131415161718, ioctl)
+    argument, partition = told
+
+    def field(data: bytes, name: str, size: int) -> int:
+        return int.from_bytes(data[kernel[name] : kernel[name] + size], "little")
+
+    assert len(argument) == kernel["blkpg"]
+    assert field(argument, "blkpg.op", 4) == kernel["BLKPG_ADD_PARTITION"]
+    assert field(argument, "blkpg.datalen", 4) == kernel["blkpg partition"]
+    assert field(partition, "blkpg partition.start", 8) == 0x0102030405060708
+    assert field(partition, "blkpg partition.length", 8) == 0x1112131415161718
+    assert field(partition, "blkpg partition.pno", 4) == 3
 
 
 def test_nvme_structure(kernel: dict[str, int]) -> None:

@@ -9,7 +9,6 @@ anything is put into the new partition.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import stat
@@ -21,15 +20,13 @@ from typing import Protocol
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.console.language import _
+from rasura_agent.drive.transport.block_ioctl import add_partition, logical_sector_bytes
 from rasura_agent.inventory.labels import DATA_LABEL, IMAGE_LABEL, fat32_labels, iso9660_label
 from rasura_agent.live.boot_facts import Build, parse_build
 from rasura_agent.live.gpt import SECTOR_BYTES, GptError, Partition, Read, grow, parse_table
 from rasura_agent.live.iso9660 import read_file
 
 __all__ = ["RawStick", "StickError", "append_data_partition", "make_data_partition"]
-
-BLKSSZGET = 0x1268
-"""linux/fs.h: the size of a sector in bytes."""
 
 _COMMAND_S = 120.0
 _NODE_S = 10.0
@@ -116,12 +113,12 @@ def make_data_partition(disk: str, build: Build, clock: Clock) -> str:
     try:
         # Exclusively: nothing of it is in use, and nothing of it comes into use meanwhile.
         with _opened(disk, os.O_RDWR | os.O_EXCL) as descriptor:
-            if _sector_bytes(descriptor) != SECTOR_BYTES:
+            if logical_sector_bytes(descriptor) != SECTOR_BYTES:
                 raise GptError(_("the stick has sectors of another size than the live image is made for"))
             new = append_data_partition(_LocalStick(descriptor), build, secrets.token_bytes(16))
             # The kernel is told of this one alone, so that it need not let go of the others.
-            place = (new.index + 1, new.first, new.last - new.first + 1)
-            _run("addpart", f"/proc/self/fd/{descriptor}", *map(str, place), keep=descriptor)
+            start, length = new.first * SECTOR_BYTES, (new.last - new.first + 1) * SECTOR_BYTES
+            add_partition(descriptor, new.index + 1, start, length)
             number = os.fstat(descriptor).st_rdev
             name = _partition_name(number, new, clock)
             held = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -147,10 +144,6 @@ def _opened(path: str, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _sector_bytes(descriptor: int) -> int:
-    return int.from_bytes(fcntl.ioctl(descriptor, BLKSSZGET, bytes(4)), "little")
 
 
 def _require_same_build(stick: RawStick, build: Build) -> None:

@@ -1,4 +1,4 @@
-"""The block layer's own ioctls: facts about a block device, discard, zeroing, PSID revert.
+"""The block layer's own ioctls: facts about a block device, partitions, discard, zeroing, PSID revert.
 
 Also the port through which all transports issue ioctls, so that a test can stand in for the kernel.
 """
@@ -19,6 +19,7 @@ from rasura_agent.drive.tcg.psid import Psid, encode_opal_key
 __all__ = [
     "BlockResult",
     "Ioctl",
+    "add_partition",
     "discard",
     "disk_sequence",
     "flush",
@@ -41,6 +42,13 @@ BLKPBSZGET = 0x127B
 BLKSECDISCARD = 0x127D
 BLKZEROOUT = 0x127F
 BLKGETDISKSEQ = 0x8008_1280
+# linux/blkpg.h
+BLKPG = 0x1269
+BLKPG_ADD_PARTITION = 1
+_BLKPG_ARG = struct.Struct("=iii4xQ")
+"""struct blkpg_ioctl_arg: op, flags, datalen, and the address of the data."""
+_BLKPG_PARTITION = struct.Struct("=qqi64s64s4x")
+"""struct blkpg_partition: start and length in bytes, number, and two names that nobody reads."""
 # linux/sed-opal.h: _IOW('p', 232, struct opal_key).
 IOC_OPAL_PSID_REVERT_TPR = 0x4108_70E8
 
@@ -117,6 +125,13 @@ def disk_sequence(fd: int, ioctl: Ioctl = system_ioctl) -> int | None:
         if error.errno in {errno.ENOTTY, errno.EINVAL}:
             return None
         raise
+
+
+def add_partition(fd: int, number: int, offset: int, length: int, ioctl: Ioctl = system_ioctl) -> None:
+    """Tell the kernel of one more partition (bytes, whole sectors); raises ``OSError``."""
+    data = ctypes.create_string_buffer(_BLKPG_PARTITION.pack(offset, length, number, b"", b""))
+    size = _BLKPG_PARTITION.size
+    ioctl(fd, BLKPG, bytearray(_BLKPG_ARG.pack(BLKPG_ADD_PARTITION, 0, size, ctypes.addressof(data))))
 
 
 def discard(fd: int, offset: int, length: int, ioctl: Ioctl = system_ioctl) -> BlockResult:
