@@ -23,6 +23,7 @@ from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
 from rasura_agent.inventory.model import Transport
+from rasura_agent.verify import samples
 from rasura_agent.verify.readback import ReadBack
 from rasura_agent.verify.spots import SpotCheck
 from simulators import bench
@@ -305,13 +306,16 @@ KINDS = pytest.mark.parametrize(
 )
 
 
-def believe(_port: object, capacity: int, *_more: object) -> ReadBack:
+def believe(
+    _port: object, end: int, _pattern: object, _told: object, _block: int, start: int = 0
+) -> ReadBack:
     """Reading back that believes the drive."""
-    return ReadBack(capacity, capacity, (), None)
+    return ReadBack(end - start, end, (), None)
 
 
 def test_a_planted_fault_in_reading_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "read_back", believe)
+    for module in (engine, samples):
+        monkeypatch.setattr(module, "read_back", believe)
     with pytest.raises(AssertionError):
         test_overwriting()
 

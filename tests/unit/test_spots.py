@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasura.certificate import ContentKind, RangeKind
-from rasura_agent.verify.sampling import plan_samples
+from rasura_agent.verify import samples
+from rasura_agent.verify.sampling import Extent, SamplePlan, plan_samples
 from rasura_agent.verify.spots import (
     HIDDEN_MARKERS,
     MARKERS,
@@ -148,7 +149,11 @@ def test_a_sector_that_changed_is_no_witness_for_the_others_of_its_granule() -> 
     """Granules are compared whole; so what is left of one is only caught if all of it is left."""
     block = drive()
     spots = marked(block)
-    extent = spots.plan.extents[10]
+    extent = next(
+        one
+        for one in spots.plan.extents[10:]
+        if not any(mark < one.end and one.offset < mark + SPOT_BYTES for mark in spots.markers)
+    )
     kept = bytes(block.medium[extent.offset : extent.end])
     block.medium[:] = bytes(CAPACITY)
     block.medium[extent.offset : extent.end] = kept
@@ -187,6 +192,35 @@ def test_a_zone_that_cannot_be_read_ends_the_looking() -> None:
     check = spots.look()
     assert not check.complete
     assert "could not be read" in (check.stopped or "")
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1 << 20, 3 << 20])
+def test_granules_larger_than_a_read(kept_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So large a drive that digests of small granules would not fit into memory."""
+    monkeypatch.setattr(samples, "_MOST_GRANULES", 2)
+    block = drive()
+    plan = SamplePlan(CAPACITY, 512, 2, (Extent(512, 3 << 20), Extent(8 << 20, 3 << 20)), True)
+    taken = samples.Samples(block, plan, ())
+    assert taken.take(lambda _done: None) is None
+    assert (taken.granule_bytes, taken.witnesses) == (3 << 20, 2)
+    kept = bytes(block.medium[512 : 512 + kept_bytes])
+    block.medium[:] = bytes(CAPACITY)
+    block.medium[512 : 512 + kept_bytes] = kept
+    compared = taken.compare(lambda _done: None)
+    assert compared.unchanged == (kept_bytes == 3 << 20)
+    assert compared.bytes_read == plan.bytes
+
+
+def test_a_dying_drive_is_not_asked_for_long() -> None:
+    block = drive()
+    block.faults = dict.fromkeys(range(100, 9000), BlockFault.READ_ERROR)
+    plan = plan_samples(bytes(32), CAPACITY, 512)
+    taken = samples.Samples(block, plan, ())
+    assert taken.take(lambda _done: None) is None
+    assert block.transfers < 120
+    assert 90 <= taken.witnesses <= 100
+    block.faults = {}
+    assert taken.compare(lambda _done: None).unchanged == taken.witnesses
 
 
 def test_no_witness_before_and_read_errors_now() -> None:

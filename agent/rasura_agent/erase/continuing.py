@@ -293,7 +293,7 @@ class Continuing:
 
     def _keep(self, step: int, position: int) -> str | None:
         """Have all below ``position`` on the medium, then write that down; why to stop, or ``None``."""
-        under_way, now = self._pass, self._around.clock.monotonic()
+        under_way, clock = self._pass, self._around.clock
         position -= position % _WHOLE_BYTES
         if self._around.store is None:
             return None
@@ -302,8 +302,8 @@ class Continuing:
         except OSError as error:
             under_way.unflushed = True
             return f"the drive could not flush its cache: {error.strerror}"
-        under_way.flushed, under_way.kept_at = position, now
-        spent_ms = under_way.earlier_ms + round((now - under_way.began) * 1000)
+        under_way.flushed = position
+        spent_ms = under_way.earlier_ms + round((clock.monotonic() - under_way.began) * 1000)
         self._save(
             msgspec.structs.replace(
                 self._record,
@@ -312,6 +312,8 @@ class Continuing:
                 spent_ms=(*self._record.spent_ms[: step - 1], spent_ms),
             )
         )
+        # From here on, so that many drives do not go on waiting for one stick at the same moment.
+        under_way.kept_at = clock.monotonic()
         return None
 
     def _save(self, record: ProgressRecord) -> None:

@@ -28,7 +28,7 @@
     start_stagger_s = 1         # between the starts of two drives that rotate
 
     [journal]                   # at most so much of an overwrite is done again after a power cut
-    interval_mb = 4000
+    interval_mb = 32000
     interval_s = 20
 """
 

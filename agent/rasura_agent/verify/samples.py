@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -24,7 +25,6 @@ _GRANULE_BYTES = 16 << 10
 _MOST_GRANULES = 1 << 17
 """Digests of 8 bytes each: a megabyte for each drive, and there may be 64 of them."""
 _DIGEST_BYTES = 8
-_NO_WITNESS = bytes(_DIGEST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,26 +113,30 @@ class Samples:
         self.granule_bytes = max(1, -(-share // _GRANULE_BYTES)) * _GRANULE_BYTES
         longest = max((one.length for one in plan.extents), default=_GRANULE_BYTES)
         self._buffer = aligned_buffer(min(_READ_BYTES, longest))
-        self._before = bytearray()
+        self._first = tuple(
+            itertools.accumulate((-(-one.length // self.granule_bytes) for one in plan.extents), initial=0)
+        )
+        """The number of each extent's first granule."""
+        self._before = bytearray(_DIGEST_BYTES * self._first[-1])
         self._content = Content()
-
-    @property
-    def witnesses(self) -> int:
+        self.witnesses = 0
         """How many granules would betray a drive that left its data in place."""
-        found = range(0, len(self._before), _DIGEST_BYTES)
-        return sum(self._before[at : at + _DIGEST_BYTES] != _NO_WITNESS for at in found)
 
     def take(self, on_progress: Callable[[int], str | None]) -> str | None:
         """Read the drive as it is before the command; why it was stopped, or ``None``."""
-        done = 0
-        for extent in self.plan.extents:
+        done = failures = 0
+        for number, extent in enumerate(self.plan.extents):
             for granule, seen in self._granules(extent, self._content):
-                is_witness = seen is not None and seen.constant is None and not self._is_marked(granule)
-                self._before += seen.digest if seen is not None and is_witness else _NO_WITNESS
+                failures += seen is None
+                if seen is not None and seen.constant is None and not self._is_marked(granule):
+                    self._before[self._place(number, granule)] = seen.digest
+                    self.witnesses += 1
             done += extent.length
             stopped = on_progress(done)
             if stopped is not None:
                 return stopped
+            if failures >= MAX_ERRORS:
+                return None  # it is dying: witnesses enough, or the marks will have to do
         return None
 
     def compare(self, on_progress: Callable[[int], str | None]) -> Compared:
@@ -140,17 +144,15 @@ class Samples:
         left: list[Range] = []
         unreadable: list[Range] = []
         after = Content()
-        read = unchanged = number = done = 0
+        read = unchanged = done = 0
         stopped = None
-        for extent in self.plan.extents:
+        for number, extent in enumerate(self.plan.extents):
             for granule, seen in self._granules(extent, after):
-                before = self._before[number : number + _DIGEST_BYTES]
-                number += _DIGEST_BYTES
                 if seen is None:
                     add_range(unreadable, granule.offset, granule.length, RangeKind.NOT_READ)
                     continue
                 read += granule.length
-                if before != _NO_WITNESS and seen.digest == before:
+                if seen.digest == self._before[self._place(number, granule)]:
                     unchanged += 1
                     add_range(left, granule.offset, granule.length, RangeKind.MISMATCH)
             done += extent.length
@@ -170,36 +172,39 @@ class Samples:
             after=after,
         )
 
+    def _place(self, number: int, granule: Extent) -> slice:
+        """Where the digest of a granule of extent ``number`` is kept."""
+        inside = (granule.offset - self.plan.extents[number].offset) // self.granule_bytes
+        at = (self._first[number] + inside) * _DIGEST_BYTES
+        return slice(at, at + _DIGEST_BYTES)
+
     def _granules(self, extent: Extent, content: Content) -> Iterator[tuple[Extent, _Seen | None]]:
-        """Each granule of an extent with what is there, ``None`` where it cannot be read."""
+        """Each granule of an extent with what is there; ``None`` for all that one failing read was for."""
         size = self.granule_bytes
         step = max(size, len(self._buffer) // size * size)
         for offset in range(extent.offset, extent.end, step):
-            length = min(step, extent.end - offset)
-            # Several small granules by one read; if that fails, one by one.
-            together = self._read(offset, length) if length <= len(self._buffer) else None
-            for at in range(0, length, size):
-                granule = Extent(offset + at, min(size, length - at))
-                if together is not None:
-                    seen: _Seen | None = _seen([together[at : at + granule.length]])
-                else:
-                    seen = self._seen_in_pieces(granule)
-                if seen is not None:
-                    content.add(seen.start if granule.offset == extent.offset else b"", seen.constant)
+            run = Extent(offset, min(step, extent.end - offset))
+            try:
+                # Several small granules by one read, or a large one by several.
+                found = self._small(run) if run.length <= len(self._buffer) else [(run, self._large(run))]
+            except OSError:
+                yield run, None
+                continue
+            for granule, seen in found:
+                content.add(seen.start if granule.offset == extent.offset else b"", seen.constant)
                 yield granule, seen
 
-    def _seen_in_pieces(self, granule: Extent) -> _Seen | None:
-        pieces = range(granule.offset, granule.end, len(self._buffer))
-        try:
-            return _seen(self._must_read(at, min(len(self._buffer), granule.end - at)) for at in pieces)
-        except OSError:
-            return None
+    def _small(self, run: Extent) -> list[tuple[Extent, _Seen]]:
+        data, size = self._must_read(run.offset, run.length), self.granule_bytes
+        return [
+            (Extent(run.offset + at, len(data[at : at + size])), _seen([data[at : at + size]]))
+            for at in range(0, run.length, size)
+        ]
 
-    def _read(self, offset: int, length: int) -> memoryview | None:
-        try:
-            return self._must_read(offset, length)
-        except OSError:
-            return None
+    def _large(self, granule: Extent) -> _Seen:
+        step = len(self._buffer)
+        pieces = range(granule.offset, granule.end, step)
+        return _seen(self._must_read(at, min(step, granule.end - at)) for at in pieces)
 
     def _must_read(self, offset: int, length: int) -> memoryview:
         piece = self._buffer[:length]
@@ -228,4 +233,5 @@ def _seen(pieces: Iterable[memoryview]) -> _Seen:
         start = start or bytes(piece[:COUNTED_BYTES])
     constant = constants.pop() if len(constants) == 1 else None
     short = digest.digest()[:_DIGEST_BYTES]
-    return _Seen(short if short != _NO_WITNESS else b"\1" * _DIGEST_BYTES, constant, start)
+    # Nought is the mark of a granule that is no witness.
+    return _Seen(short if any(short) else b"\1" * _DIGEST_BYTES, constant, start)
