@@ -106,6 +106,15 @@ def test_glpi_takes_it(found):
     jsonschema.Draft7Validator(GLPI, format_checker=jsonschema.FormatChecker()).validate(glpi_document(found))
 
 
+def test_sentences_that_are_more_than_text_are_text_in_the_document():
+    class Sentence(str):
+        __slots__ = ()
+
+    found = replace(EMPTY, notes=(Sentence("one"),), machine=replace(Machine(), notes=(Sentence("two"),)))
+    document = inventory_document(found)
+    assert (document["notes"], document["machine"]["notes"]) == (["one"], ["two"])
+
+
 def test_what_glpi_is_told():
     content = glpi_document(full())["content"]
     assert content["bios"] == {

@@ -8,7 +8,8 @@ test keeps it so.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -117,10 +118,10 @@ def inventory_document(found: Inventoried) -> dict[str, Any]:
         FORMAT,
         VERSION,
         __version__,
-        found.machine,
+        replace(found.machine, notes=_plain(found.machine.notes)),
         tuple(found.entry(drive) for drive in found.drives),
         tuple(HiddenEntry(one.name, one.kind, str(one.sentence)) for one in found.hidden),
-        found.notes,
+        _plain(found.notes),
     )
     values: dict[str, Any] = _camel(msgspec.to_builtins(document))
     return values
@@ -144,6 +145,11 @@ def inventory_schema() -> dict[str, Any]:
         "title": "Inventory of a machine, as 'rasura-agent inventory --json' writes it",
         **schema,
     }
+
+
+def _plain(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Sentences as plain text: what can be said in other languages too is no ``str`` alone."""
+    return tuple(str(one) for one in sentences)
 
 
 def _camel_name(name: str) -> str:
