@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.ports import Ran
 from simulators.machine import Machine
 
-__all__ = ["battery", "dmi", "network", "pci", "server_of", "usb"]
+__all__ = ["NoThermometer", "battery", "dmi", "network", "pci", "server_of", "usb"]
 
 _ROOT = "/sys/devices/pci0000:00"
+
+
+class NoThermometer:
+    """A machine whose drives show no temperature."""
+
+    def celsius(self, _drive: Drive) -> float | None:
+        return None
 
 
 def dmi(machine: Machine, **texts: str | bytes) -> None:

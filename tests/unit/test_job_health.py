@@ -29,6 +29,7 @@ from rasura_agent.report import Circumstances
 from rasura_agent.reporting import SeenAround
 from rasura_agent.spool import Spool
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.hardware import NoThermometer
 from simulators.signing import NO_MACHINE, NOW, TrustWorld, overwrite_policy
 from simulators.world import ManualClock
 
@@ -73,15 +74,16 @@ class Bench:
         )
         clock = ManualClock(NOW)
         opened = Ports(self.block)
+        checkup, station = Checkup(smartctl), self.world.station
         self.job = Job(
-            lambda _plan: opened, clock, self.world.station, around, self.spool, None, Checkup(smartctl)
+            lambda _plan: opened, clock, station, around, self.spool, None, checkup, NoThermometer()
         )
 
     def erase(self) -> DriveOutcome:
         (outcome,) = self.job.run(Confirmation((self.plan,), ()), self)
         return outcome
 
-    def progress(self, event: object) -> None:
+    def told(self, event: object) -> None:
         """Nothing."""
 
     def ended(self, outcome: object) -> None:

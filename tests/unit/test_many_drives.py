@@ -17,23 +17,20 @@ from rasura_agent.confirm import Confirmation, DriveOutcome
 from rasura_agent.erase.engine import Ports
 from rasura_agent.erase.events import Event, Progress
 from rasura_agent.erase.plan import DrivePlan, plan_drive
+from rasura_agent.health.checkup import Checkup
 from rasura_agent.inventory.clock import SystemClock
-from rasura_agent.inventory.model import Drive
 from rasura_agent.job import Job
 from rasura_agent.report import Circumstances
 from rasura_agent.spool import Spool
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.hardware import NoThermometer
+from simulators.machine import Machine
 from simulators.signing import NO_MACHINE, TrustWorld, overwrite_policy
 from simulators.volatile import TornStore
 
 DRIVES = 64
 CAPACITY = 1 << 20
 SOON_S = 60
-
-
-class NoThermometer:
-    def celsius(self, _drive: Drive) -> float | None:
-        return None
 
 
 @dataclass
@@ -89,6 +86,7 @@ class Bench:
             around,
             Spool(self.folder / "spool"),
             None,
+            Checkup(Machine()),
             NoThermometer(),
             self.store,
         )
