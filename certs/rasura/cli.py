@@ -1,4 +1,4 @@
-"""The auditor's commands: verify and show. They work offline."""
+"""The auditor's commands: verify, show and pdf. They work offline."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import click
 import msgspec
 
 from rasura import __version__
-from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.command import EXIT_CODES_HELP, print_json
-from rasura.errors import ExitCode, UsageError
+from rasura.documents import documents_in, read_file
+from rasura.errors import ExitCode
+from rasura.language import Language, Tongue
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
-from rasura.show import claims_text, report_text
+from rasura.page_verdict import verify_document, with_page
+from rasura.pdf_command import LANGUAGE_OPTION, pdf_command
 from rasura.text import printable
 from rasura.trust import Trust
-from rasura.verifier import Check, Report, State, Verdict, verify
+from rasura.verifier import Check, Report, State, Verdict
 
 __all__ = ["cli"]
 
@@ -45,6 +47,8 @@ def cli() -> None:
         rasura verify certificate.json --trust trust.toml
         rasura verify report.json certificates/*.json --trust trust.toml
         rasura show certificate.json
+        rasura pdf certificate.json --lang fr
+        rasura verify certificate.pdf --trust trust.toml
     """
 
 
@@ -80,23 +84,24 @@ def verify_command(
     erased, and their certificates be among the files: a missing one ends with 3, one that does
     not fit with 1.
     """
-    trust = Trust.parse(_read(trust_file).decode("utf-8", "replace"))
+    trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
     asked = _Asked(allow_unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
-    reports = [(path, verify(_read(path), trust)) for path in bundles]
+    documents = [one for path in bundles for one in documents_in(path, compare=True)]
+    reports = [(one, verify_document(one, trust)) for one in documents]
     held = tuple(
         Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
         for _, one in reports
         if one.certificate is not None and one.payload_sha256 is not None
     )
-    for path, report in reports:
-        checks, code, sentence = _judged(report, held, asked)
+    for document, report in reports:
+        checks, code, sentence = with_page(document, *_judged(report, held, asked))
         worst = max(worst, code, key=_severity)
         if as_json:
-            results.append(_report_json(path, report, checks, code, sentence))
+            results.append(_report_json(document.name, report, checks, code, sentence))
         else:
-            _print_report(path, checks, sentence)
+            _print_report(document.name, checks, sentence)
     if as_json:
         print_json(results)
     return worst
@@ -104,29 +109,26 @@ def verify_command(
 
 @cli.command("show", epilog=EXIT_CODES_HELP)
 @_BUNDLES
+@LANGUAGE_OPTION
 @_JSON
-def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
+def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int:
     """Show what certificates claim, in words, without verifying them."""
-    shown = [(path, Bundle.parse(_read(path))) for path in bundles]
+    from rasura.show import tell, telling_text  # noqa: PLC0415  verifying needs none of its words
+
+    shown = [(one.name, one.bundle()) for path in bundles for one in documents_in(path, compare=False)]
     if as_json:
         print_json([msgspec.json.decode(bundle.envelope.payload) for _, bundle in shown])
         return ExitCode.DONE
-    for path, bundle in shown:
-        click.echo(f"{path}: claims as written, NOT verified (rasura verify does that)\n")
-        claims = bundle.claims
-        click.echo(report_text(claims) if isinstance(claims, MachineReport) else claims_text(claims))
-        logged = (
-            "a receipt of a log is attached" if bundle.receipt is not None else "no receipt: not logged yet"
+    tongue = Tongue(Language(language))
+    for name, bundle in shown:
+        click.echo(
+            tongue.say("{name}: claims as written, NOT verified (rasura verify does that)").format(name=name)
         )
-        click.echo(f"  {logged}\n")
+        click.echo(f"\n{telling_text(tell(bundle, tongue), tongue)}\n")
     return ExitCode.DONE
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+cli.add_command(pdf_command)
 
 
 def _severity(code: ExitCode) -> int:
@@ -201,19 +203,19 @@ def _says(certificate: ErasureCertificate) -> str:
     return f"{result.outcome} {name}: {how}".rstrip(": ")
 
 
-def _print_report(path: Path, checks: tuple[Check, ...], sentence: str) -> None:
-    click.echo(f"{path}")
+def _print_report(name: str, checks: tuple[Check, ...], sentence: str) -> None:
+    click.echo(name)
     for check in checks:
         click.echo(f"  {check.number} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
     click.echo(f"  {printable(sentence)}")
 
 
 def _report_json(
-    path: Path, report: Report, checks: tuple[Check, ...], code: ExitCode, sentence: str
+    name: str, report: Report, checks: tuple[Check, ...], code: ExitCode, sentence: str
 ) -> dict[str, Any]:
     certificate, machine = report.certificate, report.machine_report
     return {
-        "file": str(path),
+        "file": name,
         "accepted": code is ExitCode.DONE,
         "verdict": report.verdict.name.lower().replace("_", "-"),
         "sentence": sentence,

@@ -18,7 +18,7 @@ from rasura.entry import EntryKind
 from rasura.envelope import sign
 from rasura.machine_report import MachineReport, ReportedDrive
 from rasura.machine_set import Held, check_set
-from rasura.show import report_text
+from rasura.show import claims_text
 from rasura.verifier import State, Verdict, check_submission, verify
 from rasura_agent.confirm import DriveOutcome
 from rasura_agent.erase.plan import plan_drive
@@ -97,7 +97,7 @@ def test_every_drive_is_in_it(world: TrustWorld) -> None:
     outcomes = [drive.outcome for drive in claims.drives]
     assert outcomes == [Outcome.ERASED, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNHANDLED]
     assert claims.outcome is Outcome.FAILED
-    shown = report_text(claims)
+    shown = claims_text(claims)
     for word in ("ERASED", "FAILED", "SKIPPED", "UNHANDLED", one.certificate_id, "megaraid,4"):
         assert word in shown
 
