@@ -83,8 +83,8 @@ def test_a_job_ends_with_a_report_that_is_verified_with_its_certificates(worksho
     forged.write_text(json.dumps(value))
     assert verify(report, second, forged)[0] == 1
     shown = workshop.run("rasura", "show", report).out
-    assert "machine report" in shown
-    assert shown.count("ERASED Rasura virtual drive") == 2
+    assert "Report on a machine" in shown
+    assert shown.count("ERASED: Clear by overwriting") == 2
 
 
 def test_a_report_without_a_job(workshop: Workshop) -> None:
