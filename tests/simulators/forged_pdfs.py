@@ -1,4 +1,4 @@
-"""PDFs as somebody might hand them in: edited, cut short, under a password, too much or too little in them."""
+"""PDFs as somebody might hand them in: edited, cut short, under a password, with too much in them."""
 
 from __future__ import annotations
 

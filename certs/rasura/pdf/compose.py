@@ -182,9 +182,8 @@ def _page(telling: Telling, registry: str | None, tongue: Tongue) -> dict[str, A
         "check": [
             _("Keep this PDF as it is: the signed file is inside it. Paper alone proves nothing."),
             _(
-                "Install Rasura (pip install 'rasura[pdf]') and get trust.toml of the registry "
-                "from a source you believe."
-            ),
+                "Install Rasura ({command}) and get trust.toml of the registry from a source you believe."
+            ).format(command="pip install 'rasura[pdf]'"),
             _("Offline, the command below must say GENUINE; the serial it names must be that on the drive."),
         ],
         "command": "rasura verify FILE.pdf --trust trust.toml",
