@@ -41,7 +41,7 @@ def telling_text(telling: Telling, tongue: Tongue) -> str:
     _ = tongue.say
     width = max((len(one.name) for part in telling.parts for one in part.rows), default=0)
     lines = [
-        f"  {telling.word}: {telling.headline}",
+        "  " + _("{outcome}: {reason}").format(outcome=telling.word, reason=telling.headline),
         f"  {telling.subject}",
         f"  {telling.kind} {telling.id or ''}".rstrip(),
     ]

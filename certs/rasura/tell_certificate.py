@@ -197,7 +197,7 @@ def _ranges(kind: RangeKind, ranges: list[Range], tongue: Tongue) -> Iterator[st
     if len(ranges) > _RANGES_NAMED:
         named.append(tongue.count("{number} more", "{number} more", len(ranges) - _RANGES_NAMED))
     count = tongue.count("{number} range", "{number} ranges", len(ranges))
-    yield _("NOT REACHED: {ranges}, together {size}, {how}: bytes {places}.").format(
+    yield _("NOT PROVEN: {ranges}, together {size}, {how}: bytes {places}.").format(
         ranges=count,
         size=tongue.bytes(sum(one.length for one in ranges)),
         how=word(RANGES, kind, tongue),

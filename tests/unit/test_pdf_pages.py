@@ -129,8 +129,8 @@ def test_a_certificate_that_is_missing_is_no_good_lot(world: TrustWorld) -> None
 
 def test_what_was_not_reached_is_said(world: TrustWorld) -> None:
     for language, said in (
-        (Language.ENGLISH, "NOT REACHED: 5 ranges, together 327,680 bytes, could not be written"),
-        (Language.FRENCH, "ATTEINTE : 5 plages, soit 327 680 octets, n"),
+        (Language.ENGLISH, "NOT PROVEN: 5 ranges, together 327,680 bytes, could not be written"),
+        (Language.FRENCH, "NON PROUVÉ : 5 plages, soit 327 680 octets, n"),
     ):
         words, _annotations = text_of(compose([paper.partial(world)], settings(language)))
         assert said in words
