@@ -23,12 +23,14 @@ from rasura.errors import RasuraError
 from rasura.health import Grade, HealthClaims
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
-from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.engine import execute
 from rasura_agent.erase.events import Event, Progress
 from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_bytes
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from rasura_agent.handing import CertificateStore, Handed, Handing
 from rasura_agent.health.checkup import Checkup
 from rasura_agent.health.claims import health_claims

@@ -244,6 +244,10 @@ def _overwritten(certificate: ErasureCertificate) -> list[str]:
         found.append("ERASED by overwriting without a pass")
     if any(one.bytes_written != capacity for one in result.passes):
         found.append("a pass did not write the full drive")
+    if any(not 0 <= one.bytes_offloaded <= one.bytes_written for one in result.passes):
+        found.append("a pass of which the drive zeroed more itself than was written")
+    if any(one.bytes_offloaded and one.cipher is not None for one in result.passes):
+        found.append("a random pass that the drive is said to have zeroed itself")
     if result.bytes_written != sum(one.bytes_written for one in result.passes):
         found.append("the bytes written are not the sum of the passes")
     return found

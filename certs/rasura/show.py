@@ -26,10 +26,12 @@ def claims_text(certificate: ErasureCertificate) -> str:
         )
         if area.before is not Presence.UNKNOWN or area.after is not Presence.UNKNOWN
     ]
+    reader = ", by a second process" if verification.second_reader else ""
     host = " ".join(part for part in (source.host_manufacturer, source.host_model) if part)
     host_serial = f", serial {source.host_serial}" if source.host_serial else ""
     passes = ", then ".join(
         f"{one.pattern}{f' ({one.cipher})' if one.cipher else ''} over {one.bytes_written} bytes"
+        f"{f' ({one.bytes_offloaded} by Write Zeroes)' if one.bytes_offloaded else ''}"
         for one in result.passes
     )
     rows: list[tuple[str, object]] = [
@@ -47,10 +49,14 @@ def claims_text(certificate: ErasureCertificate) -> str:
         ("hidden areas", "; ".join(areas) or None),
         ("from machine", f"{host}{host_serial}" if host or host_serial else None),
         ("lot", source.lot),
+        ("scheme", certificate.plan.scheme),
         ("passes", passes or None),
         *_resumed(certificate),
         ("verification", f"{verification.method or 'none'}: {verification.status}"),
-        ("read back", f"{coverage.bytes_read} of {coverage.bytes_total} bytes ({verification.evidence})"),
+        (
+            "read back",
+            f"{coverage.bytes_read} of {coverage.bytes_total} bytes ({verification.evidence}{reader})",
+        ),
         *_samples(certificate),
         ("ranges in error", len(result.error_ranges)),
         ("health before", _health(certificate.health_before)),

@@ -17,13 +17,15 @@ import pytest
 from rasura.certificate import ErasureCertificate, Outcome, RangeKind
 from rasura.consistency import contradictions
 from rasura_agent.erase import continuing
-from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.engine import execute
 from rasura_agent.erase.events import Event, Phase, Progress
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Constant
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
 from rasura_agent.erase.progress_record import JournalPace, Place, ProgressRecord
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from rasura_agent.inventory.model import Transport
 from rasura_agent.report import Circumstances, erasure_claims
 from simulators.block import simulated_drive

@@ -17,8 +17,8 @@ from rasura.health import Grade
 from rasura.machine_report import Answer, MachineReport, Route
 from rasura.verifier import Verdict, verify
 from rasura_agent.confirm import Confirmation, DriveOutcome, left_alone
-from rasura_agent.erase.engine import Ports
 from rasura_agent.erase.plan import plan_drive
+from rasura_agent.erase.run import Ports
 from rasura_agent.health.checkup import Checkup
 from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.inventory.machine_model import Battery, Machine, Memory

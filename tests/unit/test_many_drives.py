@@ -14,9 +14,9 @@ import pytest
 from rasura.certificate import Outcome
 from rasura.errors import RefusedError
 from rasura_agent.confirm import Confirmation, DriveOutcome
-from rasura_agent.erase.engine import Ports
 from rasura_agent.erase.events import Event, Progress
 from rasura_agent.erase.plan import DrivePlan, plan_drive
+from rasura_agent.erase.run import Ports
 from rasura_agent.health.checkup import Checkup
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.job import Job

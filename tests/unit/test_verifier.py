@@ -58,7 +58,7 @@ def test_an_unlogged_certificate_is_only_genuine_so_far(world: TrustWorld) -> No
 
 
 def test_a_failed_erasure_is_genuine_and_attests_nothing(world: TrustWorld) -> None:
-    report = verify(world.logged(world.bundle((2, BlockFault.WRITE_ERROR))).encode(), world.trust)
+    report = verify(world.logged(world.bundle((2, BlockFault.WRITE_LOST))).encode(), world.trust)
     assert report.verdict is Verdict.GENUINE
     assert not report.attests_erasure
 
