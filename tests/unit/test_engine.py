@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,29 +154,29 @@ def test_a_sampled_overwrite_finds_what_it_looks_at() -> None:
 
 
 def test_samples_that_cannot_be_read_prove_nothing() -> None:
-    transfers = -(-LARGE // BLOCK)
-    block = SimulatedBlock(simulated_drive(LARGE), {transfers + 100: BlockFault.READ_ERROR})
+    block = SimulatedBlock(simulated_drive(LARGE), bad_reads=(range(LARGE // 2, LARGE // 2 + LARGE // 400),))
     result = sampled(block)
     assert result.outcome is Outcome.FAILED
     assert result.verification_status is VerificationStatus.INCOMPLETE
+    assert all(LARGE // 2 <= one.offset < LARGE // 2 + LARGE // 400 for one in result.errors)
 
 
 def test_samples_where_the_policy_wants_all_are_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge asks the plan, not what happened to be read."""
     block = drive_with()
-    read_back_of = engine._read_back
+    read_back_of = engine._read_last_pass
 
-    def lazily(run: Any, pattern: Any, steps: int) -> EraseResult:
+    def lazily(run: Any, *words: Any) -> EraseResult:
         full = run.plan
         run.plan = replace(full, read_back=ReadBackExtent.SAMPLED)
-        monkeypatch.setattr(engine, "read_samples", lambda *words: restored(run, full, *words))
-        return read_back_of(run, pattern, steps)
+        monkeypatch.setattr(engine, "read_samples", partial(restored, run, full))
+        return read_back_of(run, *words)
 
-    def restored(run: Any, full: Any, *words: Any) -> Any:
+    def restored(run: Any, full: Any, *words: Any, **more: Any) -> Any:
         run.plan = full
-        return read_samples(*words)
+        return read_samples(*words, **more)
 
-    monkeypatch.setattr(engine, "_read_back", lazily)
+    monkeypatch.setattr(engine, "_read_last_pass", lazily)
     result = erase(block)
     assert result.outcome is Outcome.FAILED
     assert "only samples" in (result.reason or "")

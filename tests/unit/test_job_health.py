@@ -28,7 +28,7 @@ from rasura_agent.job import Job
 from rasura_agent.report import Circumstances
 from rasura_agent.reporting import SeenAround
 from rasura_agent.spool import Spool
-from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.block import SimulatedBlock, simulated_drive
 from simulators.hardware import NoThermometer
 from simulators.signing import NO_MACHINE, NOW, TrustWorld, overwrite_policy
 from simulators.world import ManualClock
@@ -61,13 +61,11 @@ class Smartctl:
 
 
 class Bench:
-    def __init__(
-        self, folder: Path, smartctl: Smartctl, *faults: tuple[int, BlockFault], **policy: Any
-    ) -> None:
+    def __init__(self, folder: Path, smartctl: Smartctl, **policy: Any) -> None:
         self.world = TrustWorld()
         self.spool = Spool(folder / "spool")
         drive = replace(simulated_drive(32 * 1024), transport=Transport.SATA, path="/dev/sda")
-        self.block = SimulatedBlock(drive, dict(faults))
+        self.block = SimulatedBlock(drive)
         self.plan = plan_drive(drive, overwrite_policy(), ())
         around = Circumstances(
             NO_MACHINE, replace(overwrite_policy(), **policy), None, None, "simulated", None, {}
@@ -125,7 +123,9 @@ def test_a_rejected_drive_is_left_alone_if_the_policy_says_so(tmp_path: Path) ->
 
 
 def test_errors_of_the_erasure_make_it_reject(tmp_path: Path) -> None:
-    outcome = Bench(tmp_path, Smartctl([0]), (0, BlockFault.WRITE_ERROR)).erase()
+    bench = Bench(tmp_path, Smartctl([0]))
+    bench.block.bad_writes = (range(512),)
+    outcome = bench.erase()
     assert outcome.outcome is Outcome.FAILED
     assert outcome.certificate is not None
     after = outcome.certificate.certificate.health_after

@@ -91,7 +91,7 @@ def test_it_follows_the_certificates_in_the_stations_chain(world: TrustWorld) ->
 
 
 def test_every_drive_is_in_it(world: TrustWorld) -> None:
-    one, other = world.bundle(), world.bundle((2, BlockFault.WRITE_ERROR))
+    one, other = world.bundle(), world.bundle((0, BlockFault.WRITE_LOST))
     facts = MachineFacts(hidden=((HIDDEN, None),))
     claims = machine(report(world, of_certificate(one), of_certificate(other), left_alone(), facts=facts))
     outcomes = [drive.outcome for drive in claims.drives]
@@ -184,7 +184,7 @@ def checked(bundle: Bundle, *certificates: Held) -> tuple[tuple[str, ...], tuple
 
 
 def test_a_whole_set(world: TrustWorld) -> None:
-    one, other = world.bundle(), world.bundle((2, BlockFault.WRITE_ERROR))
+    one, other = world.bundle(), world.bundle((0, BlockFault.WRITE_LOST))
     bundle = report(world, of_certificate(one), of_certificate(other), left_alone())
     found = check_set(machine(bundle), bundle.payload_sha256, held(one, other))
     assert (found.missing, found.wrong, found.found) == ((), (), 2)

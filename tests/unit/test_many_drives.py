@@ -101,7 +101,8 @@ def test_hung_slow_and_dying_drives_delay_no_other(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     hung = bench.add(0)
     slow = bench.add(1)
-    dying = bench.add(2, **dict.fromkeys((f"t{at}" for at in range(1, 40)), BlockFault.WRITE_ERROR))
+    dying = bench.add(2)
+    bench.blocks[dying].fails_from = 1
     gone = bench.add(3, t1=BlockFault.VANISH)
     healthy = [bench.add(number) for number in range(4, DRIVES)]
     wakes, goes_on = threading.Event(), threading.Event()
