@@ -24,6 +24,8 @@ _OFFLOAD_BLOCKS = 32
 
 _PAGE_BYTES = 4096
 
+_LANE_BYTES = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
@@ -40,13 +42,14 @@ class PassResult:
     """How much of it the drive was only told to zero (Write Zeroes), not sent."""
 
 
-def lane_buffers(port: BlockPort, block_bytes: int) -> list[memoryview]:
-    """A buffer for each lane that needs one of its own, of one size.
+def lane_buffers(port: BlockPort, room_bytes: int) -> list[memoryview]:
+    """A buffer for each lane that needs one of its own, all of one size and ``room_bytes`` together.
 
-    Half as many lanes as the port takes, with transfers half as large: on one huge page, so that 64 drives
-    stay within memory. More and smaller ones were slower with many drives (``data-mover.md``).
+    Of a mebibyte where there is room for several, as many as the port takes: 4 MiB for a drive among few,
+    one huge page for one among 64. More and smaller ones were slower (``data-mover.md``).
     """
-    count, size = (port.lanes + 1) // 2, max(min(_PAGE_BYTES, block_bytes), block_bytes // 2)
+    size = max(min(_PAGE_BYTES, room_bytes), min(_LANE_BYTES, room_bytes // 2))
+    count = max(1, min(port.lanes, room_bytes // size))
     room = aligned_buffer(count * size)
     return [room[at * size : (at + 1) * size] for at in range(count)]
 

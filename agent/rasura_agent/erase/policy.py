@@ -213,6 +213,10 @@ def parse_policy(raw: bytes) -> Policy:
         if "pattern" in erase:
             raise PolicyError("the policy names a pattern and a scheme: one of them says what is written")
         scheme(erase["scheme"])
+    read_back = _one_of(ReadBackExtent, erase.get("verification", ReadBackExtent.FULL), "verification")
+    for key, table in (("offload", erase), ("every_pass", verify), ("second_reader", verify)):
+        if table.get(key, False) and read_back is not ReadBackExtent.FULL:
+            raise PolicyError(f'with {key} all is read back: verification in the policy must be "full"')
     serials = protect.get("serials", [])
     if not all(isinstance(serial, str) and serial for serial in serials):
         raise PolicyError("serials in [protect] must be a list of serial numbers")
@@ -232,7 +236,7 @@ def parse_policy(raw: bytes) -> Policy:
         reformat_sectors=erase.get("reformat_sectors", False),
         skip_rejected=erase.get("skip_rejected", False),
         protection=Protection(serials=frozenset(serials), refuse_removable=protect.get("removable", False)),
-        read_back=_one_of(ReadBackExtent, erase.get("verification", ReadBackExtent.FULL), "verification"),
+        read_back=read_back,
         sample_limit_bytes=_megabytes(erase, "sample_limit_mb", 0, SAMPLE_LIMIT_BYTES),
         pace=pace,
         journal_pace=JournalPace(
