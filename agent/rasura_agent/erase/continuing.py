@@ -249,11 +249,13 @@ class Continuing:
         under_way.failed = [(one.offset, one.length) for one in record.failed[step - 1]]
 
         def on_progress(position: int) -> str | None:
+            # Before ``report``, which may let the drive rest: a cut in the pause costs nothing then.
+            due = position < record.capacity_bytes and self._is_due(position)
+            problem = self._keep(step, position) if due else None
             stop = report(position)
-            at_the_end = position == record.capacity_bytes
-            if stop is None and (at_the_end or not self._is_due(position)):
-                return None
-            return self._keep(step, position) or stop
+            if stop is not None and not due:
+                problem = self._keep(step, position)
+            return problem or stop
 
         return on_progress
 

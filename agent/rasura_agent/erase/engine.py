@@ -161,7 +161,8 @@ def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
     if way_on.resumed is not None:
         cuts = way_on.resumed.interruptions
         place = cuts[-1]
-        run.on_event(Continues(run.drive.path, place.step, steps, place.position, capacity, len(cuts)))
+        places = len(numbers) + 1
+        run.on_event(Continues(run.drive.path, place.step, places, place.position, capacity, len(cuts)))
     run.resumed = way_on.resumed
     run.touched = True
     for number, pattern in enumerate(way_on.patterns):
