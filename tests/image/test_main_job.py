@@ -82,12 +82,17 @@ def test_from_a_stick_to_the_registry(tmp_path: Path, registry: RegistryHere) ->
         console.send("p\r")
         machine.wait_off(BOOT_S)
     said = console.text
-    assert said.count("on the stick, logged") == 6, said[-4000:]
+    # Of each drive, and the machine's report.
+    assert said.count("on the stick, logged") == 6 + 1, said[-4000:]
     assert {name: one.left() for name, one in planted.items()} == dict.fromkeys(planted, 0)
     assert image_on(stick) == image_before
     certificates = certificates_on(stick, tmp_path / "kept")
     assert len(certificates) == 6
-    assert registry.verify(*certificates).count("GENUINE: ERASED") == 6
+    documents = sorted(certificates[0].parent.glob("*.json"))
+    assert len(documents) == 6 + 1
+    verified = registry.verify(*documents)
+    assert verified.count("GENUINE: ERASED") == 6
+    assert "all 6 certificates that the report names are there and fit" in verified
     claims = [Bundle.parse(path.read_bytes()).certificate for path in certificates]
     assert {claim.drive.serial for claim in claims} >= {"QM-SATA", "QM-SAS", "QM-NVME", "QM-USB"}
     assert {claim.source.lot for claim in claims} == {"LOT-2026-001"}

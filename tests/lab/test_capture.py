@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from lab.guest_hand import Hand, Ran
-from lab.machine import Kernel, Machine
+from lab.machine import BOOT_S, Kernel, Machine
 from lab.station import PAYLOAD, fresh_folder, obstacle
 from lab.workbench import WORKBENCH
 from rasura_agent.capturing import seen_machine
 from rasura_agent.export.document import inventory_document
 from rasura_agent.machine_commands import take_inventory
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 
 
 class Guest:
@@ -39,7 +39,7 @@ class Guest:
     def __enter__(self) -> Guest:
         self.machine.__enter__()
         try:
-            self._hand.wait(200)
+            self._hand.wait(BOOT_S)
         except BaseException:
             self.__exit__(None, None, None)
             raise
