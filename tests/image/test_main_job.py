@@ -11,8 +11,9 @@ import pytest
 
 from image.collected import Planted, bitlocker, ext4, lvm, windows
 from image.on_a_stick import certificates_on, image_on
-from image.places import ISO, build_hash, missing
+from image.places import ISO, missing
 from image.registry_here import PASSPHRASE, RegistryHere
+from image.test_boot import boot_facts, check_boot
 from lab.attached import Nic, NvmeDrive, SataDisk, ScsiDisk, SdCard, UsbDisk, blank
 from lab.machine import BOOT_S, Firmware, Machine, Media
 from rasura.bundle import Bundle
@@ -64,9 +65,7 @@ def test_from_a_stick_to_the_registry(tmp_path: Path, registry: RegistryHere) ->
     }
     with Machine(tmp_path, Media(), firmware=Firmware.SECURE_BOOT, attached=attached, cpus=2) as machine:
         console = machine.console
-        facts = console.expect(r"rasura-boot: ([^\r\n]*)[\r\n]", BOOT_S)[1]
-        assert f"build={build_hash()}" in facts
-        assert "lockdown=integrity" in facts
+        check_boot(boot_facts(machine), Firmware.SECURE_BOOT)
         console.expect(r"\[k\]", BOOT_S)
         console.expect("> ", 60)
         console.send("k\r")
