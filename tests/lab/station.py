@@ -31,6 +31,8 @@ _BIN = Path(sys.executable).parent
 SECRET = b"SECRET INVOICES OF THE DONOR    "
 SECTOR = SECRET * 16
 
+WORK_S = 1200.0
+"""For an agent that hangs, not for one that is slow: two dozen drives under emulation take it minutes."""
 SITE, SPOOL = "/run/lab/site", "/run/lab/spool"
 KEPT = "/run/lab/kept"
 """Where the guest mounts the disk that outlives it."""
@@ -126,11 +128,11 @@ class Station:
         self.hand.wait(BOOT_S)
         self.hand.copy(self.folder / "registry/sites/Lab", SITE)
 
-    def agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = 300) -> Ran:
+    def agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = WORK_S) -> Ran:
         """Run the agent to its end."""
         return self.start_agent(*argv, spool=spool, timeout_s=timeout_s).result(timeout_s + 30)
 
-    def start_agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = 300) -> Future[Ran]:
+    def start_agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = WORK_S) -> Future[Ran]:
         """Start the agent, as an operator would from a shell."""
         env = {"RASURA_SITE": SITE, "RASURA_SPOOL": spool}
         return self.hand.start("rasura-agent", *argv, timeout_s=timeout_s, env=env)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.station import SECRET, Station
+from lab.station import SECRET, WORK_S, Station
 from rasura.certificate import Outcome, RangeKind, VerificationStatus
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
@@ -63,7 +63,7 @@ def ended(station: Station) -> Iterator[dict[str, Ended]]:
         times = SECTORS * 512 // len(SECRET)
         script = _MAKE.format(name=name, secret=SECRET.hex(), times=times, table=table, direct=direct)
         paths[name] = station.hand.run("sh", "-c", script).require().out.strip()
-    ran = station.erase(list(paths.values()), policy=ZEROES).result(900)
+    ran = station.erase(list(paths.values()), policy=ZEROES).result(WORK_S)
     told = {one["drive"]["path"]: one for one in ran.json["drives"]}
     found = {}
     for name, path in paths.items():
