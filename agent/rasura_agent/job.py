@@ -92,7 +92,7 @@ def prepare_job(
         build=options.build,
     )
     sources = local_sources()
-    thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands)
+    thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands, sources.files)
     job = Job(opener.open, clock, station, around, spool, client, checkup, thermometer, opener.progress)
     return job, tuple(notes)
 

@@ -30,6 +30,7 @@ from rasura_agent.reporting import SeenAround
 from rasura_agent.spool import Spool
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
 from simulators.hardware import NoThermometer
+from simulators.machine import Machine as System
 from simulators.signing import NO_MACHINE, NOW, TrustWorld, overwrite_policy
 from simulators.world import ManualClock
 
@@ -74,7 +75,7 @@ class Bench:
         )
         clock = ManualClock(NOW)
         opened = Ports(self.block)
-        checkup, station = Checkup(smartctl), self.world.station
+        checkup, station = Checkup(smartctl, System()), self.world.station
         self.job = Job(
             lambda _plan: opened, clock, station, around, self.spool, None, checkup, NoThermometer()
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rasura.health import Grade
 from rasura.machine_report import Answer, BatteryClass, Route
 from rasura_agent.console.language import _
@@ -10,10 +12,11 @@ from rasura_agent.health.grade import Graded
 from rasura_agent.health.model import HealthReading, TestResult
 from rasura_agent.health.proposal import Proposal
 from rasura_agent.health.words import reason_sentences
+from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.inventory.model import Drive
 from rasura_agent.self_testing import DriveTested
 
-__all__ = ["grade_word", "health_table", "proposal_lines", "tested_line"]
+__all__ = ["HealthRow", "grade_word", "health_table", "proposal_lines", "tested_line"]
 
 
 def grade_word(grade: Grade) -> str:
@@ -26,27 +29,47 @@ def grade_word(grade: Grade) -> str:
     }[grade]
 
 
-def health_table(rows: tuple[tuple[Drive, HealthReading, Graded], ...]) -> str:
+@dataclass(frozen=True, slots=True)
+class HealthRow:
+    """A drive as it is named to a person, and how it is."""
+
+    name: str
+    serial: str | None
+    reading: HealthReading
+    graded: Graded
+
+    @classmethod
+    def of_drive(cls, drive: Drive, reading: HealthReading, graded: Graded) -> HealthRow:
+        """A drive that Linux sees."""
+        return cls(drive.path, drive.serial, reading, graded)
+
+    @classmethod
+    def of_hidden(cls, one: HiddenDrive, reading: HealthReading, graded: Graded) -> HealthRow:
+        """A drive behind a RAID controller, which only smartctl sees."""
+        serial = reading.health.serial if reading.health is not None else None
+        return cls(f"{one.name} {one.kind}", serial, reading, graded)
+
+
+def health_table(rows: tuple[HealthRow, ...]) -> str:
     """One line a drive, then every reason for its grade and what could not be read."""
     header = (_("DRIVE"), _("SERIAL"), _("HEALTH"), _("HOURS"), _("WRITTEN"), _("WEAR"), _("TEMPERATURE"))
-    lines = [_row(*row) for row in rows]
-    blocks = [table(header, lines)]
-    for drive, reading, graded in rows:
-        said = [fact(sentence) for sentence in reason_sentences(graded, _)]
-        said += [_("note: {note}").format(note=fact(note)) for note in reading.notes]
-        blocks += [f"{fact(drive.path)}  {one}" for one in said]
+    blocks = [table(header, [_cells(row) for row in rows])]
+    for row in rows:
+        said = [fact(sentence) for sentence in reason_sentences(row.graded, _)]
+        said += [_("note: {note}").format(note=fact(note)) for note in row.reading.notes]
+        blocks += [f"{fact(row.name)}  {one}" for one in said]
     return "\n".join(blocks)
 
 
-def _row(drive: Drive, reading: HealthReading, graded: Graded) -> tuple[str, ...]:
-    health = reading.health
+def _cells(row: HealthRow) -> tuple[str, ...]:
+    health = row.reading.health
     written = health.bytes_written if health is not None else None
     wear = health.wear_percent if health is not None else None
     temperature = health.temperature_c if health is not None else None
     return (
-        fact(drive.path),
-        fact(drive.serial),
-        grade_word(graded.grade),
+        fact(row.name),
+        fact(row.serial),
+        grade_word(row.graded.grade),
         fact(health.power_on_hours if health is not None else None),
         size(written) if written is not None else "-",
         f"{wear}\N{NO-BREAK SPACE}%" if wear is not None else "-",
