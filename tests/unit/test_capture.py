@@ -77,7 +77,7 @@ def test_plans_and_refusals_too(tmp_path):
 
 
 def with_smart() -> Machine:
-    """A server whose drives and one behind its RAID controller answer smartctl, and that has an eMMC drive."""
+    """A server whose drives answer smartctl, one behind a RAID controller too, and that has an eMMC drive."""
     machine = server()
     pci(machine, "0000:05:00.0", "010400", driver="megaraid_sas")
     scan = {"devices": [{"name": "/dev/bus/0", "type": "megaraid,4", "protocol": "SCSI"}]}
