@@ -12,7 +12,7 @@ import queue
 import secrets
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -24,7 +24,7 @@ from rasura.health import Grade, HealthClaims
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
 from rasura_agent.erase.engine import EraseResult, Ports, execute
-from rasura_agent.erase.events import Event, Progress
+from rasura_agent.erase.events import Event, Noted, Progress
 from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_bytes
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
@@ -34,9 +34,12 @@ from rasura_agent.health.checkup import Checkup
 from rasura_agent.health.claims import health_claims
 from rasura_agent.health.model import HealthReading
 from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.inventory.hotplug import DriveWatch, local_drive_watch
 from rasura_agent.inventory.identity import read_identity
 from rasura_agent.inventory.local import local_sources
+from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.temperature import HwmonThermometer, Thermometer
+from rasura_agent.inventory.watch import Change, Vanished
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.reporting import SeenAround, report_machine
@@ -45,6 +48,7 @@ from rasura_agent.station import SigningStation
 __all__ = ["Job", "JobOptions", "Observer", "prepare_job"]
 
 _STOPPED = "stopped by the operator"
+_GONE = "the drive vanished during the job: it was pulled out, or its power or its cable failed"
 _NEWS_EVERY_S = 0.1
 """Of one drive: 64 fast ones would have more to say than anybody can show."""
 
@@ -67,10 +71,12 @@ def prepare_job(
     spool: CertificateStore,
     client: RegistryClient | None,
     opener: DriveOpener,
+    watch: DriveWatch | None = None,
 ) -> tuple[Job, tuple[str, ...]]:
     """Fetch the registry's latest checkpoint and put the job together.
 
-    Returns the job, and sentences about what could not be had (a registry that is away stops nothing).
+    ``watch`` follows the drives of this machine, where somebody does so already. Returns the job, and
+    sentences about what could not be had (a registry that is away stops nothing).
     """
     clock = SystemClock()
     checkpoint, notes = None, []
@@ -93,7 +99,10 @@ def prepare_job(
     )
     sources = local_sources()
     thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands, sources.files)
-    job = Job(opener.open, clock, station, around, spool, client, checkup, thermometer, opener.progress)
+    watch = watch or local_drive_watch()
+    job = Job(
+        opener.open, clock, station, around, spool, client, checkup, thermometer, opener.progress, watch
+    )
     return job, tuple(notes)
 
 
@@ -123,6 +132,7 @@ class Job:
         checkup: Checkup,
         thermometer: Thermometer,
         progress: ProgressStore | None = None,
+        watch: DriveWatch | None = None,
     ) -> None:
         """Put the ports together.
 
@@ -136,6 +146,7 @@ class Job:
             checkup: reads the health of drives.
             thermometer: says how warm drives are.
             progress: how far interrupted overwrites are; ``None`` begins each afresh.
+            watch: tells of drives that vanish.
         """
         self._began = clock.wall()
         self._checkup = checkup
@@ -148,6 +159,8 @@ class Job:
         self._pace = MachinePace(around.policy.pace, clock, thermometer)
         self._transfer_bytes = transfer_bytes(1)
         self._stop = threading.Event()
+        self._watch = watch
+        self._gone: set[str] = set()
         self._news: queue.SimpleQueue[Event | DriveOutcome] = queue.SimpleQueue()
 
     def stop(self) -> None:
@@ -166,7 +179,12 @@ class Job:
         for plan in confirmation.chosen:
             # Daemons: a drive that hangs in the kernel must not keep the process from ending.
             threading.Thread(target=self._drive, args=(plan,), name=plan.drive.path, daemon=True).start()
-        awaited = len(confirmation.chosen)
+        with self._watched(confirmation.chosen):
+            outcomes += self._follow(len(confirmation.chosen), observer)
+        return tuple(outcomes)
+
+    def _follow(self, awaited: int, observer: Observer) -> Iterator[DriveOutcome]:
+        """Pass on what the drives' threads tell, until so many drives have their outcome."""
         while awaited:
             try:
                 news = self._news.get()
@@ -176,12 +194,30 @@ class Job:
                 self.stop()
                 continue
             if isinstance(news, DriveOutcome):
-                outcomes.append(news)
                 observer.ended(news)
                 awaited -= 1
+                yield news
             else:
                 observer.told(news)
-        return tuple(outcomes)
+
+    @contextlib.contextmanager
+    def _watched(self, chosen: Sequence[DrivePlan]) -> Iterator[None]:
+        """Within, a drive that vanishes is known to be gone, and stops at its next transfer."""
+        watch = self._watch
+        drives = {plan.drive.path: plan.drive for plan in chosen if plan.drive.device_number is not None}
+        if watch is None or not drives:
+            yield
+            return
+
+        def told(change: Change) -> None:
+            drive = drives.get(change.drive.path)
+            # A drive whose capacity changed has come and gone for the watch, and is there for us.
+            if isinstance(change, Vanished) and drive is not None and watch.is_gone(drive):
+                self._gone.add(drive.path)
+                self._news.put(Noted(drive.path, _GONE))
+
+        with watch.listening(told):
+            yield
 
     def _drive(self, plan: DrivePlan) -> None:
         try:
@@ -212,10 +248,11 @@ class Job:
                 ports,
                 self._clock,
                 secrets.token_bytes,
-                self._listener(pacer),
+                self._listener(pacer, plan.drive.path),
                 self._transfer_bytes,
                 self._progress,
             )
+            result = self._named_gone(plan.drive, result)
             if not result.touched:
                 return DriveOutcome(plan, result.outcome, result.reason, result, health=told)
             after = self._checkup.read(plan.drive)
@@ -246,7 +283,7 @@ class Job:
         more = self._handing.keep_evidence(readings)
         return replace(outcome, problems=tuple(dict.fromkeys((*outcome.problems, *more))))
 
-    def _listener(self, pacer: Pacer) -> Callable[[Event], str | None]:
+    def _listener(self, pacer: Pacer, path: str) -> Callable[[Event], str | None]:
         """What one drive's engine calls: passes on news, holds the drive to its pace, and stops it."""
         shown: Progress | None = None
 
@@ -259,9 +296,20 @@ class Job:
                 self._news.put(event)
             if isinstance(event, Progress):
                 pacer.after(event)
+            if path in self._gone:
+                return _GONE
             return _STOPPED if self._stop.is_set() else None
 
         return on_event
+
+    def _named_gone(self, drive: Drive, result: EraseResult) -> EraseResult:
+        """What came of a drive that is not there any more says so first, whatever else failed by it."""
+        if result.outcome is Outcome.ERASED or result.reason == _GONE:
+            return result
+        gone = drive.path in self._gone or (self._watch is not None and self._watch.is_gone(drive))
+        if not gone:
+            return result
+        return replace(result, reason=f"{_GONE} ({result.reason})" if result.reason else _GONE)
 
     def _certify(
         self, plan: DrivePlan, result: EraseResult, health: tuple[HealthClaims, HealthClaims]

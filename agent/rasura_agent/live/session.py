@@ -21,12 +21,14 @@ from rasura_agent.console.words import fact, wrapped
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.policy import BUILT_IN, Policy, PolicyError, load_policy
 from rasura_agent.handing import Handed
+from rasura_agent.inventory.hotplug import DriveWatch
 from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.job import Job, JobOptions, prepare_job
 from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, boot_line
 from rasura_agent.live.boot_parameters import BootParameters, End, Language, PolicyUrl
 from rasura_agent.live.courier import Courier
+from rasura_agent.live.drive_news import DriveNews
 from rasura_agent.live.handover import Asked, EndAsked, GivenUp, Phase, Withdrawn
 from rasura_agent.live.host import NetworkPort
 from rasura_agent.live.identity import Reception
@@ -46,6 +48,7 @@ __all__ = ["Session", "Station"]
 _MOST_LINES = 12
 """Drives that progress is redrawn for; more would not fit on the screen."""
 _RETRY_S = 5.0
+_MOST_COUNTDOWNS = 5
 _LOG = logging.getLogger("rasura.session")
 
 
@@ -68,6 +71,8 @@ class Station:
     end: Callable[[End], None]
     around: Callable[[Survey], SeenAround]
     """The machine around its drives, for the report."""
+    watch: DriveWatch | None = None
+    """Tells of drives that come and go."""
     second_s: float = 1.0
     """How long a second of waiting lasts; tests make it shorter."""
 
@@ -82,6 +87,7 @@ class Session:
         self._policy_asked: str | PolicyUrl | None = station.parameters.policy
         self._language = station.parameters.language
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._drive_news = DriveNews()
         self._ended: dict[str, Outcome] = {}
         self._reported: dict[str, ReportedDrive] = {}
         self._damage_told = False
@@ -106,6 +112,11 @@ class Session:
 
     def run(self) -> None:
         """Go on until the machine ends."""
+        watch = self._station.watch
+        with watch.listening(self._drive_news.put) if watch is not None else contextlib.nullcontext():
+            self._lead()
+
+    def _lead(self) -> None:
         armed = self._station.run / "armed"
         said = ""
         if self._parameters.armed and not armed.exists():
@@ -120,6 +131,7 @@ class Session:
     def _look(self) -> Situation:
         """Ask everything afresh."""
         station = self._station
+        self._drive_news.take_note()
         station.medium.look()
         policy, policy_problem = self._policy()
         reception = self._reception
@@ -201,22 +213,28 @@ class Session:
             screens.drives_screen(situation, width),
             screens.only_in_memory(situation.handover, width),
             screens.menu(situation, width),
-            wrapped(f"*** {said}", width) if said else "",
+            self._drive_news.said(width, said),
         ]
         terminal.show("\n\n".join(part for part in parts if part))
 
     def _told(self) -> str | None:
-        """What happened beside the screen since it was drawn."""
+        """What happened beside the screen since it was drawn; an empty text has it drawn anew."""
         lines, afresh = [], False
         with contextlib.suppress(queue.Empty):
             while True:
                 told = self._news.get_nowait()
                 afresh |= not told
-                lines += [wrapped(f"*** {fact(told)}", self._terminal.width)] if told else []
+                lines += [fact(told)] if told else []
         if self._station.integrity.found is Integrity.DAMAGED and not self._damage_told:
             self._damage_told = True
-            lines.append("*** " + _("THIS RASURA IS DAMAGED: DO NOT ERASE WITH IT"))
-        return "\n".join(lines) or ("" if afresh else None)
+            lines.append(_("THIS RASURA IS DAMAGED: DO NOT ERASE WITH IT"))
+        if self._drive_news.is_waiting:
+            # The list of drives is not true any more: it is drawn anew, and all of this with it.
+            self._drive_news.keep(*lines)
+            return ""
+        return "\n".join(wrapped(f"*** {line}", self._terminal.width) for line in lines) or (
+            "" if afresh else None
+        )
 
     def _details(self, situation: Situation) -> str:
         self._terminal.clear()
@@ -267,6 +285,8 @@ class Session:
             return _("nothing can be erased now")
         if number == 0 or not situation.runnable:
             return _("nothing was erased")
+        if self._drive_news.is_waiting:
+            return _("nothing was erased: the drives have changed, look at them again")
         try:
             self._erase(situation, number)
         except RasuraError as error:
@@ -321,7 +341,8 @@ class Session:
             build=build.build_hash if build is not None else None,
         )
         opener = self._opener(policy)
-        job, notes = prepare_job(signs, policy, options, self._keeper, self._reception.client(), opener)
+        client, watch = self._reception.client(), self._station.watch
+        job, notes = prepare_job(signs, policy, options, self._keeper, client, opener, watch)
         for note in notes:
             terminal.show(wrapped(_("note: {note}").format(note=fact(note)), terminal.width))
         _LOG.info("erases %s by %s", ", ".join(one.drive.path for one in confirmation.chosen), policy.name)
@@ -361,8 +382,8 @@ class Session:
 
         Any key, at any time but while drives are being erased, hands over to the person who pressed it.
         """
-        situation = self._ready()
-        if situation is None or not self._counted_down(situation):
+        situation = self._ready_and_counted_down()
+        if situation is None:
             return _("stopped by a key: nothing was erased")
         if situation.runnable:
             try:
@@ -375,6 +396,20 @@ class Session:
         if not self._handed_over():
             return _("stopped by a key: the machine stays on")
         return self._end(self._parameters.end)
+
+    def _ready_and_counted_down(self) -> Situation | None:
+        """What is to be erased once nobody has stopped it; ``None`` once a key was pressed.
+
+        A drive that comes or goes meanwhile has the count begin afresh: who stands there shall have seen
+        what is erased. One that does so again and again stops counting.
+        """
+        for _again in range(_MOST_COUNTDOWNS):
+            situation = self._ready()
+            if situation is None or not self._counted_down(situation):
+                return None
+            if not self._drive_news.is_waiting:
+                return situation
+        return situation
 
     def _ready(self) -> Situation | None:
         """Wait until everything is there that an erasure needs; ``None`` once a key was pressed."""
@@ -410,6 +445,8 @@ class Session:
                     terminal.write(f"\r{words} \x1b[K" if terminal.is_interactive else f"{words}\n")
                 if pressed(self._station.second_s):
                     return False
+                if self._drive_news.is_waiting:
+                    break
         terminal.show()
         return True
 
@@ -423,6 +460,7 @@ class Session:
             screens.header(situation, terminal.width),
             screens.drives_screen(situation, terminal.width),
             screens.problems_box(lines, terminal.width),
+            self._drive_news.said(terminal.width),
         ]
         terminal.show("\n\n".join(parts))
 
@@ -436,7 +474,7 @@ class Session:
                     shown = len(state.in_memory_only)
                     self._terminal.show(screens.only_in_memory(state, self._terminal.width))
                 told = self._told()
-                if told is not None:
+                if told:
                     self._terminal.show(told)
                 if pressed(self._station.second_s):
                     self._keeper.note(Withdrawn())
