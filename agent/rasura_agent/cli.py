@@ -32,11 +32,13 @@ from rasura_agent.console.screens import (
 )
 from rasura_agent.drive.tcg.psid import Psid, parse_psid
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
+from rasura_agent.earlier import EarlierJobs
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
 from rasura_agent.handing import Handed
 from rasura_agent.health_commands import health, selftest
 from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.inventory.local import LocalFiles
 from rasura_agent.job import JobOptions, Observer, prepare_job
 from rasura_agent.journal import FileJournal, FileProgress
 from rasura_agent.live.command import live
@@ -365,7 +367,8 @@ def _erase(
     confirmation = confirm(survey.plans)
     screen = _screen(plain=options["plain"], events=options["events"])
     station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
-    job, notes = prepare_job(station, policy, settings, certificates, client, opener)
+    earlier = EarlierJobs(certificates.folder, LocalFiles())
+    job, notes = prepare_job(station, policy, settings, certificates, client, opener, earlier=earlier)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     outcomes = job.run(confirmation, screen)

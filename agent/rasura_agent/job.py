@@ -23,6 +23,7 @@ from rasura.errors import RasuraError
 from rasura.health import Grade, HealthClaims
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
+from rasura_agent.earlier import EarlierJobs
 from rasura_agent.erase.engine import EraseResult, Ports, execute
 from rasura_agent.erase.events import Event, Noted, Progress
 from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_bytes
@@ -72,11 +73,13 @@ def prepare_job(
     client: RegistryClient | None,
     opener: DriveOpener,
     watch: DriveWatch | None = None,
+    earlier: EarlierJobs | None = None,
 ) -> tuple[Job, tuple[str, ...]]:
     """Fetch the registry's latest checkpoint and put the job together.
 
-    ``watch`` follows the drives of this machine, where somebody does so already. Returns the job, and
-    sentences about what could not be had (a registry that is away stops nothing).
+    ``watch`` follows the drives of this machine, where somebody does so already; ``earlier`` keeps what later
+    processes of this boot are to report. Returns the job, and sentences about what could not be had (a
+    registry that is away stops nothing).
     """
     clock = SystemClock()
     checkpoint, notes = None, []
@@ -101,7 +104,17 @@ def prepare_job(
     thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands, sources.files)
     watch = watch or local_drive_watch()
     job = Job(
-        opener.open, clock, station, around, spool, client, checkup, thermometer, opener.progress, watch
+        opener.open,
+        clock,
+        station,
+        around,
+        spool,
+        client,
+        checkup,
+        thermometer,
+        opener.progress,
+        watch,
+        earlier.note if earlier is not None else lambda _outcome: None,
     )
     return job, tuple(notes)
 
@@ -133,6 +146,7 @@ class Job:
         thermometer: Thermometer,
         progress: ProgressStore | None = None,
         watch: DriveWatch | None = None,
+        note: Callable[[DriveOutcome], None] = lambda _outcome: None,
     ) -> None:
         """Put the ports together.
 
@@ -147,6 +161,7 @@ class Job:
             thermometer: says how warm drives are.
             progress: how far interrupted overwrites are; ``None`` begins each afresh.
             watch: tells of drives that vanish.
+            note: is called with every drive that has a certificate which is kept.
         """
         self._began = clock.wall()
         self._checkup = checkup
@@ -159,7 +174,7 @@ class Job:
         self._pace = MachinePace(around.policy.pace, clock, thermometer)
         self._transfer_bytes = transfer_bytes(1)
         self._stop = threading.Event()
-        self._watch = watch
+        self._watch, self._note = watch, note
         self._gone: set[str] = set()
         self._news: queue.SimpleQueue[Event | DriveOutcome] = queue.SimpleQueue()
 
@@ -266,6 +281,8 @@ class Job:
         if self._progress is not None and kept and result.is_settled:
             # Not before: should the power go first, the next boot verifies once more and certifies.
             self._progress.forget(result.identity_sha256)
+        if kept:
+            self._note(outcome)
         return self._with_evidence(outcome, before, after)
 
     def _left_alone(self, plan: DrivePlan, before: HealthReading, told: HealthClaims) -> DriveOutcome | None:

@@ -13,10 +13,12 @@ from rasura.machine_report import Override
 from rasura_agent.confirm import DriveOutcome, left_alone
 from rasura_agent.console.language import _
 from rasura_agent.console.words import fact
+from rasura_agent.earlier import EarlierJobs
 from rasura_agent.erase.policy import Policy
 from rasura_agent.export.document import Inventoried, inventory_document
 from rasura_agent.handing import Handed
 from rasura_agent.health.proposal import override
+from rasura_agent.inventory.local import LocalFiles
 from rasura_agent.inventory.machine import read_machine
 from rasura_agent.inventory.model import Transport
 from rasura_agent.records import read_records
@@ -51,11 +53,12 @@ def look_around(survey: Survey, spool: Path, decided: Override | None) -> SeenAr
     """The machine around its drives, for the report; files and loop devices have no machine of their own."""
     drives = tuple(plan.drive for plan in survey.plans)
     tests = read_records(spool, (drive.identity_sha256 for drive in drives))
+    earlier = EarlierJobs(spool, LocalFiles()).of(drives)
     if _is_simulated(survey):
-        return SeenAround(notes=survey.notes, decision=decided, tests=tests)
+        return SeenAround(notes=survey.notes, decision=decided, tests=tests, earlier=earlier)
     machine = read_machine()
     document = inventory_document(Inventoried(machine, drives, survey.hidden, survey.notes))
-    return SeenAround(machine, document, survey.hidden, survey.notes, decided, tests)
+    return SeenAround(machine, document, survey.hidden, survey.notes, decided, tests, earlier)
 
 
 def _is_simulated(survey: Survey) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from rasura.certificate import Outcome
 from rasura.machine_report import Override, ProposalClaims, ReportedDrive, ReportedTest
 from rasura_agent.confirm import DriveOutcome
 from rasura_agent.handing import Handed, Handing
@@ -97,6 +98,11 @@ def _proposal(
 
 
 def _with_earlier(drive: ReportedDrive, earlier: Mapping[str, ReportedDrive]) -> ReportedDrive:
-    """What an earlier job of this boot did to a drive that this one did nothing to stays said."""
+    """What an earlier job of this boot did to a drive that this one did nothing to stays said.
+
+    Unless the drive could not be erased now: then somebody has put it to use since.
+    """
     before = earlier.get(drive.identity_sha256 or "")
-    return before if drive.certificate is None and before is not None and before.certificate else drive
+    if drive.outcome is not Outcome.SKIPPED or before is None or before.certificate is None:
+        return drive
+    return before

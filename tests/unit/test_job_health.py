@@ -25,6 +25,7 @@ from rasura_agent.inventory.machine_model import Battery, Machine, Memory
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.ports import CommandError, Ran
 from rasura_agent.job import Job
+from rasura_agent.machine_claims import drives_by_identity
 from rasura_agent.report import Circumstances
 from rasura_agent.reporting import SeenAround
 from rasura_agent.spool import Spool
@@ -212,7 +213,7 @@ def test_what_an_earlier_job_of_the_boot_did_stays_said(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Smartctl([0]))
     erased = bench.erase()
     first = report(bench, (erased,), SeenAround())[1]
-    earlier = {one.identity_sha256 or "": one for one in first.drives}
+    earlier = drives_by_identity(first)
     again = left_alone((bench.plan,), "not confirmed")
     (drive,) = report(bench, again, SeenAround(earlier=earlier))[1].drives
     assert (drive.outcome, drive.certificate) == (Outcome.ERASED, first.drives[0].certificate)

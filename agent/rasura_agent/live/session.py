@@ -19,9 +19,11 @@ from rasura_agent.console.language import _, use
 from rasura_agent.console.screens import PlainProgress, TerminalProgress, plan_table
 from rasura_agent.console.words import fact, wrapped
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
+from rasura_agent.earlier import EarlierJobs
 from rasura_agent.erase.policy import BUILT_IN, Policy, PolicyError, load_policy
 from rasura_agent.handing import Handed
 from rasura_agent.inventory.hotplug import DriveWatch
+from rasura_agent.inventory.local import LocalFiles
 from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.job import Job, JobOptions, prepare_job
 from rasura_agent.live import screens
@@ -39,6 +41,7 @@ from rasura_agent.live.medium import Medium
 from rasura_agent.live.policy_source import find_policy, known_policies
 from rasura_agent.live.situation import Situation
 from rasura_agent.live.terminal import Terminal
+from rasura_agent.machine_claims import drives_by_identity
 from rasura_agent.opener import DriveOpener
 from rasura_agent.reporting import SeenAround
 from rasura_agent.survey import Survey
@@ -90,6 +93,7 @@ class Session:
         self._drive_news = DriveNews()
         self._ended: dict[str, Outcome] = {}
         self._reported: dict[str, ReportedDrive] = {}
+        self._earlier = EarlierJobs(station.run, LocalFiles())
         self._damage_told = False
         self._over = False
         medium = station.medium
@@ -342,7 +346,7 @@ class Session:
         )
         opener = self._opener(policy)
         client, watch = self._reception.client(), self._station.watch
-        job, notes = prepare_job(signs, policy, options, self._keeper, client, opener, watch)
+        job, notes = prepare_job(signs, policy, options, self._keeper, client, opener, watch, self._earlier)
         for note in notes:
             terminal.show(wrapped(_("note: {note}").format(note=fact(note)), terminal.width))
         _LOG.info("erases %s by %s", ", ".join(one.drive.path for one in confirmation.chosen), policy.name)
@@ -369,10 +373,11 @@ class Session:
         if all(one.certificate is None for one in outcomes):
             return None
         seen = self._station.around(survey)
-        handed = job.report(outcomes, replace(seen, earlier=self._reported))
+        earlier = self._earlier.of(plan.drive for plan in survey.plans) | self._reported
+        handed = job.report(outcomes, replace(seen, earlier=earlier))
         claims = handed.bundle.claims
         if isinstance(claims, MachineReport):
-            self._reported |= {one.identity_sha256: one for one in claims.drives if one.identity_sha256}
+            self._reported |= drives_by_identity(claims)
         return handed
 
     # Led by what was asked at boot
