@@ -27,7 +27,7 @@ from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.local import local_sources
 from rasura_agent.inventory.machine import read_machine
 from rasura_agent.inventory.model import Drive
-from rasura_agent.options import DRIVES, JSON, MACHINE, require_drives, say_notes, seen_through
+from rasura_agent.options import DRIVES, JSON, MACHINE, NO_MACHINE, require_drives, say_notes, seen_through
 from rasura_agent.records import RecordError, add_records
 from rasura_agent.self_testing import DriveTested, TestProgress, reported_test, run_tests, stop_tests
 from rasura_agent.spool import default_folder
@@ -149,6 +149,7 @@ def _keep(folder: Path, readings: Sequence[HealthReading]) -> None:
     metavar="FOLDER",
     help="Where results are kept for the machine report.  [default: ~/.local/state/rasura/spool]",
 )
+@NO_MACHINE
 @JSON
 def selftest(
     kind: str, virtual: tuple[Path, ...], devices: tuple[str, ...], spool_folder: Path | None, as_json: bool

@@ -39,6 +39,7 @@ from rasura_agent.inventory.hotplug import DriveWatch, local_drive_watch
 from rasura_agent.inventory.identity import read_identity
 from rasura_agent.inventory.local import local_sources
 from rasura_agent.inventory.model import Drive
+from rasura_agent.inventory.ports import Sources
 from rasura_agent.inventory.temperature import HwmonThermometer, Thermometer
 from rasura_agent.inventory.watch import Change, Vanished
 from rasura_agent.opener import DriveOpener
@@ -74,14 +75,15 @@ def prepare_job(
     opener: DriveOpener,
     watch: DriveWatch | None = None,
     earlier: EarlierJobs | None = None,
+    sources: Sources | None = None,
 ) -> tuple[Job, tuple[str, ...]]:
     """Fetch the registry's latest checkpoint and put the job together.
 
     ``watch`` follows the drives of this machine, where somebody does so already; ``earlier`` keeps what later
     processes of this boot are to report. Returns the job, and sentences about what could not be had (a
-    registry that is away stops nothing).
+    registry that is away stops nothing). ``sources`` are those of a captured machine, which is only reported.
     """
-    clock = SystemClock()
+    clock, sources = SystemClock(), sources or local_sources()
     checkpoint, notes = None, []
     if client is None:
         notes.append("no registry is known: certificates stay in the spool")
@@ -91,7 +93,7 @@ def prepare_job(
         except RasuraError as error:
             notes.append(str(error))
     around = Circumstances(
-        machine=read_identity(),
+        machine=read_identity(sources.files),
         policy=policy,
         lot=options.lot,
         location=options.location,
@@ -100,7 +102,6 @@ def prepare_job(
         property_numbers=options.property_numbers,
         build=options.build,
     )
-    sources = local_sources()
     thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands, sources.files)
     watch = watch or local_drive_watch()
     job = Job(

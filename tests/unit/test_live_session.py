@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from rasura.bundle import Bundle
 from rasura.errors import RasuraError
+from rasura.machine_report import MachineReport, Override, Route
 from rasura_agent.drive.transport.suspend import Suspender
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import Policy
 from rasura_agent.guard import Refusal, RefusalReason
 from rasura_agent.inventory.drives import enumerate_drives
 from rasura_agent.inventory.hotplug import DriveWatch
+from rasura_agent.inventory.machine import read_machine
 from rasura_agent.inventory.watch import Change
 from rasura_agent.live.boot_facts import read_boot_facts
 from rasura_agent.live.boot_parameters import BootParameters, End, parse_boot_parameters
@@ -86,7 +89,7 @@ class Bench:
             network=network,
             suspender=Suspender(self.folder / "sys"),
             end=self.ends.append,
-            around=lambda _survey: SeenAround(),
+            around=lambda _survey: SeenAround(machine=read_machine(Machine().sources())),
             watch=watch,
             second_s=1.0,
         )
@@ -164,6 +167,27 @@ def wait_until(happened: Callable[[], object]) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_person_decides_what_becomes_of_the_machine(bench: Bench) -> None:
+    text = bench.run("", "m", "2", "trainee-7", "the hinge is broken", "", "m", "")
+    assert "1  REUSE" in text
+    (path,) = (bench.folder / "data/certificates/pending").glob("*.json")
+    claims = Bundle.parse(path.read_bytes()).claims
+    assert isinstance(claims, MachineReport)
+    assert claims.proposal is not None
+    assert claims.proposal.override == Override(route=Route.PARTS, by="trainee-7", why="the hinge is broken")
+    assert "Decided: PARTS, by trainee-7: the hinge is broken" in text
+    assert "nothing was decided" in text.split("\f")[-1]
+
+
+@pytest.mark.parametrize(
+    "answers", [("2", "", "why", "l"), ("2", "x", "", "l"), ("9", "l"), ("reuse", "l"), ("", "l")]
+)
+def test_a_decision_needs_a_name_and_a_reason(bench: Bench, answers: tuple[str, ...]) -> None:
+    text = bench.run("", "m", *answers)
+    assert "who decides" in text or "nothing was decided" in text
+    assert not list(bench.folder.glob("data/certificates/*/*.json"))
 
 
 class Dock:

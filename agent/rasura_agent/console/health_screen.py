@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rasura.health import Grade
-from rasura.machine_report import Answer, BatteryClass, Route
+from rasura.machine_report import Answer, BatteryClass, ProposalClaims, Route
 from rasura_agent.console.language import _
 from rasura_agent.console.words import duration, fact, size, table
 from rasura_agent.health.grade import Graded
@@ -16,7 +16,15 @@ from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.inventory.model import Drive
 from rasura_agent.self_testing import DriveTested
 
-__all__ = ["HealthRow", "grade_word", "health_table", "proposal_lines", "tested_line"]
+__all__ = [
+    "HealthRow",
+    "claimed_proposal_lines",
+    "grade_word",
+    "health_table",
+    "proposal_lines",
+    "route_word",
+    "tested_line",
+]
 
 
 def grade_word(grade: Grade) -> str:
@@ -91,13 +99,28 @@ def tested_line(one: DriveTested) -> str:
     return f"{word:<10} {fact(one.drive.path)}  {one.tested.kind}: {fact(one.tested.sentence)} ({took})"
 
 
-def proposal_lines(proposal: Proposal) -> str:
-    """What is proposed for the machine, and why."""
-    route = {
+def route_word(route: Route) -> str:
+    """What becomes of a machine, in a word."""
+    return {
         Route.REUSE: _("REUSE"),
         Route.PARTS: _("PARTS"),
         Route.RECYCLE: _("RECYCLING"),
-    }[proposal.route]
+    }[route]
+
+
+def claimed_proposal_lines(proposal: ProposalClaims) -> list[str]:
+    """What a signed report proposes for the machine, and what a person decided instead."""
+    lines = [_("Proposal: {route}").format(route=route_word(proposal.route))]
+    decided = proposal.override
+    if decided is not None:
+        words = _("Decided: {route}, by {who}: {why}")
+        route = route_word(decided.route)
+        lines.append(words.format(route=route, who=fact(decided.by), why=fact(decided.why)))
+    return lines
+
+
+def proposal_lines(proposal: Proposal) -> str:
+    """What is proposed for the machine, and why."""
     eleven = {Answer.YES: _("yes"), Answer.NO: _("no"), Answer.UNKNOWN: _("not known")}
     kinds = {
         BatteryClass.SALE: _("good enough for sale"),
@@ -105,7 +128,7 @@ def proposal_lines(proposal: Proposal) -> str:
         BatteryClass.REPLACE: _("to be replaced"),
         BatteryClass.UNKNOWN: _("not known"),
     }
-    lines = [_("Proposal: {route}").format(route=route)]
+    lines = [_("Proposal: {route}").format(route=route_word(proposal.route))]
     lines += [f"  {fact(one.in_words_of(_))}" for one in proposal.reasons]
     lines.append(_("Windows 11: {answer}").format(answer=eleven[proposal.windows_11.answer]))
     lines += [f"  {fact(one.in_words_of(_))}" for one in proposal.windows_11.reasons]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rasura.certificate import Outcome
 from rasura.errors import RasuraError, RefusedError
-from rasura.machine_report import MachineReport, ReportedDrive
+from rasura.machine_report import MachineReport, Override, ReportedDrive
 from rasura_agent.clock import Clock
-from rasura_agent.confirm import DriveOutcome, confirm_all
+from rasura_agent.confirm import DriveOutcome, confirm_all, left_alone
 from rasura_agent.console.language import _, use
 from rasura_agent.console.screens import PlainProgress, TerminalProgress, plan_table
 from rasura_agent.console.words import fact, wrapped
@@ -30,6 +30,7 @@ from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, boot_line
 from rasura_agent.live.boot_parameters import BootParameters, End, Language, PolicyUrl
 from rasura_agent.live.courier import Courier
+from rasura_agent.live.deciding import ask_decision
 from rasura_agent.live.drive_news import DriveNews
 from rasura_agent.live.handover import Asked, EndAsked, GivenUp, Phase, Withdrawn
 from rasura_agent.live.host import NetworkPort
@@ -44,6 +45,7 @@ from rasura_agent.live.terminal import Terminal
 from rasura_agent.machine_claims import drives_by_identity
 from rasura_agent.opener import DriveOpener
 from rasura_agent.reporting import SeenAround
+from rasura_agent.station import SigningStation
 from rasura_agent.survey import Survey
 
 __all__ = ["Session", "Station"]
@@ -94,6 +96,7 @@ class Session:
         self._ended: dict[str, Outcome] = {}
         self._reported: dict[str, ReportedDrive] = {}
         self._earlier = EarlierJobs(station.run, LocalFiles())
+        self._decision: Override | None = None
         self._damage_told = False
         self._over = False
         medium = station.medium
@@ -195,6 +198,7 @@ class Session:
             "d": lambda: self._details(situation),
             "o": self._choose_policy,
             "s": self._send,
+            "m": lambda: self._decide(situation),
             "f": self._other_language,
             "p": lambda: self._leave(End.POWEROFF),
             "r": lambda: self._leave(End.REBOOT),
@@ -275,6 +279,22 @@ class Session:
             self._reception.open_site(passphrase)
         return self._reception.problem or ""
 
+    def _decide(self, situation: Situation) -> str:
+        """A person decides what becomes of the machine; the report says so, and who it was."""
+        decided = ask_decision(self._terminal, self._told, self._parameters.operator)
+        if isinstance(decided, str):
+            return decided
+        self._decision = decided
+        signs = self._reception.station()
+        if signs is None or situation.policy is None:
+            return _("the next machine report says so")
+        job, _notes = self._job(signs, situation.policy)
+        handed = self._report(job, left_alone(situation.survey.plans, "only looked at"), situation.survey)
+        self._courier.hurry()
+        self._terminal.show(screens.report_lines(handed, self._terminal.width))
+        self._wait()
+        return ""
+
     def _sleep(self) -> str:
         self._terminal.show(_("The machine sleeps for a few seconds now."))
         try:
@@ -330,23 +350,13 @@ class Session:
         Raises:
             RasuraError: nothing was erased, and why.
         """
-        terminal, parameters = self._terminal, self._parameters
-        policy = situation.policy
+        terminal, policy = self._terminal, situation.policy
         terminal.show(_("The image is being checked.") if situation.integrity is Integrity.CHECKING else "")
         signs = self._reception.station()
         if self._station.integrity.wait() is Integrity.DAMAGED or policy is None or signs is None:
             raise RefusedError(_("nothing can be erased now"))
         confirmation = confirm_all(situation.survey.plans, number)
-        build = self._station.facts.build
-        options = JobOptions(
-            location=parameters.location,
-            lot=parameters.lot,
-            property_numbers={},
-            build=build.build_hash if build is not None else None,
-        )
-        opener = self._opener(policy)
-        client, watch = self._reception.client(), self._station.watch
-        job, notes = prepare_job(signs, policy, options, self._keeper, client, opener, watch, self._earlier)
+        job, notes = self._job(signs, policy)
         for note in notes:
             terminal.show(wrapped(_("note: {note}").format(note=fact(note)), terminal.width))
         _LOG.info("erases %s by %s", ", ".join(one.drive.path for one in confirmation.chosen), policy.name)
@@ -360,7 +370,8 @@ class Session:
             if one.result is not None:
                 self._ended[one.plan.drive.identity_sha256] = one.outcome
             _LOG.info("%s %s %s", one.outcome, one.plan.drive.path, one.reason or "")
-        handed = self._report(job, outcomes, situation.survey)
+        done = any(one.certificate is not None for one in outcomes)
+        handed = self._report(job, outcomes, situation.survey) if done else None
         self._courier.hurry()
         terminal.show("\n" + screens.results_screen(outcomes, situation.survey, terminal.width))
         terminal.show(screens.report_lines(handed, terminal.width) if handed is not None else "")
@@ -368,13 +379,23 @@ class Session:
         if signal.SIGTERM in stopped:
             raise SystemExit(0)  # the system is going down, and the drives have ended in order
 
-    def _report(self, job: Job, outcomes: tuple[DriveOutcome, ...], survey: Survey) -> Handed | None:
-        """Sign the machine report where something was done; what earlier jobs of this boot did is in it."""
-        if all(one.certificate is None for one in outcomes):
-            return None
+    def _job(self, signs: SigningStation, policy: Policy) -> tuple[Job, tuple[str, ...]]:
+        build, parameters = self._station.facts.build, self._parameters
+        options = JobOptions(
+            location=parameters.location,
+            lot=parameters.lot,
+            property_numbers={},
+            build=build.build_hash if build is not None else None,
+        )
+        opener = self._opener(policy)
+        client, watch = self._reception.client(), self._station.watch
+        return prepare_job(signs, policy, options, self._keeper, client, opener, watch, self._earlier)
+
+    def _report(self, job: Job, outcomes: tuple[DriveOutcome, ...], survey: Survey) -> Handed:
+        """Sign the machine report; what earlier jobs of this boot did is in it."""
         seen = self._station.around(survey)
         earlier = self._earlier.of(plan.drive for plan in survey.plans) | self._reported
-        handed = job.report(outcomes, replace(seen, earlier=earlier))
+        handed = job.report(outcomes, replace(seen, earlier=earlier, decision=self._decision))
         claims = handed.bundle.claims
         if isinstance(claims, MachineReport):
             self._reported |= drives_by_identity(claims)
