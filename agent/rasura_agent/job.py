@@ -45,12 +45,13 @@ from rasura_agent.inventory.watch import Change, Vanished
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.reporting import SeenAround, report_machine
+from rasura_agent.sentence import Sentence
 from rasura_agent.station import SigningStation
 
 __all__ = ["Job", "JobOptions", "Observer", "prepare_job"]
 
 _STOPPED = "stopped by the operator"
-_GONE = "the drive vanished during the job: it was pulled out, or its power or its cable failed"
+_GONE = Sentence("the drive vanished during the job: it was pulled out, or its power or its cable failed")
 _NEWS_EVERY_S = 0.1
 """Of one drive: 64 fast ones would have more to say than anybody can show."""
 
@@ -327,7 +328,7 @@ class Job:
         gone = drive.path in self._gone or (self._watch is not None and self._watch.is_gone(drive))
         if not gone:
             return result
-        return replace(result, reason=f"{_GONE} ({result.reason})" if result.reason else _GONE)
+        return replace(result, reason=Sentence.of([_GONE, *([result.reason] if result.reason else [])]))
 
     def _certify(
         self, plan: DrivePlan, result: EraseResult, health: tuple[HealthClaims, HealthClaims]

@@ -173,7 +173,7 @@ def test_the_line_notices_first(tmp_path: Path) -> None:
     result = bench.erase().certificate.result
     assert result.outcome is Outcome.FAILED
     assert result.reason is not None
-    assert result.reason.startswith(f"{VANISHED} (the drive is gone")
+    assert result.reason.startswith(f"{VANISHED}; the drive is gone")
 
 
 def test_a_person_is_told_while_the_drives_line_hangs(tmp_path: Path) -> None:
