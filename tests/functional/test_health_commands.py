@@ -100,6 +100,31 @@ def test_a_report_without_a_job(workshop: Workshop) -> None:
     assert b"SECRET" in drive.read_bytes()
 
 
+def test_a_report_names_the_certificates_of_earlier_processes_of_the_boot(workshop: Workshop) -> None:
+    drives = [workshop.drive("a.img"), workshop.drive("b.img")]
+    for drive in drives:
+        assert workshop.erase(drive).code == 0
+    named = [word for drive in drives for word in ("--virtual-drive", drive)]
+    ran = workshop.run("rasura-agent", "report", *named, "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json["path"]
+
+    def verify(*paths: str | Path) -> tuple[int, str]:
+        done = workshop.run("rasura", "verify", *paths, "--trust", workshop.trust)
+        return done.code, done.out
+
+    code, said = verify(report, *workshop.sent())
+    assert code == 0, said
+    assert "all 2 certificates that the report names are there and fit" in said
+    assert verify(report, workshop.sent()[0])[0] == 3
+    # Whoever writes to a drive since has it reported as it is found.
+    drives[0].write_bytes(drives[0].read_bytes())
+    ran = workshop.run("rasura-agent", "report", *named, "--json")
+    code, said = verify(ran.json["path"], *workshop.sent())
+    assert code == 3, said
+    assert "1 SKIPPED, 1 ERASED" in said
+
+
 def test_a_job_that_did_nothing_reports_nothing(workshop: Workshop) -> None:
     ran = workshop.run(
         "rasura-agent", "erase", "--virtual-drive", workshop.drive(), "--confirm-all", "2", "--json"

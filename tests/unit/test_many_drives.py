@@ -86,7 +86,7 @@ class Bench:
             around,
             Spool(self.folder / "spool"),
             None,
-            Checkup(Machine()),
+            Checkup(Machine(), Machine()),
             NoThermometer(),
             self.store,
         )
