@@ -26,7 +26,7 @@ from rasura_agent.confirm import Confirmation, DriveOutcome
 from rasura_agent.earlier import EarlierJobs
 from rasura_agent.erase.engine import execute
 from rasura_agent.erase.events import Event, Noted, Progress
-from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_bytes
+from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_room
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.progress_record import ProgressStore
@@ -176,7 +176,7 @@ class Job:
         self._handing = Handing(spool, client)
         self._progress = progress
         self._pace = MachinePace(around.policy.pace, clock, thermometer)
-        self._transfer_bytes = transfer_bytes(1)
+        self._transfer_room = transfer_room(1)
         self._stop = threading.Event()
         self._watch, self._note = watch, note
         self._gone: set[str] = set()
@@ -194,7 +194,7 @@ class Job:
         outcomes = list(confirmation.left)
         for outcome in outcomes:
             observer.ended(outcome)
-        self._transfer_bytes = transfer_bytes(len(confirmation.chosen))
+        self._transfer_room = transfer_room(len(confirmation.chosen))
         for plan in confirmation.chosen:
             # Daemons: a drive that hangs in the kernel must not keep the process from ending.
             threading.Thread(target=self._drive, args=(plan,), name=plan.drive.path, daemon=True).start()
@@ -268,7 +268,7 @@ class Job:
                 self._clock,
                 secrets.token_bytes,
                 self._listener(pacer, plan.drive.path),
-                self._transfer_bytes,
+                self._transfer_room,
                 self._progress,
             )
             result = self._named_gone(plan.drive, result)

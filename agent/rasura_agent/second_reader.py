@@ -4,7 +4,7 @@ What this process believes to have written, or a fault in its memory, is no witn
 ``python -m rasura_agent.second_reader``. What to expect, the key of a random pass included, goes through a
 pipe and never through the arguments, which every process can see. Both sides talk in lines of JSON::
 
-    parent  {"path", "virtual", "capacity", "pattern", "block", "start", "sector", "limits"}
+    parent  {"path", "virtual", "capacity", "pattern", "room", "start", "sector", "limits"}
     child   {"identity", "capacity", "diskseq"}        which drive it has opened
     parent  {"stop": null}                             or why it must not go on
     child   {"mark": bytes, "failed": [[offset, length]]}     each answered with {"stop"}, often
@@ -28,7 +28,7 @@ from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.drive.transport.block import open_to_read_back
-from rasura_agent.erase.buffers import BLOCK_BYTES
+from rasura_agent.erase.buffers import ROOM_BYTES
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.overwrite import SECTOR_BYTES
 from rasura_agent.erase.pattern import Constant, Pattern, RandomStream
@@ -67,7 +67,7 @@ class SecondReader:
         capacity: int,
         pattern: Pattern,
         on_progress: Callable[[int], str | None],
-        block_bytes: int = BLOCK_BYTES,
+        room_bytes: int = ROOM_BYTES,
         start: int = 0,
         *,
         clock: Clock,  # noqa: ARG002  the other process has its own
@@ -82,7 +82,7 @@ class SecondReader:
             "virtual": self.virtual,
             "capacity": capacity,
             "pattern": _encode(pattern),
-            "block": block_bytes,
+            "room": room_bytes,
             "start": start,
             "sector": sector_bytes,
             "limits": asdict(limits),
@@ -228,7 +228,7 @@ def serve(orders: IO[str], answers: IO[str]) -> None:
             order["capacity"],
             _decode(order["pattern"]),
             on_progress,
-            order["block"],
+            order["room"],
             order["start"],
             clock=SystemClock(),
             limits=Limits(**order["limits"]),

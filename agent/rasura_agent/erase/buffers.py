@@ -7,10 +7,13 @@ import ctypes
 import mmap
 from functools import lru_cache
 
-__all__ = ["BLOCK_BYTES", "aligned_buffer", "differing_sectors", "repeated", "repeats", "same"]
+__all__ = ["BLOCK_BYTES", "ROOM_BYTES", "aligned_buffer", "differing_sectors", "repeated", "repeats", "same"]
 
 BLOCK_BYTES = 2 * 1024 * 1024
 """The largest transfer, and a huge page of x86: the kernel pins one page for it instead of 512."""
+
+ROOM_BYTES = 2 * BLOCK_BYTES
+"""What the transfers of one drive among few use of memory."""
 
 _HUGE_PAGE_BYTES = 2 * 1024 * 1024
 

@@ -21,7 +21,7 @@ from rasura.certificate import Outcome, ReadBackExtent, Technique, VerificationS
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import Disposition
-from rasura_agent.erase.buffers import BLOCK_BYTES
+from rasura_agent.erase.buffers import ROOM_BYTES
 from rasura_agent.erase.continuing import Continuing, find
 from rasura_agent.erase.events import Continues, Event, Phase
 from rasura_agent.erase.firmware.family import Family
@@ -46,7 +46,7 @@ def execute(
     clock: Clock,
     new_key: Callable[[int], bytes],
     on_event: Callable[[Event], str | None],
-    block_bytes: int = BLOCK_BYTES,
+    room_bytes: int = ROOM_BYTES,
     store: ProgressStore | None = None,
 ) -> EraseResult:
     """Carry out ``plan`` on the drive behind ``ports``; the only judge of the outcome.
@@ -56,7 +56,7 @@ def execute(
     may be; the caller lets go of the record once a result that ``is_settled`` is on a certificate that is
     kept. Never raises for what the drive does.
     """
-    run = Run(plan, ports, clock, new_key, on_event, block_bytes, store)
+    run = Run(plan, ports, clock, new_key, on_event, room_bytes, store)
     if not plan.runnable:
         return run.end(Outcome.REFUSED, "the plan does not allow it")
     change = run.changed()
@@ -179,7 +179,7 @@ def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
                 pattern,
                 run.clock,
                 way_on.following(number + 1, report),
-                run.block_bytes,
+                run.room_bytes,
                 start,
                 limits=run.plan.limits,
                 sector_bytes=run.drive.logical_sector_bytes,
@@ -215,7 +215,7 @@ def _read_last_pass(run: Run, pattern: Pattern, step: int, steps: int) -> EraseR
         plan,
         pattern,
         run.progress(Phase.VERIFY, step, steps, plan.bytes),
-        run.block_bytes,
+        run.room_bytes,
         clock=run.clock,
         limits=run.plan.limits,
         sector_bytes=run.drive.logical_sector_bytes,
@@ -231,7 +231,7 @@ def _read_back(run: Run, pattern: Pattern, step: int, steps: int) -> ReadBack:
         capacity,
         pattern,
         run.progress(Phase.VERIFY, step, steps, capacity),
-        run.block_bytes,
+        run.room_bytes,
         clock=run.clock,
         limits=run.plan.limits,
         sector_bytes=run.drive.logical_sector_bytes,

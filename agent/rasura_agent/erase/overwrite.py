@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition
-from rasura_agent.erase.buffers import BLOCK_BYTES, aligned_buffer
+from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES, aligned_buffer
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import Span, Transfer, answered, move
@@ -43,15 +43,19 @@ class PassResult:
 
 
 def lane_buffers(port: BlockPort, room_bytes: int) -> list[memoryview]:
-    """A buffer for each lane that needs one of its own, all of one size and ``room_bytes`` together.
+    """A buffer for each lane that needs one of its own, all of one size and together about ``room_bytes``.
 
-    Of a mebibyte where there is room for several, as many as the port takes: 4 MiB for a drive among few,
-    one huge page for one among 64. More and smaller ones were slower (``data-mover.md``).
+    Two lanes at least hide each other's computing, where the port takes them; with more room there are
+    more, and none is larger than a mebibyte: so it was fastest (``data-mover.md``).
     """
     size = max(min(_PAGE_BYTES, room_bytes), min(_LANE_BYTES, room_bytes // 2))
-    count = max(1, min(port.lanes, room_bytes // size))
+    count = _lane_count(port, room_bytes)
     room = aligned_buffer(count * size)
     return [room[at * size : (at + 1) * size] for at in range(count)]
+
+
+def _lane_count(port: BlockPort, room_bytes: int) -> int:
+    return min(port.lanes, max(2, room_bytes // _LANE_BYTES))
 
 
 def write_pass(
@@ -60,7 +64,7 @@ def write_pass(
     pattern: Pattern,
     clock: Clock,
     on_progress: Callable[[int], str | None],
-    block_bytes: int = BLOCK_BYTES,
+    room_bytes: int = ROOM_BYTES,
     start: int = 0,
     *,
     limits: Limits | None = None,
@@ -74,11 +78,11 @@ def write_pass(
     How ``on_progress`` and ``on_failed`` are called, what a failing transfer leads to, and how ``limits``
     end it, says :func:`~rasura_agent.erase.pipeline.move`. A flush that fails means that nothing is
     known to be written. ``offload`` has the drive zero itself where it can (for a pattern of zeros only);
-    from the first refusal on zeros are sent.
+    from the first refusal on zeros are sent. ``room_bytes`` is what the pass may use of memory.
     """
     limits = limits or Limits()
     began = clock.monotonic()
-    size, lanes, offloaded = _lanes(port, pattern, block_bytes, offload=offload)
+    size, lanes, offloaded = _lanes(port, pattern, room_bytes, offload=offload)
     moved = move(
         lanes,
         start=start,
@@ -110,19 +114,19 @@ def write_pass(
 
 
 def _lanes(
-    port: BlockPort, pattern: Pattern, block_bytes: int, *, offload: bool
+    port: BlockPort, pattern: Pattern, room_bytes: int, *, offload: bool
 ) -> tuple[int, list[Transfer], list[int]]:
     """How large a transfer is, one for each lane, and where they note what was offloaded."""
-    block = pattern.block(block_bytes)
+    block = pattern.block(min(room_bytes, BLOCK_BYTES))
     if block is None:
-        buffers = lane_buffers(port, block_bytes)
+        buffers = lane_buffers(port, room_bytes)
         return len(buffers[0]), [_Filled(port, pattern, buffer) for buffer in buffers], []
     sent = _Sent(port, block)
     if offload and not any(block):
         zeroed = _Zeroed(port, sent, len(block))
         return _OFFLOAD_BLOCKS * len(block), [zeroed] * port.lanes, zeroed.offloaded
     # A constant needs no buffer of a lane's own: all of them send the same one.
-    return len(block), [sent] * port.lanes, []
+    return len(block), [sent] * _lane_count(port, room_bytes), []
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Run:
     clock: Clock
     new_key: Callable[[int], bytes]
     on_event: Callable[[Event], str | None]
-    block_bytes: int
+    room_bytes: int
     store: ProgressStore | None
     drive: Drive = field(init=False)
     """The drive as it must answer now; preparing it may have changed its capacity."""

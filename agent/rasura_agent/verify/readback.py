@@ -10,7 +10,7 @@ from typing import Protocol
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import BLOCK_BYTES, differing_sectors, repeats
+from rasura_agent.erase.buffers import ROOM_BYTES, differing_sectors, repeats
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
 from rasura_agent.erase.pattern import Pattern
@@ -52,7 +52,7 @@ class Reader(Protocol):
         capacity: int,
         pattern: Pattern,
         on_progress: Callable[[int], str | None],
-        block_bytes: int = BLOCK_BYTES,
+        room_bytes: int = ROOM_BYTES,
         start: int = 0,
         *,
         clock: Clock,
@@ -69,7 +69,7 @@ def read_back(
     capacity: int,
     pattern: Pattern,
     on_progress: Callable[[int], str | None],
-    block_bytes: int = BLOCK_BYTES,
+    room_bytes: int = ROOM_BYTES,
     start: int = 0,
     *,
     clock: Clock,
@@ -80,10 +80,10 @@ def read_back(
     """Read bytes ``start`` to ``capacity`` and compare each with ``pattern``; the twin of ``write_pass``.
 
     What lies before ``start`` was compared earlier and is not in ``bytes_read``: what is returned is
-    complete only together with it. ``on_failed`` also gets what differs.
+    complete only together with it. ``on_failed`` also gets what differs. ``room_bytes`` as there.
     """
     differing = _Differing(sector_bytes)
-    buffers = lane_buffers(port, block_bytes)
+    buffers = lane_buffers(port, room_bytes)
     moved = move(
         [_Compared(port, pattern, buffer, differing) for buffer in buffers],
         start=start,
