@@ -99,7 +99,9 @@ class Hand:
 
     # Requests
 
-    def start(self, *argv: str, timeout_s: float = ANSWER_S, env: Mapping[str, str] | None = None) -> Future[Ran]:
+    def start(
+        self, *argv: str, timeout_s: float = ANSWER_S, env: Mapping[str, str] | None = None
+    ) -> Future[Ran]:
         """Run a program; the answer comes when it has ended."""
         answer = self._ask("run", argv=argv, timeout=timeout_s, env=dict(env or {}))
         ran: Future[Ran] = Future()
