@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.attached import Nic, ScsiDisk, blank
-from lab.guest_hand import HOST_SEEN_FROM_GUEST, Hand, Ran
+from lab.guest_hand import ANSWER_S, HOST_SEEN_FROM_GUEST, Hand, Ran
 from lab.machine import BOOT_S, Kernel, Machine, missing
 from lab.modules import NoModulesError, lab_modules
 from lab.nvme_tcp import NvmeTarget
@@ -189,7 +189,7 @@ class Station:
         controller: str = said.require().json["device"]
         self._attached.append(target)
         node = f"/dev/{controller}n1"
-        self.hand.run("sh", "-c", f"udevadm settle; test -b {node}").require()
+        self.hand.run("sh", "-c", f"udevadm settle --timeout={ANSWER_S:.0f}; test -b {node}").require()
         return node
 
     def clear(self) -> None:
@@ -207,10 +207,10 @@ class Station:
         serial = f"LAB-{name.upper()}"
         self.machine.plug_in(name)
         find = f"""
-            for try in $(seq 100); do
+            for try in $(seq 1000); do
                 for disk in /sys/block/sd*; do
                     if grep -qa {serial} $disk/device/vpd_pg80 2>/dev/null; then
-                        udevadm settle; echo /dev/${{disk##*/}}; exit
+                        udevadm settle --timeout={ANSWER_S:.0f}; echo /dev/${{disk##*/}}; exit
                     fi
                 done
                 sleep 0.2
