@@ -86,9 +86,9 @@ def _follow(how: str | None, machine_folder: Path | None) -> int:
         raise UsageError(f"--watch and --{how} do not go together", hint="--json prints a JSON object a line")
     present, changed = (present_json, change_json) if how == "json" else (present_line, change_line)
     drives, changes = followed_drives()
-    for drive in drives:
-        click.echo(present(drive))
     with contextlib.suppress(KeyboardInterrupt):
+        for drive in drives:
+            click.echo(present(drive))
         for change in changes:
             click.echo(changed(change))
     return ExitCode.DONE

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from rasura.errors import UsageError
+from rasura.errors import RasuraError, UsageError
 from rasura.machine_report import MachineReport, Override
 from rasura_agent.capturing import SeenMachine, seen_machine
 from rasura_agent.confirm import DriveOutcome, left_alone
@@ -16,6 +18,7 @@ from rasura_agent.console.health_screen import claimed_proposal_lines
 from rasura_agent.console.language import _
 from rasura_agent.console.words import fact
 from rasura_agent.earlier import EarlierJobs
+from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
 from rasura_agent.export.document import Inventoried, inventory_document
 from rasura_agent.handing import Handed
@@ -28,7 +31,15 @@ from rasura_agent.records import read_records
 from rasura_agent.reporting import SeenAround
 from rasura_agent.survey import Survey, survey_drives
 
-__all__ = ["DECIDE", "all_drives", "decision", "handed_facts", "handed_lines", "look_around"]
+__all__ = [
+    "DECIDE",
+    "all_drives",
+    "decision",
+    "handed_facts",
+    "handed_lines",
+    "look_around",
+    "with_latecomers",
+]
 
 DECIDE = click.option(
     "--decide",
@@ -87,12 +98,36 @@ def all_drives(
     sources: Sources | None = None,
 ) -> tuple[tuple[DriveOutcome, ...], Survey]:
     """Every drive of the machine, those too that a job for single devices did not consider."""
-    if not narrowed or _is_simulated(survey):
+    if _is_simulated(survey):
         return outcomes, survey
+    if not narrowed:
+        return with_latecomers(outcomes, survey, lambda: survey_drives((), (), policy, None, sources))
     whole = survey_drives((), (), policy, None, sources)
-    considered = {plan.drive.path for plan in survey.plans}
-    others = tuple(plan for plan in whole.plans if plan.drive.path not in considered)
+    others = _others(survey, whole)
     return (*outcomes, *left_alone(others, "not considered: the job was for other devices")), whole
+
+
+def with_latecomers(
+    outcomes: tuple[DriveOutcome, ...], survey: Survey, look: Callable[[], Survey]
+) -> tuple[tuple[DriveOutcome, ...], Survey]:
+    """Drives that were plugged in while the job ran, too: no drive of the machine is silently absent."""
+    try:
+        others = _others(survey, look())
+    except RasuraError:
+        return outcomes, survey  # what was done is reported in any case
+    left = left_alone(others, "it was plugged in while the job ran")
+    return (*outcomes, *left), replace(survey, plans=(*survey.plans, *others))
+
+
+def _others(survey: Survey, now: Survey) -> tuple[DrivePlan, ...]:
+    """What ``now`` has and ``survey`` has not. A drive that lost its line for a moment is still itself."""
+    known = {(plan.drive.path, plan.drive.diskseq) for plan in survey.plans}
+    named = {plan.drive.identity_sha256 for plan in survey.plans if plan.drive.identity_pages}
+    return tuple(
+        plan
+        for plan in now.plans
+        if (plan.drive.path, plan.drive.diskseq) not in known and plan.drive.identity_sha256 not in named
+    )
 
 
 def handed_lines(handed: Handed) -> str:

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from functional.conftest import Workshop
+from rasura_agent.capturing import SeenMachine, capture_machine
+from rasura_agent.inventory.capture import save_capture
+from simulators.world import ManualClock
+from unit.test_capture import no_line, with_smart
 
 
 def test_health_of_a_virtual_drive_is_not_known(workshop: Workshop) -> None:
@@ -22,6 +26,33 @@ def test_health_of_a_virtual_drive_is_not_known(workshop: Workshop) -> None:
     assert facts["proposal"] is None
     french = workshop.run("rasura-agent", "health", "--virtual-drive", drive, RASURA_LANG="fr")
     assert "pas un disque physique" in french.out
+
+
+def test_health_of_a_captured_machine_with_drives_behind_a_controller(workshop: Workshop) -> None:
+    seen = SeenMachine(with_smart().sources(), no_line)
+    save_capture(capture_machine(ManualClock(), anonymise=False, inner=seen), workshop.folder / "server")
+    ran = workshop.run("rasura-agent", "health", "--machine", "server", "--evidence", "kept")
+    assert ran.code == 0, ran.err
+    rows = {line.split("  ")[0]: line for line in ran.out.splitlines() if "ZC1" in line}
+    assert set(rows) == {"/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/bus/0 megaraid,4"}
+    assert "GOOD" in rows["/dev/bus/0 megaraid,4"]
+    assert "ZC1HIDDEN" in rows["/dev/bus/0 megaraid,4"]
+    assert "/dev/mmcblk0  110 % of its life is used up" in ran.out
+    facts = workshop.run("rasura-agent", "health", "--machine", "server", "--json").json
+    (hidden,) = facts["unhandled"]
+    assert (hidden["type"], hidden["serial"], hidden["health"]["grade"]) == (
+        "megaraid,4",
+        "ZC1HIDDEN",
+        "good",
+    )
+    kept = {path.stem for path in (workshop.folder / "kept").glob("*.json")}
+    assert {hidden["health"]["source"]["sha256"]} <= kept
+    assert len(kept) == 5
+    # One of them alone has none behind it.
+    facts = workshop.run(
+        "rasura-agent", "health", "--machine", "server", "--device", "/dev/sda", "--json"
+    ).json
+    assert facts["unhandled"] == []
 
 
 def test_a_self_test_of_a_drive_that_has_none(workshop: Workshop) -> None:

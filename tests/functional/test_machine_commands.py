@@ -118,7 +118,7 @@ def test_this_machine_is_captured_and_played_back(workshop: Workshop) -> None:
         (("capture", "server"), "holds a capture already"),
         (("capture", "server/capture.json/x"), "cannot be written"),
         (("capture",), "Missing argument"),
-        (("inventory", "--watch", "--machine", "server"), "nothing changes"),
+        (("inventory", "--watch", "--machine", "server"), "nothing comes or goes"),
         (("inventory", "--watch", "--csv"), "do not go together"),
         (("erase", "--machine", "server", "--confirm-all", "3"), "a captured machine has none"),
         (("run", "--machine", "server", "--confirm-all", "3"), "a captured machine has none"),

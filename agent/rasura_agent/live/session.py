@@ -6,7 +6,7 @@ import contextlib
 import logging
 import queue
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from rasura_agent.live.handover import Asked, EndAsked, GivenUp, Phase, Withdraw
 from rasura_agent.live.host import NetworkPort
 from rasura_agent.live.identity import Reception
 from rasura_agent.live.intact import Integrity, IntegrityCheck
+from rasura_agent.live.interrupting import interruptible
 from rasura_agent.live.journals import LiveJournal, LiveProgress
 from rasura_agent.live.keeper import Keeper
 from rasura_agent.live.medium import Medium
@@ -44,6 +45,7 @@ from rasura_agent.live.situation import Situation
 from rasura_agent.live.terminal import Terminal
 from rasura_agent.machine_claims import drives_by_identity
 from rasura_agent.opener import DriveOpener
+from rasura_agent.report_commands import with_latecomers
 from rasura_agent.reporting import SeenAround
 from rasura_agent.station import SigningStation
 from rasura_agent.survey import Survey
@@ -121,6 +123,8 @@ class Session:
         """Go on until the machine ends."""
         watch = self._station.watch
         with watch.listening(self._drive_news.put) if watch is not None else contextlib.nullcontext():
+            if watch is not None and watch.problem is not None:
+                self._news.put(watch.problem)
             self._lead()
 
     def _lead(self) -> None:
@@ -362,7 +366,7 @@ class Session:
         _LOG.info("erases %s by %s", ", ".join(one.drive.path for one in confirmation.chosen), policy.name)
         terminal.show(_("Ctrl-C stops all drives in order."))
         redrawn = terminal.is_interactive and number <= _MOST_LINES
-        with _interruptible(job.stop) as stopped:
+        with interruptible(job.stop) as stopped:
             outcomes = job.run(
                 confirmation, TerminalProgress(terminal) if redrawn else PlainProgress(terminal)
             )
@@ -370,8 +374,12 @@ class Session:
             if one.result is not None:
                 self._ended[one.plan.drive.identity_sha256] = one.outcome
             _LOG.info("%s %s %s", one.outcome, one.plan.drive.path, one.reason or "")
-        done = any(one.certificate is not None for one in outcomes)
-        handed = self._report(job, outcomes, situation.survey) if done else None
+        handed = None
+        if any(one.certificate is not None for one in outcomes):
+            every, whole = with_latecomers(
+                outcomes, situation.survey, lambda: self._station.survey(policy, None)
+            )
+            handed = self._report(job, every, whole)
         self._courier.hurry()
         terminal.show("\n" + screens.results_screen(outcomes, situation.survey, terminal.width))
         terminal.show(screens.report_lines(handed, terminal.width) if handed is not None else "")
@@ -507,23 +515,6 @@ class Session:
                     return False
                 state = self._keeper.state
         return True
-
-
-@contextlib.contextmanager
-def _interruptible(stop: Callable[[], None]) -> Iterator[set[int]]:
-    """Within, Ctrl-C and the end of the system stop the drives in order; yields the signals that came."""
-    came: set[int] = set()
-
-    def note(number: int, _frame: object) -> None:
-        came.add(number)
-        stop()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _below(folder: Path | None, name: str) -> Path | None:
