@@ -118,6 +118,8 @@ def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
         logged = (
             "a receipt of a log is attached" if bundle.receipt is not None else "no receipt: not logged yet"
         )
+        for name in bundle.unread:
+            click.echo(f"  {'not known here':<16} {printable(name)}")
         click.echo(f"  {logged}\n")
     return ExitCode.DONE
 
@@ -204,7 +206,7 @@ def _says(certificate: ErasureCertificate) -> str:
 def _print_report(path: Path, checks: tuple[Check, ...], sentence: str) -> None:
     click.echo(f"{path}")
     for check in checks:
-        click.echo(f"  {check.number} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
+        click.echo(f"  {check.number:>2} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
     click.echo(f"  {printable(sentence)}")
 
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from rasura.ecdsa import is_one_form
 from rasura.errors import RasuraError
 
 __all__ = [
@@ -53,6 +54,9 @@ STATION_LIFETIME = timedelta(days=7)
 
 _UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
 """What the X.509 parser raises on bytes that are no certificate."""
+
+_ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+"""AlgorithmIdentifier of ecdsa-with-SHA256, without parameters (RFC 5758 clause 3.2)."""
 
 _BACKDATE = timedelta(minutes=5)
 """Two honest clocks may differ by this much."""
@@ -98,7 +102,7 @@ def _issue(
         decipher_only=False,
     )
     now = now.astimezone(UTC).replace(microsecond=0)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -112,8 +116,11 @@ def _issue(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
-        .sign(issuer_key, hashes.SHA256())
     )
+    while True:
+        certificate = builder.sign(issuer_key, hashes.SHA256())
+        if is_one_form(certificate.signature):  # every second one, by chance
+            return certificate
 
 
 def new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -246,6 +253,7 @@ def chain_problems(
     try:
         problems = [
             *_profile_problems(station, "the station's signing certificate", None),
+            *_form_problems(station),
             *_profile_problems(site, "the site's signing certificate", 0),
         ]
         if organization(station) != organization(site):
@@ -282,6 +290,8 @@ def _profile_problems(certificate: x509.Certificate, what: str, path_length: int
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return [f"{what} lacks its basic constraints or key usage"]
     problems = []
+    if not isinstance(certificate.signature_hash_algorithm, hashes.SHA256):
+        problems.append(f"{what} is not signed by ECDSA with SHA-256")
     if constraints.ca != is_ca or constraints.path_length != path_length:
         problems.append(f"{what} has the wrong basic constraints")
     if usage.key_cert_sign != is_ca or usage.digital_signature == is_ca:
@@ -289,3 +299,21 @@ def _profile_problems(certificate: x509.Certificate, what: str, path_length: int
     if strange:
         problems.append(f"{what} has a critical extension we do not know ({', '.join(strange)})")
     return problems
+
+
+def _form_problems(station: x509.Certificate) -> list[str]:
+    """The log names this certificate by the hash of its DER, so what is not signed in it has one form."""
+    signature = station.signature
+    bits = b"\x03" + _der_length(len(signature) + 1) + b"\0" + signature
+    body = station.tbs_certificate_bytes + _ECDSA_SHA256 + bits
+    one = b"\x30" + _der_length(len(body)) + body
+    if station.public_bytes(serialization.Encoding.DER) == one and is_one_form(signature):
+        return []
+    return ["the station's signing certificate is not written in the one way that is ours (DER, low s)"]
+
+
+def _der_length(length: int) -> bytes:
+    if length < 0x80:
+        return bytes([length])
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([0x80 | len(octets)]) + octets

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = [
     *("scripts/try", "scripts/test", "scripts/setup.sh", ".ci/run"),
-    *("scripts/build-image", "scripts/write-usb", "scripts/pxe-serve"),
+    *("scripts/build-image", "scripts/write-usb", "scripts/pxe-serve", "scripts/write-schemas"),
     *("image/initrd/init", "image/rootfs/usr/lib/rasura/console", "image/rootfs/usr/lib/rasura/test-hook"),
 ]
 
