@@ -12,9 +12,10 @@ import msgspec
 
 from rasura import __version__
 from rasura.bundle import Bundle
+from rasura.bundle_commands import bundle_command
 from rasura.certificate import ErasureCertificate, Outcome
-from rasura.command import EXIT_CODES_HELP, print_json
-from rasura.errors import ExitCode, UsageError
+from rasura.command import EXIT_CODES_HELP, print_json, read_file
+from rasura.errors import ExitCode
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
 from rasura.show import claims_text, report_text
@@ -80,11 +81,11 @@ def verify_command(
     erased, and their certificates be among the files: a missing one ends with 3, one that does
     not fit with 1.
     """
-    trust = Trust.parse(_read(trust_file).decode("utf-8", "replace"))
+    trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
     asked = _Asked(allow_unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
-    reports = [(path, verify(_read(path), trust)) for path in bundles]
+    reports = [(path, verify(read_file(path), trust)) for path in bundles]
     held = tuple(
         Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
         for _, one in reports
@@ -107,7 +108,7 @@ def verify_command(
 @_JSON
 def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
     """Show what certificates claim, in words, without verifying them."""
-    shown = [(path, Bundle.parse(_read(path))) for path in bundles]
+    shown = [(path, Bundle.parse(read_file(path))) for path in bundles]
     if as_json:
         print_json([msgspec.json.decode(bundle.envelope.payload) for _, bundle in shown])
         return ExitCode.DONE
@@ -124,11 +125,7 @@ def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
     return ExitCode.DONE
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+cli.add_command(bundle_command)
 
 
 def _severity(code: ExitCode) -> int:

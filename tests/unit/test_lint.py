@@ -14,6 +14,7 @@ BIN = Path(sys.executable).parent
 SCRIPTS = [
     *("scripts/try", "scripts/test", "scripts/setup.sh", ".ci/run"),
     *("scripts/build-image", "scripts/write-usb", "scripts/pxe-serve", "scripts/write-schemas"),
+    "certs/by_hand/verify.sh",
     *("image/initrd/init", "image/rootfs/usr/lib/rasura/console", "image/rootfs/usr/lib/rasura/test-hook"),
 ]
 
