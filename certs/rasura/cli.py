@@ -64,6 +64,9 @@ def cli() -> None:
 @click.option(
     "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
 )
+@click.option(
+    "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
+)
 @_JSON
 def verify_command(
     bundles: tuple[Path, ...],
@@ -71,6 +74,7 @@ def verify_command(
     allow_unlogged: bool,
     any_outcome: bool,
     report_alone: bool,
+    offline: bool,  # noqa: ARG001  there is no other way
     as_json: bool,
 ) -> int:
     """Verify certificates and machine reports: numbered checks, each said in words.
