@@ -104,7 +104,7 @@ class SignedClaims(Claims, frozen=True):
 
     def unread(self, statement: Statement) -> tuple[str, ...]:
         """The members of ``statement``, from which this was read, that this version does not know."""
-        read = msgspec.to_builtins(self)
+        read = msgspec.json.decode(msgspec.json.encode(self))
         return (*statement.others, *unread_members(statement.predicate, read, "predicate."))
 
     @classmethod

@@ -18,6 +18,7 @@ site's must cover the moment the registry logged the certificate. See the decisi
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -57,6 +58,9 @@ _UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, Unsuppo
 
 _ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 """AlgorithmIdentifier of ecdsa-with-SHA256, without parameters (RFC 5758 clause 3.2)."""
+
+_KEPT = 256
+"""Signing certificates and chains whose checks are remembered: a station signs many certificates."""
 
 _BACKDATE = timedelta(minutes=5)
 """Two honest clocks may differ by this much."""
@@ -170,6 +174,7 @@ def organization(certificate: x509.Certificate) -> str:
     return _attribute(certificate, NameOID.ORGANIZATION_NAME, "organization")
 
 
+@lru_cache(maxsize=_KEPT)
 def p256_public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     """The certified key; raises :class:`KeyFormatError` unless it is on P-256."""
     try:
@@ -213,6 +218,7 @@ def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     return tuple(_readable(one) for one in certificates)
 
 
+@lru_cache(maxsize=_KEPT)
 def load_certificate_der(der: bytes) -> x509.Certificate:
     """One certificate from DER; raises :class:`KeyFormatError`."""
     try:
@@ -240,6 +246,7 @@ def _readable(certificate: x509.Certificate) -> x509.Certificate:
     return certificate
 
 
+@lru_cache(maxsize=_KEPT)
 def chain_problems(
     chain: tuple[x509.Certificate, ...], authorities: tuple[x509.Certificate, ...]
 ) -> tuple[str, ...]:

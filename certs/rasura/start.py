@@ -35,8 +35,9 @@ def look_at_start(
     """
     logs = tuple(logs)
     try:
-        origin = Checkpoint.parse(Note.parse(note).text).origin
-        if not any(key.name == origin for key in logs):
+        origin = note.partition("\n")[0]
+        if origin and not any(key.name == origin for key in logs):
+            Checkpoint.parse(Note.parse(note).text)
             return Start(None, None)
         opened = open_checkpoint(note, logs)
     except RasuraError as error:

@@ -30,14 +30,8 @@ def arguments(name: str) -> list[str]:
     """The protocol's command line."""
     folder = FOLDER / name
     others = sorted(map(str, folder.glob("with/*")))
-    return [
-        "verify",
-        str(folder / "bundle.json"),
-        *others,
-        "--trust",
-        str(folder / "trust.toml"),
-        "--offline",
-    ]
+    bundle, trust = str(folder / "bundle.json"), str(folder / "trust.toml")
+    return ["verify", bundle, *others, "--trust", trust, "--offline"]
 
 
 def test_there_are_enough_and_most_are_refusals() -> None:
@@ -82,9 +76,7 @@ def test_the_protocol(name: str) -> None:
     assert found["accepted"] == (expected["exit"] == 0) == (not name.endswith("_fail"))
 
 
-@pytest.mark.parametrize(
-    "name", ["overwrite", "machine", "huge_fail", "split-view_fail", "drive-unknown_fail"]
-)
+@pytest.mark.parametrize("name", ["machine", "huge_fail", "split-view_fail", "drive-unknown_fail"])
 def test_the_protocol_as_a_command(name: str) -> None:
     command = str(Path(sys.executable).parent / "rasura")
     done = subprocess.run([command, *arguments(name)], capture_output=True, text=True, check=False)
@@ -117,26 +109,30 @@ _OURS = {
     "site-revoked",
     "station-revoked",
     "revoked-and-not-logged",
+    "station-is-an-authority",  # the profile is narrower than X.509
+    "site-with-a-longer-path",
+    "station-signed-with-sha384",
+    "station-key-p384",
+    "id-in-capitals",
 }
 """What `rasura verify` refuses and the recipe cannot see, or sees at another place."""
 
 
-@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def sees(case: Case) -> bool:
+    """Whether the recipe by hand can tell what is to come of it; it reads no reports."""
+    shared = _BY_HAND & set(case.failed) and case.name.removesuffix("_fail") not in _OURS
+    return not case.name.startswith("machine") and (case.code != 1 or bool(shared))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if sees(case)])
 def test_the_recipe_by_hand_agrees_where_it_can(case: Case) -> None:
-    """It never refuses what we accept, and refuses what the checks that it shares with us refuse."""
+    """It accepts what we accept, and refuses what the checks that it shares with us refuse."""
     if shutil.which("jq") is None or shutil.which("openssl") is None:
         pytest.skip("jq and openssl are not installed (apt-get install jq openssl)")
-    if case.name.startswith("machine") or case.name == "huge_fail":
-        return  # it reads no reports
-    folder = FOLDER / case.name
-    script = ROOT / "certs/by_hand/verify.sh"
-    done = subprocess.run(
-        ["sh", script, folder / "bundle.json", folder / "trust.toml"], capture_output=True, check=False
-    )
-    if case.code == 0:
-        assert done.returncode == 0, done.stderr
-    elif case.code > 1 or (_BY_HAND & set(case.failed) and case.name.removesuffix("_fail") not in _OURS):
-        assert done.returncode != 0, done.stdout
+    script, folder = ROOT / "certs/by_hand/verify.sh", FOLDER / case.name
+    command = ["sh", script, folder / "bundle.json", folder / "trust.toml"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode == 0) == (case.code == 0), done.stdout + done.stderr
 
 
 def test_npm_agrees_on_signatures(npm: Path, tmp_path: Path) -> None:

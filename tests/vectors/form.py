@@ -81,7 +81,7 @@ _FILE = (
     _case(
         "byte-order-mark",
         "A byte order mark, which some readers drop.",
-        "",
+        "not JSON",
         _raw(lambda raw: b"\xef\xbb\xbf" + raw),
     ),
     _case(
@@ -189,7 +189,7 @@ _BUNDLE = (
     _case(
         "receipt-extra-line",
         "A line in the receipt that nothing authenticates.",
-        "",
+        "not a receipt",
         _outer(receipt=lambda text: text.replace("\nindex", "\nextra aGVsbG8=\nindex", 1)),
     ),
     _case(

@@ -447,21 +447,21 @@ _LOG = (
         "log-of-no-trust-file",
         "The trust file names no log at all.",
         "7 checkpoint",
-        "",
+        "key that we know",
         lambda: made(trusted=trust(logs=()), start=False),
     ),
     _case(
         "log-with-another-key",
         "Another key signs under the name of the log.",
         "7 checkpoint",
-        "",
+        "key that we know",
         lambda: made(logged=_signed_by("impostor")),
     ),
     _case(
         "log-under-another-name",
         "The log's own key signs the checkpoint of another log.",
         "7 checkpoint",
-        "",
+        "key that we know",
         lambda: made(logged=_another_log),
     ),
     _case(
@@ -496,7 +496,7 @@ _LOG = (
         "proof-of-another-place",
         "The right proof at another index.",
         "8 inclusion",
-        "",
+        "does not lead",
         lambda: made(start=False, logged=_changed_receipt(index=2)),
     ),
     _case(
