@@ -12,9 +12,10 @@ import msgspec
 
 from rasura import __version__
 from rasura.bundle import Bundle
+from rasura.bundle_commands import bundle_command
 from rasura.certificate import ErasureCertificate, Outcome
-from rasura.command import EXIT_CODES_HELP, print_json
-from rasura.errors import ExitCode, UsageError
+from rasura.command import EXIT_CODES_HELP, print_json, read_file
+from rasura.errors import ExitCode
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
 from rasura.show import claims_text, report_text
@@ -63,6 +64,9 @@ def cli() -> None:
 @click.option(
     "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
 )
+@click.option(
+    "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
+)
 @_JSON
 def verify_command(
     bundles: tuple[Path, ...],
@@ -70,6 +74,7 @@ def verify_command(
     allow_unlogged: bool,
     any_outcome: bool,
     report_alone: bool,
+    offline: bool,  # noqa: ARG001  there is no other way
     as_json: bool,
 ) -> int:
     """Verify certificates and machine reports: numbered checks, each said in words.
@@ -80,11 +85,11 @@ def verify_command(
     erased, and their certificates be among the files: a missing one ends with 3, one that does
     not fit with 1.
     """
-    trust = Trust.parse(_read(trust_file).decode("utf-8", "replace"))
+    trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
     asked = _Asked(allow_unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
-    reports = [(path, verify(_read(path), trust)) for path in bundles]
+    reports = [(path, verify(read_file(path), trust)) for path in bundles]
     held = tuple(
         Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
         for _, one in reports
@@ -107,7 +112,7 @@ def verify_command(
 @_JSON
 def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
     """Show what certificates claim, in words, without verifying them."""
-    shown = [(path, Bundle.parse(_read(path))) for path in bundles]
+    shown = [(path, Bundle.parse(read_file(path))) for path in bundles]
     if as_json:
         print_json([msgspec.json.decode(bundle.envelope.payload) for _, bundle in shown])
         return ExitCode.DONE
@@ -118,15 +123,13 @@ def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
         logged = (
             "a receipt of a log is attached" if bundle.receipt is not None else "no receipt: not logged yet"
         )
+        for name in bundle.unread:
+            click.echo(f"  {'not known here':<16} {printable(name)}")
         click.echo(f"  {logged}\n")
     return ExitCode.DONE
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+cli.add_command(bundle_command)
 
 
 def _severity(code: ExitCode) -> int:
@@ -204,7 +207,7 @@ def _says(certificate: ErasureCertificate) -> str:
 def _print_report(path: Path, checks: tuple[Check, ...], sentence: str) -> None:
     click.echo(f"{path}")
     for check in checks:
-        click.echo(f"  {check.number} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
+        click.echo(f"  {check.number:>2} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
     click.echo(f"  {printable(sentence)}")
 
 

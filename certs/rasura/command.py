@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from rasura.errors import ExitCode, RasuraError
+from rasura.errors import ExitCode, RasuraError, UsageError
 from rasura.text import printable
 
-__all__ = ["EXIT_CODES_HELP", "print_json", "run", "say_error"]
+__all__ = ["EXIT_CODES_HELP", "print_json", "read_file", "run", "say_error"]
 
 EXIT_CODES_HELP = "Exit codes: 0 done, 1 the job failed, 2 usage, 3 refused, 4 unknown outcome."
 
@@ -22,6 +23,14 @@ def say_error(error: RasuraError) -> None:
     click.echo(f"error: {printable(str(error))}", err=True)
     if error.hint is not None:
         click.echo(f"       {printable(error.hint)}", err=True)
+
+
+def read_file(path: Path) -> bytes:
+    """What a file that the user named holds; raises :class:`UsageError`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
 
 
 def print_json(value: Any) -> None:

@@ -90,17 +90,14 @@ def _has_lone_surrogate(raw: bytes) -> bool:
 
 
 def _depth_exceeds(value: object, limit: int) -> bool:
-    level: list[object] = [value]
+    level: list[Any] = [value]
     for _ in range(limit):
-        below: list[object] = []
+        below: list[Any] = []
         for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        if not below:
+            below.extend(item.values() if type(item) is dict else item)
+        level = [item for item in below if type(item) is dict or type(item) is list]
+        if not level:
             return False
-        level = below
     return True
 
 

@@ -101,7 +101,7 @@ def test_a_job_ends_with_a_report_that_is_verified_with_its_certificates(worksho
 
     code, said = verify(report, first, second)
     assert code == 0, said
-    assert "10 set        ok   all 2 certificates that the report names are there and fit" in said
+    assert "11 set        ok   all 2 certificates that the report names are there and fit" in said
     assert "2 ERASED" in said
     code, said = verify(report, first)
     assert code == 3
