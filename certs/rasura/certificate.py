@@ -274,7 +274,7 @@ class Plan(Claims, frozen=True):
     passes: tuple[str, ...]
     estimate_ms: int | None
     passed_over: tuple[PassedOver, ...]
-    scheme: str | None = None
+    scheme: str | None
     """The overwriting scheme that the passes are those of."""
 
 
@@ -293,7 +293,7 @@ class PassClaims(Claims, frozen=True):
     cipher: str | None
     bytes_written: int
     duration_ms: int
-    bytes_offloaded: int = 0
+    bytes_offloaded: int
     """How much of it the drive was told to zero by itself (Write Zeroes) and did not get sent."""
 
 
@@ -402,9 +402,9 @@ class Verification(Claims, frozen=True):
     seed: str | None
     sampling: Sampling | None
     evidence: Evidence
-    second_reader: bool = False
+    second_reader: bool
     """Whether a process of its own, with its own descriptor, read the drive back."""
-    passes_read_back: int | None = None
+    passes_read_back: int | None
     """How many passes of an overwrite were read back in full and fit, the last one included."""
 
 

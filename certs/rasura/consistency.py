@@ -210,9 +210,12 @@ def _read_back(certificate: ErasureCertificate) -> list[str]:
         return _sampled(certificate)
     if verification.method is VerificationMethod.FULL_READ_BACK:
         coverage = verification.coverage
-        if coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
-            return []
-        return ["a full read-back that did not read the full drive"]
+        found = []
+        if not coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
+            found.append("a full read-back that did not read the full drive")
+        if not 1 <= (verification.passes_read_back or 0) <= len(certificate.result.passes):
+            found.append("a full read-back that does not fit the number of passes that were read back")
+        return found
     if certificate.result.technique is Technique.OVERWRITE:
         return ["ERASED by overwriting although nothing was read back"]
     return []

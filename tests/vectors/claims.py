@@ -86,6 +86,7 @@ def certificate(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "passes": ["zero"],
             "estimateMs": None,
             "passedOver": [],
+            "scheme": None,
         },
         "result": {
             "outcome": "ERASED",
@@ -93,9 +94,7 @@ def certificate(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "method": "Clear",
             "technique": "overwrite",
             "basis": "NIST SP 800-88r2 Clear",
-            "passes": [
-                {"pattern": "zero", "cipher": None, "bytesWritten": CAPACITY, "durationMs": 3_600_000}
-            ],
+            "passes": [zeros(CAPACITY)],
             "bytesWritten": CAPACITY,
             "errorRanges": [],
             "startedAt": "2026-03-02T08:00:00Z",
@@ -111,6 +110,8 @@ def certificate(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "seed": None,
             "sampling": None,
             "evidence": "block-read-back",
+            "secondReader": False,
+            "passesReadBack": 1,
         },
         "verifiedBy": NOBODY,
         "validation": {"decision": "awaiting decision", "person": NOBODY},
@@ -126,6 +127,12 @@ def certificate(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "supersedes": None,
     }
     return edited(predicate, **changes)
+
+
+def zeros(size: int, **changes: Any) -> dict[str, Any]:
+    """A pass of zeros over so many bytes."""
+    one = {"pattern": "zero", "cipher": None, "bytesWritten": size, "durationMs": 3_600_000}
+    return {**one, "bytesOffloaded": 0, **changes}
 
 
 def sanitized(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -162,6 +169,7 @@ def sanitized(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "verification__seed": "00" * 16,
             "verification__sampling": sampling,
             "verification__evidence": "drive-report-and-spots",
+            "verification__passesReadBack": None,
             "commands": [
                 {
                     "name": "SANITIZE",
@@ -193,7 +201,7 @@ def overwrite(serial: str, name: str, digest: str) -> dict[str, Any]:
         "reason": None,
         "method": "Clear",
         "technique": "overwrite",
-        "certificate": {"id": name, "payloadSha256": digest},
+        "certificate": {"id": name, "payloadSha256": digest, "station": None},
         "health": None,
         "selfTests": [],
     }

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from vectors.claims import CAPACITY, certificate, edited, sanitized
+from vectors.claims import CAPACITY, certificate, edited, sanitized, zeros
 from vectors.genuine import resumed, sampled
 from vectors.world import Case, Made, made, station_place
 
@@ -137,7 +137,7 @@ _EVIDENCE = (
         "half-written",
         "A pass over half the drive.",
         "did not write the full drive",
-        result__passes=[{"pattern": "zero", "cipher": None, "bytesWritten": CAPACITY // 2, "durationMs": 1}],
+        result__passes=[zeros(CAPACITY // 2)],
         result__bytesWritten=CAPACITY // 2,
     ),
     _case("no-pass", "Overwritten in no pass.", "without a pass", result__passes=[], result__bytesWritten=0),
@@ -152,9 +152,27 @@ _EVIDENCE = (
         "Nothing was there to erase.",
         "zero bytes",
         drive__capacityBytes=0,
-        result__passes=[{"pattern": "zero", "cipher": None, "bytesWritten": 0, "durationMs": 1}],
+        result__passes=[zeros(0)],
         result__bytesWritten=0,
         verification__coverage={"bytesRead": 0, "bytesTotal": 0},
+    ),
+    _case(
+        "more-zeroed-than-written",
+        "A drive that zeroed more by itself than the whole pass.",
+        "zeroed more itself",
+        result__passes=[zeros(CAPACITY, bytesOffloaded=CAPACITY + 512)],
+    ),
+    _case(
+        "random-by-the-drive",
+        "A random pass that was left to the drive's Write Zeroes.",
+        "random pass that the drive",
+        result__passes=[zeros(CAPACITY, pattern="random", cipher="AES-256-CTR", bytesOffloaded=512)],
+    ),
+    _case(
+        "no-pass-read-back",
+        "A full read-back after which no pass was found as written.",
+        "passes that were read back",
+        verification__passesReadBack=0,
     ),
     _case("negative-size", "A negative count.", "negative", station__sequence=-1),
     Case(
