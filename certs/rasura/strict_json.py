@@ -6,7 +6,10 @@ Two parsers that read one document differently are an attack; so what is ambiguo
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
+
+import msgspec
 
 from rasura.errors import RasuraError
 
@@ -18,6 +21,10 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_SAFE_INTEGER = 2**53 - 1
 """Above this, other languages' readers round (RFC 8259 clause 6)."""
+
+
+_LONG_INTEGER = re.compile(rb"[:,\[]-?[0-9]{16}")
+"""As 2^53 has 16 digits; no spaces stand before it in what :func:`dumps` writes."""
 
 
 class JsonError(RasuraError):
@@ -33,6 +40,9 @@ def loads(raw: bytes, *, what: str = "the document") -> dict[str, Any]:
     """
     if len(raw) > MAX_BYTES:
         raise JsonError(f"{what} has {len(raw)} bytes, more than {MAX_BYTES}")
+    ours = _as_we_write_it(raw)
+    if ours is not None:
+        return ours
 
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -77,6 +87,22 @@ def loads(raw: bytes, *, what: str = "the document") -> dict[str, Any]:
     if _has_lone_surrogate(raw):
         raise JsonError(f"{what} contains half of a surrogate pair")
     return value
+
+
+def _as_we_write_it(raw: bytes) -> dict[str, Any] | None:
+    """The object, if ``raw`` is its one encoding with sorted keys and no spaces; else ``None``: look closely.
+
+    A document that is exactly what encoding its value gives holds no key twice, no NaN, and nothing else that
+    another reader would take differently. That is several times faster to find out than looking at each part.
+    """
+    if _LONG_INTEGER.search(raw):
+        return None
+    try:
+        value = msgspec.json.decode(raw)
+        same = type(value) is dict and msgspec.json.encode(value, order="sorted") == raw
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return value if same and not _depth_exceeds(value, MAX_DEPTH) else None
 
 
 def _has_lone_surrogate(raw: bytes) -> bool:
