@@ -23,6 +23,9 @@ from rasura_agent.verify.sampling import Extent, SamplePlan
 __all__ = ["Compared", "SampledReadBack", "Samples", "read_samples"]
 
 _READ_BYTES = 1 << 20
+_GAP_BYTES = 64 << 10
+"""Sooner read through than jumped: a transfer of its own costs more."""
+_NOTHING = Extent(0, 0)
 _GRANULE_BYTES = 16 << 10
 _MOST_GRANULES = 1 << 17
 """Digests of 8 bytes each: a megabyte for each drive, and there may be 64 of them."""
@@ -69,7 +72,7 @@ def read_samples(
     errors: list[Range] = []
     read = done = 0
     stopped = None
-    for extent in plan.extents:
+    for extent in plan.runs():
         began = clock.monotonic()
         found = read_back(
             port,
@@ -127,8 +130,11 @@ class Samples:
         self._port, self._marks = port, marks
         share = -(-plan.bytes // _MOST_GRANULES)
         self.granule_bytes = max(1, -(-share // _GRANULE_BYTES)) * _GRANULE_BYTES
-        longest = max((one.length for one in plan.extents), default=_GRANULE_BYTES)
+        self._runs = plan.runs(_GAP_BYTES)
+        longest = max((one.length for one in self._runs), default=_GRANULE_BYTES)
         self._buffer = aligned_buffer(min(_READ_BYTES, longest))
+        self._held, self._alone_until = _NOTHING, 0
+        """Which part of the drive the buffer holds; below which place samples are read one by one."""
         self._first = tuple(
             itertools.accumulate((-(-one.length // self.granule_bytes) for one in plan.extents), initial=0)
         )
@@ -140,6 +146,7 @@ class Samples:
 
     def take(self, on_progress: Callable[[int], str | None]) -> str | None:
         """Read the drive as it is before the command; why it was stopped, or ``None``."""
+        self._held, self._alone_until = _NOTHING, 0
         done = failures = 0
         for number, extent in enumerate(self.plan.extents):
             for granule, seen in self._granules(extent, self._content):
@@ -159,7 +166,7 @@ class Samples:
         """Read the same places again; never raises for what the drive does."""
         left: list[tuple[int, int, RangeKind]] = []
         unreadable: list[tuple[int, int, RangeKind]] = []
-        after = Content()
+        after, self._held, self._alone_until = Content(), _NOTHING, 0
         read = unchanged = done = 0
         stopped = None
         for number, extent in enumerate(self.plan.extents):
@@ -223,9 +230,24 @@ class Samples:
         return _seen(self._must_read(at, min(step, granule.end - at)) for at in pieces)
 
     def _must_read(self, offset: int, length: int) -> memoryview:
-        piece = self._buffer[:length]
-        self._port.read(offset, piece)
-        return piece
+        """These bytes, good until the next call; what lies close behind comes with the same transfer."""
+        if not self._held.offset <= offset <= offset + length <= self._held.end:
+            run = self._runs[bisect.bisect_right(self._runs, offset, key=lambda one: one.offset) - 1]
+            ahead = max(length, min(run.end - offset, len(self._buffer)))
+            if offset < self._alone_until:
+                ahead = length
+            self._held = _NOTHING
+            try:
+                self._port.read(offset, self._buffer[:ahead])
+            except OSError:
+                if ahead == length:
+                    raise
+                # One failing sector may cost seconds: it is met once more at most.
+                self._alone_until, ahead = offset + ahead, length
+                self._port.read(offset, self._buffer[:ahead])
+            self._held = Extent(offset, ahead)
+        at = offset - self._held.offset
+        return self._buffer[at : at + length]
 
     def _is_marked(self, granule: Extent) -> bool:
         after = bisect.bisect_left(self._marks, granule.end, key=lambda mark: mark.offset)
