@@ -102,7 +102,9 @@ def capture_machine(clock: Clock, *, anonymise: bool, inner: SeenMachine | None 
         sources.commands.run(SCAN, _SCAN_S)
     _take_excerpts(sources)
     drives = tuple(plan.drive for plan in survey.plans)
-    Checkup(sources.commands).read_all(drives)
+    checkup = Checkup(sources.commands, sources.files)
+    checkup.read_all(drives)
+    checkup.read_hidden(survey.hidden)
     return anonymised(capture, machine, drives) if anonymise else capture
 
 

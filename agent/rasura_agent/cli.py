@@ -32,17 +32,28 @@ from rasura_agent.console.screens import (
 )
 from rasura_agent.drive.tcg.psid import Psid, parse_psid
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
+from rasura_agent.earlier import EarlierJobs
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
 from rasura_agent.handing import Handed
 from rasura_agent.health_commands import health, selftest
 from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.inventory.local import LocalFiles
 from rasura_agent.job import JobOptions, Observer, prepare_job
 from rasura_agent.journal import FileJournal, FileProgress
 from rasura_agent.live.command import live
 from rasura_agent.machine_commands import capture, inventory
 from rasura_agent.opener import DriveOpener
-from rasura_agent.options import DRIVES, JSON, MACHINE, require_drives, say_notes, seen_through, stack
+from rasura_agent.options import (
+    DRIVES,
+    JSON,
+    MACHINE,
+    NO_MACHINE,
+    require_drives,
+    say_notes,
+    seen_through,
+    stack,
+)
 from rasura_agent.report_commands import (
     DECIDE,
     all_drives,
@@ -238,6 +249,7 @@ def plan(
     "--confirm-all", "number", type=int, metavar="N", help="Erase all drives that can be: exactly N."
 )
 @_JOB
+@NO_MACHINE
 def erase(serials: tuple[str, ...], number: int | None, **options: Any) -> int:
     """Erase drives, verify, sign a certificate for each, keep it and post it.
 
@@ -258,6 +270,7 @@ def erase(serials: tuple[str, ...], number: int | None, **options: Any) -> int:
 @cli.command(epilog=EXIT_CODES_HELP)
 @click.option("--confirm-all", "number", type=int, metavar="N", help="Do not ask: erase exactly N drives.")
 @_JOB
+@NO_MACHINE
 def run(number: int | None, **options: Any) -> int:
     """Do the whole job, asking once: show drives and plan, erase, certify, post.
 
@@ -365,7 +378,8 @@ def _erase(
     confirmation = confirm(survey.plans)
     screen = _screen(plain=options["plain"], events=options["events"])
     station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
-    job, notes = prepare_job(station, policy, settings, certificates, client, opener)
+    earlier = EarlierJobs(certificates.folder, LocalFiles())
+    job, notes = prepare_job(station, policy, settings, certificates, client, opener, earlier=earlier)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     outcomes = job.run(confirmation, screen)
@@ -387,29 +401,31 @@ def _erase(
 
 @cli.command(epilog=EXIT_CODES_HELP)
 @_REPORT
-def report(**options: Any) -> int:
+@MACHINE
+def report(machine_folder: Path | None, **options: Any) -> int:
     """Sign a report on this machine, nothing is erased: what it is, its health, what is proposed for it.
 
-    'erase' and 'run' sign such a report by themselves, with every drive's outcome and certificate.
+    'erase' and 'run' sign such a report by themselves, with every drive's outcome and certificate; one that
+    is signed later in the same boot names those too. That of a captured machine says that it is one.
     """
     kit = SiteKit.load(options["site_folder"], ask_passphrase)
     policy = load_policy(BUILT_IN[0])
     decided = decision(options["decided"], options["operator"])
     certificates = Spool(options["spool_folder"] or default_folder())
-    survey = survey_drives(options["virtual"], options["devices"], policy, None)
+    seen = seen_through(machine_folder, options["virtual"])
+    survey = survey_drives(options["virtual"], options["devices"], policy, None, seen.sources)
     say_notes(survey)
     require_drives(survey)
     station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
     settings = JobOptions(location=options["location"], lot=options["lot"], property_numbers={})
     client = _client(kit, options["registry_url"], options["registry_ca"])
-    job, notes = prepare_job(
-        station, policy, settings, certificates, client, _opener(policy, certificates.folder)
-    )
+    opener = _opener(policy, certificates.folder)
+    job, notes = prepare_job(station, policy, settings, certificates, client, opener, sources=seen.sources)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     left = left_alone(survey.plans, "only looked at")
-    every, whole = all_drives(left, survey, policy, narrowed=bool(options["devices"]))
-    handed = job.report(every, look_around(whole, certificates.folder, decided))
+    every, whole = all_drives(left, survey, policy, narrowed=bool(options["devices"]), sources=seen.sources)
+    handed = job.report(every, look_around(whole, certificates.folder, decided, seen))
     if options["as_json"]:
         print_json(handed_facts(handed))
     else:

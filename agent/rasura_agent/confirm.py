@@ -9,8 +9,8 @@ from rasura.bundle import Bundle
 from rasura.certificate import Method, Outcome, Technique
 from rasura.errors import RefusedError
 from rasura.health import HealthClaims
-from rasura_agent.erase.engine import EraseResult
 from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.result import EraseResult
 from rasura_agent.sentence import Sentence
 
 __all__ = ["Confirmation", "DriveOutcome", "confirm_all", "confirm_serials", "left_alone"]

@@ -13,20 +13,21 @@ from rasura.command import EXIT_CODES_HELP, print_json, say_error
 from rasura.errors import ExitCode, RasuraError, UsageError
 from rasura.text import printable
 from rasura_agent.console.facts import drive_facts
-from rasura_agent.console.health_screen import health_table, proposal_lines, tested_line
+from rasura_agent.console.health_screen import HealthRow, health_table, proposal_lines, tested_line
 from rasura_agent.erase.policy import BUILT_IN, load_policy
 from rasura_agent.guard import RefusalReason
 from rasura_agent.health.checkup import Checkup
 from rasura_agent.health.claims import health_claims
 from rasura_agent.health.grade import grade, grade_table
 from rasura_agent.health.model import HealthReading, TestResult
-from rasura_agent.health.proposal import GradedDrive, proposal_claims, propose
+from rasura_agent.health.proposal import GradedDrive, graded_hidden, proposal_claims, propose
 from rasura_agent.health.selftest import TestKind
+from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.local import local_sources
 from rasura_agent.inventory.machine import read_machine
 from rasura_agent.inventory.model import Drive
-from rasura_agent.options import DRIVES, JSON, MACHINE, require_drives, say_notes, seen_through
+from rasura_agent.options import DRIVES, JSON, MACHINE, NO_MACHINE, require_drives, say_notes, seen_through
 from rasura_agent.records import RecordError, add_records
 from rasura_agent.self_testing import DriveTested, TestProgress, reported_test, run_tests, stop_tests
 from rasura_agent.spool import default_folder
@@ -57,15 +58,20 @@ def health(
     """Ask every drive for its health, grade it, and propose what becomes of the machine.
 
     Reads only. GOOD, WATCH (donation, use in the house) or REJECT by a table whose version is
-    named, each with every reason; NOT KNOWN where nobody told, which is never good.
+    named, each with every reason; NOT KNOWN where nobody told, which is never good. Drives behind a
+    RAID controller are asked through it.
     """
     seen = seen_through(machine_folder, virtual)
     survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]), None, seen.sources)
     drives = tuple(plan.drive for plan in survey.plans)
-    readings = Checkup(seen.sources.commands).read_all(drives)
-    graded = tuple(grade(reading, grade_table()) for reading in readings)
+    checkup = Checkup(seen.sources.commands, seen.sources.files)
+    readings, behind = checkup.read_all(drives), checkup.read_hidden(survey.hidden)
     if evidence is not None:
-        _keep(evidence, readings)
+        _keep(evidence, (*readings, *behind))
+    graded = tuple(grade(reading, grade_table()) for reading in readings)
+    hidden = tuple(zip(survey.hidden, behind, strict=True))
+    rows = tuple(HealthRow.of_drive(*row) for row in zip(drives, readings, graded, strict=True))
+    rows += tuple(HealthRow.of_hidden(one, told, grade(told, grade_table())) for one, told in hidden)
     proposal = None
     if not virtual and not devices:
         own = {p.drive.path for p in survey.plans if _is_ours(survey, p.drive)}
@@ -74,6 +80,7 @@ def health(
             for one, found in zip(drives, graded, strict=True)
             if one.path not in own
         ]
+        judged += [graded_hidden(one, health_claims(told)) for one, told in hidden]
         proposal = propose(read_machine(seen.sources), judged)
     if as_json:
         claims = proposal_claims(proposal, None) if proposal is not None else None
@@ -81,17 +88,19 @@ def health(
             {
                 "gradeTable": grade_table().version,
                 "drives": [_facts(*row) for row in zip(drives, readings, strict=True)],
+                "unhandled": [_hidden_facts(*row) for row in hidden],
                 "proposal": msgspec.to_builtins(claims),
                 "notes": list(survey.notes),
             }
         )
     else:
         say_notes(survey)
-        if drives:
-            click.echo(health_table(tuple(zip(drives, readings, graded, strict=True))))
+        if rows:
+            click.echo(health_table(rows))
         if proposal is not None:
             click.echo(f"\n{proposal_lines(proposal)}")
-    require_drives(survey)
+    if not hidden:
+        require_drives(survey)
     return ExitCode.DONE
 
 
@@ -103,6 +112,18 @@ def _is_ours(survey: Survey, drive: Drive) -> bool:
 
 def _facts(drive: Drive, reading: HealthReading) -> dict[str, Any]:
     return {"drive": drive_facts(drive), "health": msgspec.to_builtins(health_claims(reading))}
+
+
+def _hidden_facts(one: HiddenDrive, reading: HealthReading) -> dict[str, Any]:
+    health = msgspec.to_builtins(health_claims(reading))
+    known = reading.health
+    return {
+        "name": one.name,
+        "type": one.kind,
+        "model": known.model if known is not None else None,
+        "serial": known.serial if known is not None else None,
+        "health": health,
+    }
 
 
 def _keep(folder: Path, readings: Sequence[HealthReading]) -> None:
@@ -128,6 +149,7 @@ def _keep(folder: Path, readings: Sequence[HealthReading]) -> None:
     metavar="FOLDER",
     help="Where results are kept for the machine report.  [default: ~/.local/state/rasura/spool]",
 )
+@NO_MACHINE
 @JSON
 def selftest(
     kind: str, virtual: tuple[Path, ...], devices: tuple[str, ...], spool_folder: Path | None, as_json: bool

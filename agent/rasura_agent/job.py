@@ -12,7 +12,7 @@ import queue
 import secrets
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -23,28 +23,37 @@ from rasura.errors import RasuraError
 from rasura.health import Grade, HealthClaims
 from rasura_agent.clock import Clock
 from rasura_agent.confirm import Confirmation, DriveOutcome
-from rasura_agent.erase.engine import EraseResult, Ports, execute
-from rasura_agent.erase.events import Event, Progress
-from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_bytes
+from rasura_agent.earlier import EarlierJobs
+from rasura_agent.erase.engine import execute
+from rasura_agent.erase.events import Event, Noted, Progress
+from rasura_agent.erase.pacing import MachinePace, Pacer, transfer_room
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from rasura_agent.handing import CertificateStore, Handed, Handing
 from rasura_agent.health.checkup import Checkup
 from rasura_agent.health.claims import health_claims
 from rasura_agent.health.model import HealthReading
 from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.inventory.hotplug import DriveWatch, local_drive_watch
 from rasura_agent.inventory.identity import read_identity
 from rasura_agent.inventory.local import local_sources
+from rasura_agent.inventory.model import Drive
+from rasura_agent.inventory.ports import Sources
 from rasura_agent.inventory.temperature import HwmonThermometer, Thermometer
+from rasura_agent.inventory.watch import Change, Vanished
 from rasura_agent.opener import DriveOpener
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.reporting import SeenAround, report_machine
+from rasura_agent.sentence import Sentence
 from rasura_agent.station import SigningStation
 
 __all__ = ["Job", "JobOptions", "Observer", "prepare_job"]
 
 _STOPPED = "stopped by the operator"
+_GONE = Sentence("the drive vanished during the job: it was pulled out, or its power or its cable failed")
 _NEWS_EVERY_S = 0.1
 """Of one drive: 64 fast ones would have more to say than anybody can show."""
 
@@ -67,12 +76,17 @@ def prepare_job(
     spool: CertificateStore,
     client: RegistryClient | None,
     opener: DriveOpener,
+    watch: DriveWatch | None = None,
+    earlier: EarlierJobs | None = None,
+    sources: Sources | None = None,
 ) -> tuple[Job, tuple[str, ...]]:
     """Fetch the registry's latest checkpoint and put the job together.
 
-    Returns the job, and sentences about what could not be had (a registry that is away stops nothing).
+    ``watch`` follows the drives of this machine, where somebody does so already; ``earlier`` keeps what later
+    processes of this boot are to report. Returns the job, and sentences about what could not be had (a
+    registry that is away stops nothing). ``sources`` are those of a captured machine, which is only reported.
     """
-    clock = SystemClock()
+    clock, sources = SystemClock(), sources or local_sources()
     checkpoint, notes = None, []
     if client is None:
         notes.append("no registry is known: certificates stay in the spool")
@@ -82,7 +96,7 @@ def prepare_job(
         except RasuraError as error:
             notes.append(str(error))
     around = Circumstances(
-        machine=read_identity(),
+        machine=read_identity(sources.files),
         policy=policy,
         lot=options.lot,
         location=options.location,
@@ -91,9 +105,21 @@ def prepare_job(
         property_numbers=options.property_numbers,
         build=options.build,
     )
-    sources = local_sources()
-    thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands)
-    job = Job(opener.open, clock, station, around, spool, client, checkup, thermometer, opener.progress)
+    thermometer, checkup = HwmonThermometer(sources.files), Checkup(sources.commands, sources.files)
+    watch = watch or local_drive_watch()
+    job = Job(
+        opener.open,
+        clock,
+        station,
+        around,
+        spool,
+        client,
+        checkup,
+        thermometer,
+        opener.progress,
+        watch,
+        earlier.note if earlier is not None else lambda _outcome: None,
+    )
     return job, tuple(notes)
 
 
@@ -123,6 +149,8 @@ class Job:
         checkup: Checkup,
         thermometer: Thermometer,
         progress: ProgressStore | None = None,
+        watch: DriveWatch | None = None,
+        note: Callable[[DriveOutcome], None] = lambda _outcome: None,
     ) -> None:
         """Put the ports together.
 
@@ -136,6 +164,8 @@ class Job:
             checkup: reads the health of drives.
             thermometer: says how warm drives are.
             progress: how far interrupted overwrites are; ``None`` begins each afresh.
+            watch: tells of drives that vanish.
+            note: is called with every drive that has a certificate which is kept.
         """
         self._began = clock.wall()
         self._checkup = checkup
@@ -146,8 +176,10 @@ class Job:
         self._handing = Handing(spool, client)
         self._progress = progress
         self._pace = MachinePace(around.policy.pace, clock, thermometer)
-        self._transfer_bytes = transfer_bytes(1)
+        self._transfer_room = transfer_room(1)
         self._stop = threading.Event()
+        self._watch, self._note = watch, note
+        self._gone: set[str] = set()
         self._news: queue.SimpleQueue[Event | DriveOutcome] = queue.SimpleQueue()
 
     def stop(self) -> None:
@@ -162,11 +194,16 @@ class Job:
         outcomes = list(confirmation.left)
         for outcome in outcomes:
             observer.ended(outcome)
-        self._transfer_bytes = transfer_bytes(len(confirmation.chosen))
+        self._transfer_room = transfer_room(len(confirmation.chosen))
         for plan in confirmation.chosen:
             # Daemons: a drive that hangs in the kernel must not keep the process from ending.
             threading.Thread(target=self._drive, args=(plan,), name=plan.drive.path, daemon=True).start()
-        awaited = len(confirmation.chosen)
+        with self._watched(confirmation.chosen):
+            outcomes += self._follow(len(confirmation.chosen), observer)
+        return tuple(outcomes)
+
+    def _follow(self, awaited: int, observer: Observer) -> Iterator[DriveOutcome]:
+        """Pass on what the drives' threads tell, until so many drives have their outcome."""
         while awaited:
             try:
                 news = self._news.get()
@@ -176,12 +213,30 @@ class Job:
                 self.stop()
                 continue
             if isinstance(news, DriveOutcome):
-                outcomes.append(news)
                 observer.ended(news)
                 awaited -= 1
+                yield news
             else:
                 observer.told(news)
-        return tuple(outcomes)
+
+    @contextlib.contextmanager
+    def _watched(self, chosen: Sequence[DrivePlan]) -> Iterator[None]:
+        """Within, a drive that vanishes is known to be gone, and stops at its next transfer."""
+        watch = self._watch
+        drives = {plan.drive.path: plan.drive for plan in chosen if plan.drive.device_number is not None}
+        if watch is None or not drives:
+            yield
+            return
+
+        def told(change: Change) -> None:
+            drive = drives.get(change.drive.path)
+            # A drive whose capacity changed has come and gone for the watch, and is there for us.
+            if isinstance(change, Vanished) and drive is not None and watch.is_gone(drive):
+                self._gone.add(drive.path)
+                self._news.put(Noted(drive.path, _GONE))
+
+        with watch.listening(told):
+            yield
 
     def _drive(self, plan: DrivePlan) -> None:
         try:
@@ -212,10 +267,11 @@ class Job:
                 ports,
                 self._clock,
                 secrets.token_bytes,
-                self._listener(pacer),
-                self._transfer_bytes,
+                self._listener(pacer, plan.drive.path),
+                self._transfer_room,
                 self._progress,
             )
+            result = self._named_gone(plan.drive, result)
             if not result.touched:
                 return DriveOutcome(plan, result.outcome, result.reason, result, health=told)
             after = self._checkup.read(plan.drive)
@@ -229,6 +285,8 @@ class Job:
         if self._progress is not None and kept and result.is_settled:
             # Not before: should the power go first, the next boot verifies once more and certifies.
             self._progress.forget(result.identity_sha256)
+        if kept:
+            self._note(outcome)
         return self._with_evidence(outcome, before, after)
 
     def _left_alone(self, plan: DrivePlan, before: HealthReading, told: HealthClaims) -> DriveOutcome | None:
@@ -246,7 +304,7 @@ class Job:
         more = self._handing.keep_evidence(readings)
         return replace(outcome, problems=tuple(dict.fromkeys((*outcome.problems, *more))))
 
-    def _listener(self, pacer: Pacer) -> Callable[[Event], str | None]:
+    def _listener(self, pacer: Pacer, path: str) -> Callable[[Event], str | None]:
         """What one drive's engine calls: passes on news, holds the drive to its pace, and stops it."""
         shown: Progress | None = None
 
@@ -259,9 +317,20 @@ class Job:
                 self._news.put(event)
             if isinstance(event, Progress):
                 pacer.after(event)
+            if path in self._gone:
+                return _GONE
             return _STOPPED if self._stop.is_set() else None
 
         return on_event
+
+    def _named_gone(self, drive: Drive, result: EraseResult) -> EraseResult:
+        """What came of a drive that is not there any more says so first, whatever else failed by it."""
+        if result.outcome is Outcome.ERASED or result.reason == _GONE:
+            return result
+        gone = drive.path in self._gone or (self._watch is not None and self._watch.is_gone(drive))
+        if not gone:
+            return result
+        return replace(result, reason=Sentence.of([_GONE, *([result.reason] if result.reason else [])]))
 
     def _certify(
         self, plan: DrivePlan, result: EraseResult, health: tuple[HealthClaims, HealthClaims]

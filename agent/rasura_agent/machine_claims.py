@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from rasura import __version__
+from rasura.bundle import Bundle
 from rasura.certificate import Checkpointed, Clock, Outcome, Station, Tool
 from rasura.machine_report import (
     FORMAT_VERSION,
@@ -25,7 +28,7 @@ from rasura_agent.health.model import HealthReading
 from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.report import Circumstances, rfc3339, source_claims
 
-__all__ = ["MachineFacts", "machine_claims", "reported_drive"]
+__all__ = ["MachineFacts", "drives_by_identity", "machine_claims", "reported_drive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ def machine_claims(
     times: tuple[datetime, datetime],
 ) -> MachineReport:
     """Every claim about one machine; ``times`` are when the job began and when it ended."""
+    drives = tuple(_named_by(station, drive) for drive in drives)
     return MachineReport(
         format_version=FORMAT_VERSION,
         id=report_id,
@@ -70,6 +74,14 @@ def machine_claims(
         station=station,
         supersedes=None,
     )
+
+
+def _named_by(station: Station, drive: ReportedDrive) -> ReportedDrive:
+    """As a report of this station lists the drive: of its own certificates it says nothing more."""
+    name = drive.certificate
+    if name is None or name.station != station.name:
+        return drive
+    return msgspec.structs.replace(drive, certificate=msgspec.structs.replace(name, station=None))
 
 
 def reported_drive(outcome: DriveOutcome, facts: MachineFacts) -> ReportedDrive:
@@ -95,12 +107,30 @@ def reported_drive(outcome: DriveOutcome, facts: MachineFacts) -> ReportedDrive:
         reason=outcome.reason,
         method=outcome.method,
         technique=outcome.technique,
-        certificate=CertificateName(id=bundle.certificate_id, payload_sha256=bundle.payload_sha256)
-        if bundle is not None
-        else None,
+        certificate=_name(bundle) if bundle is not None else None,
         health=outcome.health,
         self_tests=facts.tests.get(drive.identity_sha256, ()),
     )
+
+
+def _name(bundle: Bundle) -> CertificateName:
+    return CertificateName(
+        id=bundle.certificate_id,
+        payload_sha256=bundle.payload_sha256,
+        station=bundle.certificate.station.name,
+    )
+
+
+def drives_by_identity(report: MachineReport) -> dict[str, ReportedDrive]:
+    """The drives of a report by their identity digest, each certificate named with its station."""
+    found = {}
+    for drive in report.drives:
+        name = drive.certificate
+        if name is not None and name.station is None:
+            name = msgspec.structs.replace(name, station=report.station.name)
+        if drive.identity_sha256:
+            found[drive.identity_sha256] = msgspec.structs.replace(drive, certificate=name)
+    return found
 
 
 def _hidden(one: HiddenDrive, reading: HealthReading | None) -> ReportedDrive:

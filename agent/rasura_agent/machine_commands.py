@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import click
 
 from rasura.certificate import Outcome
 from rasura.command import EXIT_CODES_HELP, print_json
-from rasura.errors import ExitCode
+from rasura.errors import ExitCode, UsageError
 from rasura.text import printable
 from rasura_agent.capturing import SeenMachine, capture_machine, seen_machine
+from rasura_agent.console.changes import change_json, change_line, present_json, present_line
 from rasura_agent.console.machine_screen import machine_lines
 from rasura_agent.console.screens import drives_table
 from rasura_agent.erase.policy import BUILT_IN, load_policy
@@ -20,6 +22,7 @@ from rasura_agent.export.glpi import glpi_document
 from rasura_agent.export.table import inventory_table
 from rasura_agent.inventory.capture import save_capture
 from rasura_agent.inventory.clock import SystemClock
+from rasura_agent.inventory.hotplug import followed_drives
 from rasura_agent.inventory.machine import read_machine
 from rasura_agent.options import MACHINE
 from rasura_agent.survey import survey_drives
@@ -43,12 +46,15 @@ def take_inventory(seen: SeenMachine) -> Inventoried:
 @click.option("--csv", "how", flag_value="csv", help="A table: a row for the machine, each drive, each part.")
 @click.option("--glpi", "how", flag_value="glpi", help="GLPI's inventory format, to be imported there.")
 @MACHINE
-def inventory(how: str | None, machine_folder: Path | None) -> int:
+@click.option("--watch", is_flag=True, help="Show drives as they come and go, a line each, until Ctrl-C.")
+def inventory(how: str | None, machine_folder: Path | None, watch: bool) -> int:
     """Show what this machine is and has: processors, memory, displays, batteries, drives and more.
 
     Reads only. What nobody tells stays unknown; sources that could not be read are named. Serial
     numbers and memory modules need root.
     """
+    if watch:
+        return _follow(how, machine_folder)
     found = take_inventory(seen_machine(machine_folder))
     if how == "json":
         print_json(inventory_document(found))
@@ -68,6 +74,23 @@ def inventory(how: str | None, machine_folder: Path | None) -> int:
         # Neither format has a place for them.
         for note in (*found.machine.notes, *found.notes):
             click.echo(f"note: {printable(note)}", err=True)
+    return ExitCode.DONE
+
+
+def _follow(how: str | None, machine_folder: Path | None) -> int:
+    if machine_folder is not None:
+        raise UsageError(
+            "--watch and --machine do not go together: nothing comes or goes in a captured machine"
+        )
+    if how not in {None, "json"}:
+        raise UsageError(f"--watch and --{how} do not go together", hint="--json prints a JSON object a line")
+    present, changed = (present_json, change_json) if how == "json" else (present_line, change_line)
+    drives, changes = followed_drives()
+    with contextlib.suppress(KeyboardInterrupt):
+        for drive in drives:
+            click.echo(present(drive))
+        for change in changes:
+            click.echo(changed(change))
     return ExitCode.DONE
 
 

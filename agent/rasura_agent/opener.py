@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rasura_agent.clock import Clock
+from rasura_agent.drive.port import BlockPort
 from rasura_agent.drive.tcg.psid import Psid
 from rasura_agent.drive.transport.block import (
     open_block_device,
@@ -14,7 +15,6 @@ from rasura_agent.drive.transport.block import (
 from rasura_agent.drive.transport.device import AskingLine, DeviceLine, asking_line, device_line
 from rasura_agent.drive.transport.psid import KernelPsidReverter
 from rasura_agent.drive.transport.replay import ReplayError
-from rasura_agent.erase.engine import Ports
 from rasura_agent.erase.firmware.families import meet
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.firmware.family_psid import PsidFirst, discovery_command
@@ -22,9 +22,11 @@ from rasura_agent.erase.firmware.line import Journal, Line
 from rasura_agent.erase.plan import DrivePlan, Interrupted, interrupted
 from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.erase.run import Ports
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.opened import describe_open
 from rasura_agent.inventory.virtual import describe_virtual_open
+from rasura_agent.second_reader import SecondReader
 
 __all__ = ["DriveOpener"]
 
@@ -79,21 +81,26 @@ class DriveOpener:
         """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""
         drive, number = plan.drive, plan.drive.device_number
         if drive.is_virtual:
-            return Ports(open_virtual_drive(drive.path, lambda fd: describe_virtual_open(fd, drive.path)))
+            file = open_virtual_drive(drive.path, lambda fd: describe_virtual_open(fd, drive.path))
+            return Ports(file, reader=self._reader(drive, file))
         block = open_block_device(drive.path, describe_open)
+        reader = self._reader(drive, block)
         if plan.no_commands is not None or number is None:
-            return Ports(block)
+            return Ports(block, reader=reader)
         # One descriptor for blocks and commands: both reach the drive that was claimed.
         device = device_line(drive, block.fileno())
         family = self._meet(drive, device)
         if isinstance(device, str) or isinstance(family, str):
             _close(device)
-            return Ports(block)
+            return Ports(block, reader=reader)
         psid = self._psids.get(drive.serial or "")
         if psid is not None:
             reverter = KernelPsidReverter(block.fileno())
             family = PsidFirst(family, discovery_command(drive), reverter, psid)
-        return Ports(block, device.port, family, lambda: rescan(number), device.close)
+        return Ports(block, device.port, family, lambda: rescan(number), device.close, reader)
+
+    def _reader(self, drive: Drive, block: BlockPort) -> SecondReader | None:
+        return SecondReader(drive.path, drive.is_virtual, block) if self._policy.second_reader else None
 
     def _meet(self, drive: Drive, device: DeviceLine | str) -> Family | str:
         if isinstance(device, str):

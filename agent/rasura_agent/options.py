@@ -13,7 +13,7 @@ from rasura.text import printable
 from rasura_agent.capturing import SeenMachine, seen_machine
 from rasura_agent.survey import Survey
 
-__all__ = ["DRIVES", "JSON", "MACHINE", "require_drives", "say_notes", "seen_through", "stack"]
+__all__ = ["DRIVES", "JSON", "MACHINE", "NO_MACHINE", "require_drives", "say_notes", "seen_through", "stack"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -55,6 +55,20 @@ MACHINE = click.option(
     help="Look at the machine captured in this folder, not at this one.",
 )
 """The option of every command that reads the machine."""
+
+
+def _refuse_machine(_context: click.Context, _option: click.Parameter, folder: str | None) -> None:
+    if folder is not None:
+        raise UsageError(
+            "this command works on the drives themselves, and a captured machine has none",
+            hint="'rasura-agent plan --machine DIR' shows what would be done",
+        )
+
+
+NO_MACHINE = click.option(
+    "--machine", metavar="DIR", hidden=True, expose_value=False, callback=_refuse_machine, help="Not here."
+)
+"""The option where it can mean nothing: refused with a sentence."""
 
 
 def seen_through(folder: Path | None, virtual: tuple[Path, ...]) -> SeenMachine:

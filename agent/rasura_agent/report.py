@@ -39,11 +39,11 @@ from rasura.certificate import (
     VerificationMethod,
 )
 from rasura.health import HealthClaims, figure_changes
-from rasura_agent.erase.engine import EraseResult
 from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.firmware.line import CommandRecord
 from rasura_agent.erase.plan import DrivePlan, media_type, residual_risks
 from rasura_agent.erase.policy import Policy
+from rasura_agent.erase.result import EraseResult
 from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.inventory.model import Drive
 
@@ -118,7 +118,8 @@ def erasure_claims(
             technique=plan.chosen[0].technique,
             method=plan.chosen[0].method,
             basis=plan.chosen[0].basis,
-            passes=tuple(plan.chosen[0].passes),
+            passes=tuple(one.label for one in plan.chosen[0].passes),
+            scheme=plan.chosen[0].scheme,
             estimate_ms=_ms(plan.chosen[0].estimate_s),
             passed_over=_passed_over(plan),
         ),
@@ -134,6 +135,7 @@ def erasure_claims(
                     cipher=one.cipher,
                     bytes_written=one.bytes_written,
                     duration_ms=round(one.duration_s * 1000),
+                    bytes_offloaded=one.bytes_offloaded,
                 )
                 for one in result.passes
             ),
@@ -295,6 +297,8 @@ def _verification(result: EraseResult) -> Verification:
         seed=result.seed.hex() if result.seed is not None else None,
         sampling=_sampling(result),
         evidence=evidence,
+        second_reader=result.read_back is not None and result.second_reader,
+        passes_read_back=result.passes_read_back,
     )
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from rasura.certificate import Outcome
 from rasura.machine_report import Override, ProposalClaims, ReportedDrive, ReportedTest
 from rasura_agent.confirm import DriveOutcome
 from rasura_agent.handing import Handed, Handing
 from rasura_agent.health.checkup import Checkup
 from rasura_agent.health.claims import health_claims
-from rasura_agent.health.proposal import GradedDrive, proposal_claims, propose
+from rasura_agent.health.model import HealthReading
+from rasura_agent.health.proposal import GradedDrive, graded_hidden, proposal_claims, propose
 from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.inventory.machine_model import Machine
 from rasura_agent.machine_claims import MachineFacts, machine_claims, reported_drive
@@ -66,7 +68,7 @@ def report_machine(
         for one in outcomes
     )
     if seen.machine is not None:
-        facts = replace(facts, proposal=_proposal(seen.machine, drives, seen.decision))
+        facts = replace(facts, proposal=_proposal(seen.machine, drives, hidden, seen.decision))
     report_id = str(uuid.uuid4())
     bundle = station.sign(lambda place: machine_claims(report_id, drives, facts, around, place, times))
     handed = handing.hand(bundle)
@@ -80,16 +82,27 @@ def _places(machine: Machine | None) -> dict[str, str]:
     return {bay.drive: f"{bay.enclosure} {bay.slot}" for bay in bays if bay.drive is not None}
 
 
-def _proposal(machine: Machine, drives: Sequence[ReportedDrive], decision: Override | None) -> ProposalClaims:
+def _proposal(
+    machine: Machine,
+    drives: Sequence[ReportedDrive],
+    hidden: Sequence[tuple[HiddenDrive, HealthReading]],
+    decision: Override | None,
+) -> ProposalClaims:
     graded = [
         GradedDrive(one.model or one.block_device, one.capacity_bytes or 0, one.health.grade)
         for one in drives
         if one.health is not None and not one.is_station_medium
     ]
+    graded += [graded_hidden(one, health_claims(reading)) for one, reading in hidden]
     return proposal_claims(propose(machine, graded), decision)
 
 
 def _with_earlier(drive: ReportedDrive, earlier: Mapping[str, ReportedDrive]) -> ReportedDrive:
-    """What an earlier job of this boot did to a drive that this one did nothing to stays said."""
+    """What an earlier job of this boot did to a drive that this one did nothing to stays said.
+
+    Unless the drive could not be erased now: then somebody has put it to use since.
+    """
     before = earlier.get(drive.identity_sha256 or "")
-    return before if drive.certificate is None and before is not None and before.certificate else drive
+    if drive.outcome is not Outcome.SKIPPED or before is None or before.certificate is None:
+        return drive
+    return before

@@ -56,10 +56,19 @@ class Bundle:
     @cached_property
     def claims(self) -> ErasureCertificate | MachineReport:
         """The claims as read from the payload, **not** verified; raises ``ClaimsError``."""
-        statement = Statement.parse(self.envelope.payload)
+        statement = self._statement
         if statement.predicate_type == MACHINE_REPORT:
             return MachineReport.from_statement(statement)
         return ErasureCertificate.from_statement(statement)
+
+    @cached_property
+    def _statement(self) -> Statement:
+        return Statement.parse(self.envelope.payload)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Members of the statement that this version does not know; raises ``ClaimsError``."""
+        return self.claims.unread(self._statement)
 
     @property
     def certificate(self) -> ErasureCertificate:

@@ -274,6 +274,8 @@ class Plan(Claims, frozen=True):
     passes: tuple[str, ...]
     estimate_ms: int | None
     passed_over: tuple[PassedOver, ...]
+    scheme: str | None
+    """The overwriting scheme that the passes are those of."""
 
 
 class Range(Claims, frozen=True):
@@ -291,6 +293,8 @@ class PassClaims(Claims, frozen=True):
     cipher: str | None
     bytes_written: int
     duration_ms: int
+    bytes_offloaded: int
+    """How much of it the drive was told to zero by itself (Write Zeroes) and did not get sent."""
 
 
 class Interruption(Claims, frozen=True):
@@ -398,6 +402,10 @@ class Verification(Claims, frozen=True):
     seed: str | None
     sampling: Sampling | None
     evidence: Evidence
+    second_reader: bool
+    """Whether a process of its own, with its own descriptor, read the drive back."""
+    passes_read_back: int | None
+    """How many passes of an overwrite were read back in full and fit, the last one included."""
 
 
 class Person(Claims, frozen=True):

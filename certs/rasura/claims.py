@@ -6,6 +6,7 @@ integers of milliseconds, times RFC 3339 in UTC.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,10 +14,15 @@ import msgspec
 
 from rasura import strict_json
 from rasura.errors import RasuraError
+from rasura.unread import unread_members
 
 __all__ = ["STATEMENT_TYPE", "Claims", "ClaimsError", "SignedClaims", "Statement", "prepare"]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+
+
+_MEMBERS = {"_type", "subject", "predicateType", "predicate"}
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
 
 class ClaimsError(RasuraError):
@@ -37,6 +43,8 @@ class Statement:
     """Its digest, lower-case hexadecimal; ``None`` if it is not exactly one SHA-256."""
     predicate_type: str
     predicate: object
+    others: tuple[str, ...] = ()
+    """Names of members that in-toto's version 1 does not know."""
 
     def encode(self) -> bytes:
         """The bytes to sign."""
@@ -63,11 +71,14 @@ class Statement:
         kind = value.get("predicateType")
         if value.get("_type") != STATEMENT_TYPE or not isinstance(kind, str):
             raise ClaimsError("the signed payload is not an in-toto Statement v1")
+        strange = tuple(name for name in value if name not in _MEMBERS)
         match value.get("subject"):
-            case [{"digest": {"sha256": str(sha256), **others}, "name": str(name)}] if not others:
-                return cls(name, sha256, kind, value.get("predicate"))
+            case [{"digest": {"sha256": str(sha256), **others}, "name": str(name), **more}] if not (
+                others or more
+            ):
+                return cls(name, sha256, kind, value.get("predicate"), strange)
             case _:
-                return cls("", None, kind, value.get("predicate"))
+                return cls("", None, kind, value.get("predicate"), strange)
 
 
 class SignedClaims(Claims, frozen=True):
@@ -91,6 +102,11 @@ class SignedClaims(Claims, frozen=True):
         predicate = msgspec.to_builtins(self, enc_hook=_plain)
         return Statement(self.subject_name(), self.subject_digest(), self.predicate_type, predicate).encode()
 
+    def unread(self, statement: Statement) -> tuple[str, ...]:
+        """The members of ``statement``, from which this was read, that this version does not know."""
+        read = msgspec.json.decode(msgspec.json.encode(self))
+        return (*statement.others, *unread_members(statement.predicate, read, "predicate."))
+
     @classmethod
     def from_payload(cls, payload: bytes) -> Self:
         """Read a signed payload; unknown members of a known major version are passed over here.
@@ -108,16 +124,17 @@ class SignedClaims(Claims, frozen=True):
             raise ClaimsError(f"the statement is not {cls.what} v{cls.format_major}")
         predicate = statement.predicate
         version = predicate.get("formatVersion") if isinstance(predicate, dict) else None
-        found = version.partition(".")[0] if isinstance(version, str) else ""
-        if found != str(cls.format_major):
+        found = _VERSION.fullmatch(version) if isinstance(version, str) else None
+        if found is None or found[1] != str(cls.format_major):
+            said = version[:40] if isinstance(version, str) else version
             raise ClaimsError(
-                f"{cls.what} has format version {version!r}; this verifier reads {cls.format_major}.x"
+                f"{cls.what} has format version {said!r}; this verifier reads {cls.format_major}.x"
             )
         try:
             claims = msgspec.convert(predicate, cls)
         except msgspec.ValidationError as error:
             raise ClaimsError(f"the claims of {cls.what} are malformed: {error}") from None
-        if statement.sha256 != claims.subject_digest():
+        if (statement.subject, statement.sha256) != (claims.subject_name(), claims.subject_digest()):
             raise ClaimsError("the statement's subject is not the one that the claims describe")
         return claims
 

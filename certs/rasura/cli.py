@@ -1,4 +1,4 @@
-"""The auditor's commands: verify, show and pdf. They work offline."""
+"""The auditor's commands: verify and show, with those of bundles and pages. They work offline."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import click
 import msgspec
 
 from rasura import __version__
+from rasura.bundle_commands import bundle_command
 from rasura.certificate import ErasureCertificate, Outcome
-from rasura.command import EXIT_CODES_HELP, print_json
-from rasura.documents import documents_in, read_file
+from rasura.command import EXIT_CODES_HELP, print_json, read_file
+from rasura.documents import documents_in
 from rasura.errors import ExitCode
 from rasura.language import Language, Tongue
 from rasura.machine_report import MachineReport
@@ -67,6 +68,10 @@ def cli() -> None:
 @click.option(
     "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
 )
+@click.option(
+    "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
+)
+@click.option("--brief", is_flag=True, help="Show only those that are not accepted, and how many are.")
 @_JSON
 def verify_command(
     bundles: tuple[Path, ...],
@@ -74,9 +79,14 @@ def verify_command(
     allow_unlogged: bool,
     any_outcome: bool,
     report_alone: bool,
+    offline: bool,  # noqa: ARG001  there is no other way
+    brief: bool,
     as_json: bool,
 ) -> int:
     """Verify certificates and machine reports: numbered checks, each said in words.
+
+    A folder stands for the .json and .pdf files in it, a file that ends in .ndjson for the bundles
+    on its lines, a PDF for those attached to it; its page must say what they say.
 
     Ends with 0 only if every certificate is genuine, in a trusted log, and says ERASED. A
     genuine certificate that says less ends with 3 (not logged, not erased) or 4 (outcome
@@ -88,20 +98,26 @@ def verify_command(
     asked = _Asked(allow_unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
-    documents = [one for path in bundles for one in documents_in(path, compare=True)]
-    reports = [(one, verify_document(one, trust)) for one in documents]
+    # A document's bytes are let go once it is verified: an export may be larger than memory.
+    reports = [(one.name, one.page, verify_document(one, trust)) for one in documents_in(bundles, pages=True)]
     held = tuple(
         Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
-        for _, one in reports
+        for _, _, one in reports
         if one.certificate is not None and one.payload_sha256 is not None
     )
-    for document, report in reports:
-        checks, code, sentence = with_page(document, *_judged(report, held, asked))
+    refused = 0
+    for name, page, report in reports:
+        checks, code, sentence = with_page(page, *_judged(report, held, asked))
         worst = max(worst, code, key=_severity)
+        refused += code is not ExitCode.DONE
+        if brief and code is ExitCode.DONE:
+            continue
         if as_json:
-            results.append(_report_json(document.name, report, checks, code, sentence))
+            results.append(_report_json(name, report, checks, code, sentence))
         else:
-            _print_report(document.name, checks, sentence)
+            _print_report(name, checks, sentence)
+    if brief and not as_json:
+        click.echo(f"{len(reports) - refused} accepted, {refused} not")
     if as_json:
         print_json(results)
     return worst
@@ -115,19 +131,22 @@ def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int
     """Show what certificates claim, in words, without verifying them."""
     from rasura.show import tell, telling_text  # noqa: PLC0415  verifying needs none of its words
 
-    shown = [(one.name, one.bundle()) for path in bundles for one in documents_in(path, compare=False)]
+    shown = [(one.name, one.bundle()) for one in documents_in(bundles, pages=False)]
     if as_json:
         print_json([msgspec.json.decode(bundle.envelope.payload) for _, bundle in shown])
         return ExitCode.DONE
     tongue = Tongue(Language(language))
     for name, bundle in shown:
         click.echo(
-            tongue.say("{name}: claims as written, NOT verified (rasura verify does that)").format(name=name)
+            tongue.say("{name}: claims as written, NOT verified (rasura verify does that)").format(
+                name=printable(name)
+            )
         )
         click.echo(f"\n{telling_text(tell(bundle, tongue), tongue)}\n")
     return ExitCode.DONE
 
 
+cli.add_command(bundle_command)
 cli.add_command(pdf_command)
 
 
@@ -204,9 +223,9 @@ def _says(certificate: ErasureCertificate) -> str:
 
 
 def _print_report(name: str, checks: tuple[Check, ...], sentence: str) -> None:
-    click.echo(name)
+    click.echo(printable(name))
     for check in checks:
-        click.echo(f"  {check.number} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
+        click.echo(f"  {check.number:>2} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
     click.echo(f"  {printable(sentence)}")
 
 

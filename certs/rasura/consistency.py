@@ -7,7 +7,7 @@ needs every byte written, none in error, and a check that covered what it says i
 from __future__ import annotations
 
 import itertools
-import uuid
+import re
 from datetime import UTC, datetime
 
 from rasura.certificate import (
@@ -26,20 +26,28 @@ from rasura.certificate import (
 )
 from rasura.health import figure_changes
 from rasura.machine_report import MachineReport, ReportedDrive
+from rasura.reach import reach_problems
 from rasura.strict_json import MAX_SAFE_INTEGER
 
-__all__ = ["contradictions", "parse_time"]
+__all__ = ["TIME_PATTERN", "UUID_PATTERN", "contradictions", "parse_time"]
+
+TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z"
+"""RFC 3339, in UTC and written with ``Z``; ISO 8601 has many more forms, and readers of it differ."""
+
+UUID_PATTERN = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 _VALIDATION_PENDING = "awaiting decision"
 _SECTIONS = 1000
 """NIST SP 800-88 Rev. 1 §4.7, and of each section a tenth."""
 _WHOLE = 10
 _MOST_ENTROPY = 8000
+_TIME = re.compile(TIME_PATTERN)
+_UUID = re.compile(UUID_PATTERN)
 
 
 def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time in UTC written with ``Z``, or ``None``."""
-    if not text.endswith("Z"):
+    if not _TIME.fullmatch(text):
         return None
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
@@ -61,11 +69,7 @@ def contradictions(claims: ErasureCertificate | MachineReport) -> tuple[str, ...
 
 
 def _identified(name: str) -> list[str]:
-    try:
-        canonical = str(uuid.UUID(name))
-    except ValueError:
-        canonical = ""
-    return [] if name == canonical else [f"the id {name[:40]!r} is not a UUID in its usual form"]
+    return [] if _UUID.fullmatch(name) else [f"the id {name[:40]!r} is not a UUID in its usual form"]
 
 
 def _form(certificate: ErasureCertificate) -> list[str]:
@@ -197,7 +201,7 @@ def _erased(certificate: ErasureCertificate) -> list[str]:
         found.extend(_overwritten(certificate))
     elif result.technique is not None:
         found.extend(_self_erased(certificate))
-    return [*found, *_read_back(certificate)]
+    return [*found, *reach_problems(certificate), *_read_back(certificate)]
 
 
 def _read_back(certificate: ErasureCertificate) -> list[str]:
@@ -206,9 +210,12 @@ def _read_back(certificate: ErasureCertificate) -> list[str]:
         return _sampled(certificate)
     if verification.method is VerificationMethod.FULL_READ_BACK:
         coverage = verification.coverage
-        if coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
-            return []
-        return ["a full read-back that did not read the full drive"]
+        found = []
+        if not coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
+            found.append("a full read-back that did not read the full drive")
+        if not 1 <= (verification.passes_read_back or 0) <= len(certificate.result.passes):
+            found.append("a full read-back that does not fit the number of passes that were read back")
+        return found
     if certificate.result.technique is Technique.OVERWRITE:
         return ["ERASED by overwriting although nothing was read back"]
     return []
@@ -244,6 +251,10 @@ def _overwritten(certificate: ErasureCertificate) -> list[str]:
         found.append("ERASED by overwriting without a pass")
     if any(one.bytes_written != capacity for one in result.passes):
         found.append("a pass did not write the full drive")
+    if any(not 0 <= one.bytes_offloaded <= one.bytes_written for one in result.passes):
+        found.append("a pass of which the drive zeroed more itself than was written")
+    if any(one.bytes_offloaded and one.cipher is not None for one in result.passes):
+        found.append("a random pass that the drive is said to have zeroed itself")
     if result.bytes_written != sum(one.bytes_written for one in result.passes):
         found.append("the bytes written are not the sum of the passes")
     return found

@@ -67,6 +67,8 @@ class CertificateName(Claims, frozen=True):
 
     id: str
     payload_sha256: str
+    station: str | None
+    """Who signed it, where that is not the station of the report: an earlier process of the same boot."""
 
 
 class ReportedTest(Claims, frozen=True):

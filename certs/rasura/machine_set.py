@@ -76,9 +76,10 @@ def _differences(report: MachineReport, drive: ReportedDrive, one: Held) -> list
         found.append("is for another drive")
     if (certificate.result.outcome, certificate.result.method) != (drive.outcome, drive.method):
         found.append(f"says {certificate.result.outcome}, the report {drive.outcome}")
-    if not _is_of(report, certificate):
+    signed_by = named.station if named is not None and named.station is not None else report.station.name
+    if (certificate.station.name, certificate.station.site) != (signed_by, report.station.site):
         found.append("was signed by another station")
-    elif certificate.station.sequence >= report.station.sequence:
+    elif _is_of(report, certificate) and certificate.station.sequence >= report.station.sequence:
         found.append("was signed after the report")
     theirs, ours = certificate.source, report.source
     if (theirs.host_serial, theirs.host_uuid) != (ours.host_serial, ours.host_uuid):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from rasura.documents import Document
 from rasura.errors import ExitCode
+from rasura.pdf.terms import PageMatch
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict, verify
 
 __all__ = ["verify_document", "with_page"]
+
+_NUMBER = 12
+"""Of the check; 11 is the set of a machine report, whether there is one or not."""
 
 
 def verify_document(document: Document, trust: Trust) -> Report:
@@ -19,14 +23,13 @@ def verify_document(document: Document, trust: Trust) -> Report:
 
 
 def with_page(
-    document: Document, checks: tuple[Check, ...], code: ExitCode, sentence: str
+    page: PageMatch | None, checks: tuple[Check, ...], code: ExitCode, sentence: str
 ) -> tuple[tuple[Check, ...], ExitCode, str]:
     """A page that does not say what the claims say is never accepted, however genuine the claims are."""
-    page = document.page
     if page is None:
         return checks, code, sentence
     state = {True: State.PASSED, False: State.FAILED, None: State.NOT_DONE}[page.holds]
-    checks = (*checks, Check(len(checks) + 1, "page", state, page.sentence))
+    checks = (*checks, Check(_NUMBER, "page", state, page.sentence))
     if page.holds is False:
         return checks, ExitCode.FAILED, f"THE PAGE IS FALSE: do not rely on it. The file in it: {sentence}"
     if page.holds is None and code is ExitCode.DONE:

@@ -8,8 +8,8 @@ import click
 
 from rasura import durable
 from rasura.bundle import Bundle
-from rasura.command import EXIT_CODES_HELP
-from rasura.documents import documents_in, read_file
+from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.documents import documents_in
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.language import Language
 from rasura.pdf.terms import needs_extra
@@ -64,9 +64,9 @@ def pdf_command(
 ) -> int:
     """Make a PDF of certificates and machine reports: a page each, and one in front of several.
 
-    BUNDLE is a bundle, a PDF that holds some, or a folder of them. The signed files are attached to
-    the PDF, so that 'rasura verify FILE.pdf' can check them and the page. The same input gives the
-    same bytes.
+    BUNDLE is a bundle, a PDF or an NDJSON export that holds some, or a folder of bundles. The signed
+    files are attached to the PDF, so that 'rasura verify FILE.pdf' can check them and the page. The
+    same input gives the same bytes.
     """
     try:
         from rasura.pdf.compose import compose  # noqa: PLC0415  heavy, and not for those who verify
@@ -94,18 +94,13 @@ def pdf_command(
 
 def _bundles(paths: tuple[Path, ...]) -> list[tuple[Path, Bundle]]:
     found = []
-    for path in paths:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        if not files:
-            raise UsageError(f"there is no bundle (*.json) in the folder {path}")
-        for file in files:
-            for document in documents_in(file, compare=False):
-                try:
-                    bundle = document.bundle()
-                    bundle.entry()  # all that a page names is there
-                except RasuraError as error:
-                    raise UsageError(f"{document.name} is no bundle: {error}") from None
-                found.append((file, bundle))
+    for document in documents_in(paths, pages=False):
+        try:
+            bundle = document.bundle()
+            bundle.entry()  # all that a page names is there
+        except RasuraError as error:
+            raise UsageError(f"{document.name} is no bundle: {error}") from None
+        found.append((document.path, bundle))
     return found
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import jsonschema
 import pytest
 
+from rasura.health import Grade
 from rasura_agent.capturing import asking_opener, seen_machine
 from rasura_agent.erase.policy import load_policy
 from rasura_agent.export.document import Inventoried, inventory_document
 from rasura_agent.export.glpi import glpi_document
 from rasura_agent.export.table import inventory_table
 from rasura_agent.guard import RefusalReason
+from rasura_agent.health.checkup import Checkup
+from rasura_agent.health.claims import health_claims
 from rasura_agent.inventory.machine_model import ChassisKind, ControllerMode, FirmwareKind
 from rasura_agent.inventory.model import Transport
 from rasura_agent.machine_commands import take_inventory
@@ -39,7 +42,7 @@ def survey(name: str, policy_name: str) -> Survey:
 
 
 def test_there_are_machines() -> None:
-    assert {"laptop", "server", "tower"} <= set(NAMES)
+    assert {"laptop", "server", "simulated", "tower"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -117,3 +120,23 @@ def test_the_tower_whose_maker_filled_in_nothing() -> None:
     ]
     assert [disc.path for disc in machine.optical] == ["/dev/sr0"]
     assert len(machine.audio) == 1
+
+
+def test_the_health_of_simulated_drives_is_played_back() -> None:
+    """Made by record_workbench.py; by these very words smartctl was asked."""
+    seen = seen_machine(MACHINES / "simulated")
+    checkup = Checkup(seen.sources.commands, seen.sources.files)
+    drives = found("simulated").drives
+    told = {
+        drive.path: health_claims(one) for drive, one in zip(drives, checkup.read_all(drives), strict=True)
+    }
+    assert {path: one.grade for path, one in told.items()} == {
+        "/dev/mmcblk0": Grade.WATCH,
+        "/dev/nvme0n1": Grade.REJECT,
+        "/dev/sda": Grade.REJECT,
+        "/dev/sdb": Grade.GOOD,
+        "/dev/sdc": Grade.WATCH,
+        "/dev/sdd": Grade.WATCH,
+    }
+    assert [note for note in seen.sources.missing() if "smartctl" in note] == []
+    assert told["/dev/nvme0n1"].wear_percent == 104

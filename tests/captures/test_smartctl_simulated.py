@@ -111,7 +111,7 @@ def test_the_images_smartctl_on_drives_of_qemu(path: str, model: str) -> None:
     reading, health = read(CapturedSmartctl(QEMU), path)
     assert health.model == model
     assert reading.evidence is not None
-    assert reading.evidence.smartctl_version == "7.4"
+    assert reading.evidence.tool == "smartctl 7.4"
     assert grade(reading, grade_table()).grade is Grade.GOOD
 
 

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from functional.conftest import Workshop
+from rasura_agent.capturing import SeenMachine, capture_machine
+from rasura_agent.inventory.capture import save_capture
+from simulators.world import ManualClock
+from unit.test_capture import no_line, with_smart
 
 
 def test_health_of_a_virtual_drive_is_not_known(workshop: Workshop) -> None:
@@ -22,6 +26,33 @@ def test_health_of_a_virtual_drive_is_not_known(workshop: Workshop) -> None:
     assert facts["proposal"] is None
     french = workshop.run("rasura-agent", "health", "--virtual-drive", drive, RASURA_LANG="fr")
     assert "pas un disque physique" in french.out
+
+
+def test_health_of_a_captured_machine_with_drives_behind_a_controller(workshop: Workshop) -> None:
+    seen = SeenMachine(with_smart().sources(), no_line)
+    save_capture(capture_machine(ManualClock(), anonymise=False, inner=seen), workshop.folder / "server")
+    ran = workshop.run("rasura-agent", "health", "--machine", "server", "--evidence", "kept")
+    assert ran.code == 0, ran.err
+    rows = {line.split("  ")[0]: line for line in ran.out.splitlines() if "ZC1" in line}
+    assert set(rows) == {"/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/bus/0 megaraid,4"}
+    assert "GOOD" in rows["/dev/bus/0 megaraid,4"]
+    assert "ZC1HIDDEN" in rows["/dev/bus/0 megaraid,4"]
+    assert "/dev/mmcblk0  110 % of its life is used up" in ran.out
+    facts = workshop.run("rasura-agent", "health", "--machine", "server", "--json").json
+    (hidden,) = facts["unhandled"]
+    assert (hidden["type"], hidden["serial"], hidden["health"]["grade"]) == (
+        "megaraid,4",
+        "ZC1HIDDEN",
+        "good",
+    )
+    kept = {path.stem for path in (workshop.folder / "kept").glob("*.json")}
+    assert {hidden["health"]["source"]["sha256"]} <= kept
+    assert len(kept) == 5
+    # One of them alone has none behind it.
+    facts = workshop.run(
+        "rasura-agent", "health", "--machine", "server", "--device", "/dev/sda", "--json"
+    ).json
+    assert facts["unhandled"] == []
 
 
 def test_a_self_test_of_a_drive_that_has_none(workshop: Workshop) -> None:
@@ -70,11 +101,11 @@ def test_a_job_ends_with_a_report_that_is_verified_with_its_certificates(worksho
 
     code, said = verify(report, first, second)
     assert code == 0, said
-    assert "10 set        ok   all 2 certificates that the report names are there and fit" in said
+    assert "11 set        ok   all 2 certificates that the report names are there and fit" in said
     assert "2 ERASED" in said
     code, said = verify(report, first)
     assert code == 3
-    assert "10 set        FAIL the certificate" in said
+    assert "11 set        FAIL the certificate" in said
     assert "NOT ACCEPTED: 1 certificates are missing" in said
     assert verify(report, more=("--report-alone",))[0] == 0
     value = json.loads(second.read_bytes())
@@ -98,6 +129,31 @@ def test_a_report_without_a_job(workshop: Workshop) -> None:
     assert done.code == 3
     assert "NOT EVERY DRIVE WAS ERASED" in done.out
     assert b"SECRET" in drive.read_bytes()
+
+
+def test_a_report_names_the_certificates_of_earlier_processes_of_the_boot(workshop: Workshop) -> None:
+    drives = [workshop.drive("a.img"), workshop.drive("b.img")]
+    for drive in drives:
+        assert workshop.erase(drive).code == 0
+    named = [word for drive in drives for word in ("--virtual-drive", drive)]
+    ran = workshop.run("rasura-agent", "report", *named, "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json["path"]
+
+    def verify(*paths: str | Path) -> tuple[int, str]:
+        done = workshop.run("rasura", "verify", *paths, "--trust", workshop.trust)
+        return done.code, done.out
+
+    code, said = verify(report, *workshop.sent())
+    assert code == 0, said
+    assert "all 2 certificates that the report names are there and fit" in said
+    assert verify(report, workshop.sent()[0])[0] == 3
+    # Whoever writes to a drive since has it reported as it is found.
+    drives[0].write_bytes(drives[0].read_bytes())
+    ran = workshop.run("rasura-agent", "report", *named, "--json")
+    code, said = verify(ran.json["path"], *workshop.sent())
+    assert code == 3, said
+    assert "1 SKIPPED, 1 ERASED" in said
 
 
 def test_a_job_that_did_nothing_reports_nothing(workshop: Workshop) -> None:

@@ -13,7 +13,7 @@ import pytest
 from functional.conftest import MARK, Workshop
 from functional.test_live import ARMED, Bench
 
-SIZE = 32 << 20
+SIZE = 64 << 20
 POLICY = """
 name = "slow"
 [erase]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from functional.conftest import Workshop
+from functional.conftest import BIN, Workshop
+from rasura.bundle import Bundle
+from rasura.certificate import Outcome
+from rasura.machine_report import MachineReport
 from rasura_agent.capturing import SeenMachine, capture_machine
 from rasura_agent.inventory.capture import save_capture
 from simulators.hardware import server_of
@@ -51,6 +56,35 @@ def test_a_captured_machine_is_looked_at_instead(workshop: Workshop, server: Pat
     assert "3 drives would be erased" in planned.out
 
 
+def test_a_captured_machine_is_reported_as_one(workshop: Workshop, server: Path) -> None:
+    done = workshop.run("rasura-agent", "report", "--machine", server, "--json")
+    assert done.code == 0, done.err
+    claims = Bundle.parse(Path(done.json["path"]).read_bytes()).claims
+    assert isinstance(claims, MachineReport)
+    assert claims.source.host_serial == "ACME-0042"
+    assert [(drive.serial, drive.outcome) for drive in claims.drives] == [
+        (f"ZC10000{number}", Outcome.SKIPPED) for number in range(3)
+    ]
+    assert "this is a captured machine" in claims.notes[0]
+    assert claims.inventory is not None
+    assert workshop.run("rasura", "verify", done.json["path"], "--trust", workshop.trust).code == 3
+
+
+def test_drives_are_watched_until_ctrl_c(workshop: Workshop) -> None:
+    words = [BIN / "rasura-agent", "inventory", "--watch", "--json"]
+    listed = workshop.run("rasura-agent", "drives", "--json")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        if listed.code == 0:  # else there is no drive here at all, and nothing to wait for
+            assert json.loads(watch.stdout.readline())["event"] == "present"
+            watch.send_signal(signal.SIGINT)
+        else:
+            watch.kill()
+        _, said = watch.communicate(timeout=30)
+    assert "Traceback" not in said
+    assert watch.returncode == (0 if listed.code == 0 else -signal.SIGKILL)
+
+
 def test_tables_are_bytes_on_standard_output_and_notes_on_the_other(workshop: Workshop, server: Path) -> None:
     done = workshop.run("rasura-agent", "inventory", "--csv", "--machine", server)
     assert done.out.startswith("\ufeffKIND;MACHINE;")
@@ -84,6 +118,14 @@ def test_this_machine_is_captured_and_played_back(workshop: Workshop) -> None:
         (("capture", "server"), "holds a capture already"),
         (("capture", "server/capture.json/x"), "cannot be written"),
         (("capture",), "Missing argument"),
+        (("inventory", "--watch", "--machine", "server"), "nothing comes or goes"),
+        (("inventory", "--watch", "--csv"), "do not go together"),
+        (("erase", "--machine", "server", "--confirm-all", "3"), "a captured machine has none"),
+        (("run", "--machine", "server", "--confirm-all", "3"), "a captured machine has none"),
+        (("selftest", "short", "--machine", "server"), "a captured machine has none"),
+        (("health", "--machine", "nowhere"), "is no capture of a machine"),
+        (("report", "--machine", "nowhere"), "is no capture of a machine"),
+        (("report", "--machine", "server", "--virtual-drive", "x"), "do not go together"),
         (("inventory", "--xml"), "No such option"),
     ],
 )

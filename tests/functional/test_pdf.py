@@ -59,7 +59,7 @@ def test_a_page_is_made_and_verified(desk: Desk) -> None:
     assert (made.code, made.out) == (0, "hdd.pdf\n"), made.err
     verified = desk.verify("hdd.pdf")
     assert verified.code == 0, verified.out
-    assert " 10 page       ok   the page is what the claims give, to the byte" in verified.out
+    assert " 12 page       ok   the page is what the claims give, to the byte" in verified.out
     assert "GENUINE: ERASED drive" in verified.out
     first = (desk.folder / "hdd.pdf").read_bytes()
     assert desk.run("rasura", "pdf", "hdd.json", "--lang", "fr").code == 0
@@ -170,7 +170,7 @@ def _tampered(path: Path) -> None:
     [
         (["missing.json"], None, 2, "cannot read missing.json"),
         (["trust.toml"], None, 2, "trust.toml is no bundle"),
-        (["empty"], lambda folder: (folder / "empty").mkdir(), 2, "no bundle (*.json) in the folder empty"),
+        (["empty"], lambda folder: (folder / "empty").mkdir(), 2, "no .json file in the folder empty"),
         (["hdd.json", "failed.json"], None, 2, "say where the PDF of several files goes"),
         (["hdd.json", "hdd.json", "-o", "x.pdf"], None, 1, "there twice"),
         (["hdd.json", "--lang", "de"], None, 2, "'de' is not one of"),

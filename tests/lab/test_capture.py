@@ -11,19 +11,21 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 
 from lab.guest_hand import Hand, Ran
-from lab.machine import Kernel, Machine
-from lab.station import PAYLOAD, fresh_folder, obstacle
+from lab.machine import BOOT_S, Kernel, Machine
+from lab.room import Room
+from lab.station import PAYLOAD, WORK_S, fresh_folder, obstacle
 from lab.workbench import WORKBENCH
 from rasura_agent.capturing import seen_machine
 from rasura_agent.export.document import inventory_document
 from rasura_agent.machine_commands import take_inventory
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 
 
 class Guest:
@@ -39,7 +41,7 @@ class Guest:
     def __enter__(self) -> Guest:
         self.machine.__enter__()
         try:
-            self._hand.wait(200)
+            self._hand.wait(BOOT_S)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -50,7 +52,12 @@ class Guest:
         self._hand.close()
 
     def agent(self, *words: str) -> Ran:
-        return self._hand.run("rasura-agent", *words, timeout_s=300)
+        return self._hand.run("rasura-agent", *words, timeout_s=WORK_S)
+
+    @cached_property
+    def inventory(self) -> str:
+        """What the machine says of itself, as JSON; asked once."""
+        return self.agent("inventory", "--json").require().out
 
     def capture(self, *words: str) -> Path:
         """Take one, and bring it here."""
@@ -64,10 +71,11 @@ class Guest:
 
 
 @pytest.fixture(scope="module", params=sorted(WORKBENCH))
-def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
+def guest(request: pytest.FixtureRequest, room: Room) -> Iterator[Guest]:
     why = obstacle()
     if why is not None:
         pytest.skip(why)
+    room.leave()
     folder = fresh_folder(f"capture-{request.param}")
     with Guest(request.param, folder) as one:
         yield one
@@ -76,7 +84,7 @@ def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
 
 
 def test_a_capture_says_what_the_machine_said(guest: Guest) -> None:
-    said = guest.agent("inventory", "--json").require().json
+    said = json.loads(guest.inventory)
     here = guest.capture()
     again = json.loads(json.dumps(inventory_document(take_inventory(seen_machine(here)))))
     for one in (said, again):
@@ -88,7 +96,7 @@ def test_a_capture_says_what_the_machine_said(guest: Guest) -> None:
 def test_an_anonymised_capture_is_the_same_machine_under_other_numbers(guest: Guest) -> None:
     here = guest.capture("--anonymise")
     document = inventory_document(take_inventory(seen_machine(here)))
-    said = guest.agent("inventory", "--json").require().json
+    said = json.loads(guest.inventory)
     assert [one["capacityBytes"] for one in document["drives"]] == [
         one["capacityBytes"] for one in said["drives"]
     ]

@@ -16,14 +16,16 @@ import pytest
 
 from rasura.certificate import ErasureCertificate, Outcome, RangeKind
 from rasura.consistency import contradictions
-from rasura_agent.erase import continuing
-from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase import continuing, pipeline
+from rasura_agent.erase.engine import execute
 from rasura_agent.erase.events import Event, Phase, Progress
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Constant
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
 from rasura_agent.erase.progress_record import JournalPace, Place, ProgressRecord
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from rasura_agent.inventory.model import Transport
 from rasura_agent.report import Circumstances, erasure_claims
 from simulators.block import simulated_drive
@@ -56,6 +58,7 @@ class Machine:
     drive: VolatileDrive = field(init=False)
     store: TornStore = field(init=False)
     boots: int = 0
+    lanes: int = 1
 
     def __post_init__(self) -> None:
         self.draw = Random(self.seed)
@@ -75,7 +78,7 @@ class Machine:
         try:
             result = execute(
                 plan,
-                Ports(VolatileBlock(self.drive, power)),
+                Ports(VolatileBlock(self.drive, power, lanes=self.lanes)),
                 clock,
                 self.draw.randbytes,
                 on_event,
@@ -143,6 +146,20 @@ def test_cuts_at_random_moments(pattern: PatternKind, transport: Transport) -> N
         assert machine.drive.written <= machine.passes * CAPACITY + lost, f"seed {seed}"
         resumed += ended[0].resumed is not None
     assert resumed > ERASURES // 10
+
+
+def test_cuts_with_many_transfers_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks arrive in any order: a place is below all that is missing, however far the others are."""
+    monkeypatch.setattr(pipeline, "REPORT_BYTES", BLOCK)
+    resumed = 0
+    for seed in range(ERASURES // 4):
+        machine = Machine(seed, PatternKind.RANDOM, Random(seed).choice([Transport.SATA, Transport.USB]))
+        machine.lanes = 4
+        ended = machine.until_it_ends(at_random(machine.draw))
+        assert ended[0].outcome is Outcome.ERASED, f"seed {seed}: {ended[0].reason}"
+        check(machine, ended)
+        resumed += ended[0].resumed is not None
+    assert resumed > ERASURES // 20
 
 
 @pytest.mark.parametrize("transport", [Transport.SATA, Transport.USB], ids=["one pass", "two passes"])
@@ -330,7 +347,7 @@ def test_a_planted_fault_that_believes_the_record_is_found(monkeypatch: pytest.M
     from rasura_agent.erase import engine
     from rasura_agent.verify.readback import ReadBack
 
-    def believe(_port: object, capacity: int, *_more: object) -> ReadBack:
+    def believe(_port: object, capacity: int, *_more: object, **_others: object) -> ReadBack:
         return ReadBack(capacity, capacity, (), None)
 
     monkeypatch.setattr(engine, "read_back", believe)
@@ -353,4 +370,4 @@ def test_bytes_of_the_interrupted_pass_are_counted_once() -> None:
     assert resumed.bytes_now == CAPACITY - place.position
     assert any(risk.startswith("resumed: ") for risk in certificate.residual_risks)
     assert isinstance(result.passes[0], PassResult)
-    assert result.passes[0].pattern == Constant(0).label
+    assert result.passes[0].pattern == Constant(b"\0").label

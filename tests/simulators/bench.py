@@ -21,7 +21,7 @@ from rasura_agent.drive.port import (
     SenseData,
 )
 from rasura_agent.drive.scsi.disposition import judge
-from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.engine import execute
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.firmware.family_ata import AtaFamily
 from rasura_agent.erase.firmware.family_mmc import MmcFamily
@@ -33,6 +33,8 @@ from rasura_agent.erase.pattern import RandomStream
 from rasura_agent.erase.plan import DrivePlan, plan_drive
 from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.progress_record import JournalPace
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from rasura_agent.inventory.model import Drive, IdentityPage
 from simulators.ata_options import AtaOptions
 from simulators.mmc import SimulatedEmmc

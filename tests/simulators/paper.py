@@ -109,6 +109,7 @@ def ssd(world: TrustWorld, serial: str = "S4NYNF0M512345", **changes: Any) -> Bu
             "plan__method": "Purge",
             "plan__basis": "IEEE 2883 / NIST SP 800-88r2 Purge",
             "plan__passes": [],
+            "plan__scheme": None,
             "plan__passedOver": [
                 {
                     "technique": "nvme-sanitize-crypto-erase",
@@ -143,6 +144,8 @@ def ssd(world: TrustWorld, serial: str = "S4NYNF0M512345", **changes: Any) -> Bu
                     "entropyAfter": 0,
                 },
                 "evidence": "drive-report-and-spots",
+                "secondReader": False,
+                "passesReadBack": None,
             },
             "residualRisks": [
                 "drive's-word: beyond the spots that were read, the drive's own report is believed"
@@ -162,7 +165,7 @@ def partial(world: TrustWorld, serial: str = "9VMB4F2Z", **changes: Any) -> Bund
     ] + [{"offset": 320_071_000_064, "length": 4096, "kind": "not-read"}]
     lost = 5 * 65_536
     return world.bundle(
-        (2, BlockFault.WRITE_ERROR),
+        *((at, BlockFault.WRITE_ERROR) for at in range(1, 2000)),  # no retry helps
         **{
             "drive__manufacturer": "Seagate",
             "drive__model": "ST500DM002-1BD142",
@@ -178,6 +181,7 @@ def partial(world: TrustWorld, serial: str = "9VMB4F2Z", **changes: Any) -> Bund
                     "cipher": "AES-256-CTR",
                     "bytesWritten": HDD_BYTES - lost,
                     "durationMs": 12_000_000,
+                    "bytesOffloaded": 0,
                 }
             ],
             "result__bytesWritten": HDD_BYTES - lost,
@@ -190,6 +194,8 @@ def partial(world: TrustWorld, serial: str = "9VMB4F2Z", **changes: Any) -> Bund
                 "seed": None,
                 "sampling": None,
                 "evidence": "block-read-back",
+                "secondReader": False,
+                "passesReadBack": 0,
             },
             "healthBefore": health("reject", "2 048 reallocated sectors", "197 pending sectors"),
             "healthAfter": health("reject", "2 311 reallocated sectors", "6 pending sectors"),
@@ -217,7 +223,7 @@ def reported(bundle: Bundle, place: str | None = None) -> ReportedDrive:
         reason=result.reason,
         method=result.method,
         technique=result.technique,
-        certificate=CertificateName(id=claims.id, payload_sha256=bundle.payload_sha256),
+        certificate=CertificateName(id=claims.id, payload_sha256=bundle.payload_sha256, station=None),
         health=claims.health_after,
         self_tests=(),
     )

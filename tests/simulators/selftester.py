@@ -110,3 +110,91 @@ class SelfTestingDrive:
         if self.keeps_log:
             document["ata_smart_self_test_log"] = {"standard": {"table": self.log}}
         return document
+
+
+_NVME_CODES = {"short": (1, "Short"), "long": (2, "Extended")}
+
+
+@dataclass
+class SelfTestingNvme:
+    """The same of an NVMe drive: asked through its controller, it keeps its log newest first, with gaps.
+
+    smartctl 7.4 tells neither how long a test takes nor, beside the log, how the last one ended.
+    """
+
+    clock: ManualClock
+    takes_s: float = 120.0
+    fails: bool = False
+    starts: bool = True
+    stops: bool = True
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    running: tuple[str, float] | None = None
+    """Which test since when."""
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
+        """Stand in for ``Commands``."""
+        del timeout_s
+        self.calls.append(tuple(argv))
+        if self.running is not None and self.clock.monotonic() - self.running[1] >= self.takes_s:
+            self._end(*((7, "Completed: failed segments") if self.fails else (0, "Completed without error")))
+        match list(argv):
+            case ["smartctl", "--json=c", "-x", "/dev/nvme0"] | [
+                "smartctl",
+                "--json=c",
+                "-d",
+                "nvme",
+                "-x",
+                "/dev/nvme0",
+            ]:
+                return Ran(0, json.dumps(self._document()).encode())
+            case ["smartctl", "-d", "nvme", "--all", "/dev/nvme0"]:
+                return Ran(0, b"")
+            case ["smartctl", "--json=c", "-d", "nvme", "-t", "short" | "long" as kind, "/dev/nvme0"]:
+                if not self.starts or self.running is not None:
+                    return _refused("NVMe Self-test cmd with type=0x1 failed: Self-test in Progress")
+                self.running = (kind, self.clock.monotonic())
+                return Ran(0, b"{}")
+            case ["smartctl", "--json=c", "-d", "nvme", "-t", "conveyance", "/dev/nvme0"]:
+                return _refused("Conveyance self-test not supported by NVMe", 1)
+            case ["smartctl", "--json=c", "-d", "nvme", "-X", "/dev/nvme0"]:
+                if self.running is not None and self.stops:
+                    self._end(1, "Aborted: Self-test command")
+                return Ran(0, b"{}")
+        raise AssertionError(f"no answer to {argv}")
+
+    def _end(self, result: int, text: str) -> None:
+        assert self.running is not None
+        code, name = _NVME_CODES[self.running[0]]
+        row: dict[str, Any] = {
+            "self_test_code": {"value": code, "string": name},
+            "self_test_result": {"value": result, "string": text},
+            "power_on_hours": 100,
+        }
+        self.log, self.running = [row, *self.log][:20], None
+
+    def _document(self) -> dict[str, Any]:
+        log: dict[str, Any] = {
+            "nsid": -1,
+            "current_self_test_operation": {"value": 0, "string": "No self-test in progress"},
+        }
+        if self.running is not None:
+            code, name = _NVME_CODES[self.running[0]]
+            done = int(100 * (self.clock.monotonic() - self.running[1]) / self.takes_s)
+            log["current_self_test_operation"] = {"value": code, "string": f"{name} self-test in progress"}
+            log["current_self_test_completion_percent"] = min(done, 100)
+        if self.log:
+            log["table"] = [self.log[0], None, *self.log[1:]]
+        return {
+            "smartctl": {"version": [7, 4], "exit_status": 0},
+            "device": {"name": "/dev/nvme0", "type": "nvme", "protocol": "NVMe"},
+            "serial_number": "S-1",
+            "smart_status": {"passed": True},
+            "nvme_smart_health_information_log": {"critical_warning": 0, "media_errors": 0},
+            "nvme_self_test_log": log,
+        }
+
+
+def _refused(sentence: str, status: int = 4) -> Ran:
+    said = {"smartctl": {"messages": [{"string": sentence}], "exit_status": status}}
+    return Ran(status, json.dumps(said).encode())

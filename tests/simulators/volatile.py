@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import threading
 from dataclasses import dataclass, field
 from random import Random
 
+from rasura_agent.drive.port import Disposition
 from rasura_agent.erase.progress_record import Loaded, ProgressRecord, encode, newest
 from rasura_agent.inventory.model import Drive
 from simulators.world import PowerCut
@@ -82,26 +84,35 @@ class VolatileBlock:
     medium: VolatileDrive
     power: Power
     direct: bool = True
+    lanes: int = 1
+    """With several, transfers come from as many threads at once; they happen one after the other."""
+    _one: threading.Lock = field(default_factory=threading.Lock)
 
     def identify(self) -> Drive:
         return self.medium.drive
 
     def write(self, offset: int, data: memoryview) -> None:
-        self.power.tick()
-        sectors = range(offset // SECTOR_BYTES, (offset + len(data)) // SECTOR_BYTES)
-        if self.medium.bad.intersection(sectors):
-            raise OSError(errno.EIO, "Input/output error")
-        self.medium.put(offset, bytes(data))
-        self.power.tick()
+        with self._one:
+            self.power.tick()
+            sectors = range(offset // SECTOR_BYTES, (offset + len(data)) // SECTOR_BYTES)
+            if self.medium.bad.intersection(sectors):
+                raise OSError(errno.EIO, "Input/output error")
+            self.medium.put(offset, bytes(data))
+            self.power.tick()
 
     def read(self, offset: int, into: memoryview) -> None:
-        self.power.tick()
-        into[:] = self.medium.view[offset : offset + len(into)]
+        with self._one:
+            self.power.tick()
+            into[:] = self.medium.view[offset : offset + len(into)]
+
+    def write_zeroes(self, _offset: int, _length: int) -> Disposition:
+        return Disposition.REFUSED
 
     def flush(self) -> None:
-        self.power.tick()
-        self.medium.flush()
-        self.power.tick()
+        with self._one:
+            self.power.tick()
+            self.medium.flush()
+            self.power.tick()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -10,12 +10,15 @@ from contextlib import contextmanager
 import pytest
 
 from rasura.errors import ExitCode
+from rasura.health import Grade
 from rasura_agent.capturing import SeenMachine, asking_opener, capture_machine, seen_machine
 from rasura_agent.drive.port import AtaCommand
 from rasura_agent.drive.transport.device import DeviceLine
 from rasura_agent.drive.transport.line_capture import recording_line, replay_line
 from rasura_agent.erase.policy import load_policy
 from rasura_agent.export.document import inventory_document
+from rasura_agent.health.checkup import Checkup
+from rasura_agent.health.claims import health_claims
 from rasura_agent.inventory.anonymise import anonymised
 from rasura_agent.inventory.capture import Capture, CaptureError, Failure, load_capture, save_capture
 from rasura_agent.inventory.drives import enumerate_drives
@@ -29,6 +32,7 @@ from rasura_agent.survey import survey_drives
 from simulators.hardware import battery, dmi, network, pci, server_of
 from simulators.machine import Machine
 from simulators.world import ManualClock
+from unit.test_inventory_drives import MMC
 
 
 @contextmanager
@@ -70,6 +74,59 @@ def test_plans_and_refusals_too(tmp_path):
 
     assert survey(seen) == survey(there)
     assert [len(plan.refusals) for plan in survey(seen)] == [0, 1, 0]
+
+
+def with_smart() -> Machine:
+    """A server whose drives answer smartctl, one behind a RAID controller too, and that has an eMMC drive."""
+    machine = server()
+    pci(machine, "0000:05:00.0", "010400", driver="megaraid_sas")
+    scan = {"devices": [{"name": "/dev/bus/0", "type": "megaraid,4", "protocol": "SCSI"}]}
+    machine.outputs["smartctl", "--scan-open", "--json"] = Ran(0, json.dumps(scan).encode())
+    asked = {("-x", f"/dev/sd{letter}"): f"ZC10000{number}" for number, letter in enumerate("abc")}
+    asked["-d", "megaraid,4", "-x", "/dev/bus/0"] = "ZC1HIDDEN"
+    for words, serial in asked.items():
+        told = {
+            "device": {"type": "scsi", "protocol": "SCSI"},
+            "model_name": "ST4000NM0025",
+            "serial_number": serial,
+            "smart_status": {"passed": True},
+            "scsi_grown_defect_list": 0,
+            "wwn": {"naa": 5, "oui": 3152, "id": 0x012340004},
+        }
+        machine.outputs["smartctl", "--json=c", *words] = Ran(
+            4, json.dumps(told, separators=(",", ":")).encode()
+        )
+        machine.outputs["smartctl", "-d", "scsi", "--all", words[-1]] = Ran(0, f"serial {serial}\n".encode())
+    emmc = {"type": "MMC", "name": "DF4032", "life_time": "0x0b 0x01", "pre_eol_info": "0x01"}
+    machine.disk("mmcblk0", MMC, attributes={f"device/{name}": text for name, text in emmc.items()})
+    return machine
+
+
+@pytest.mark.parametrize("anonymise", [False, True])
+def test_health_is_played_back_too(tmp_path, anonymise):
+    machine = with_smart()
+    kept = captured(machine, anonymise=anonymise)
+    save_capture(kept, tmp_path / "capture")
+    seen = seen_machine(tmp_path / "capture")
+    survey = survey_drives((), (), load_policy("clear-zero"), None, seen.sources)
+    checkup = Checkup(seen.sources.commands, seen.sources.files)
+    drives = tuple(plan.drive for plan in survey.plans)
+    readings = (*checkup.read_all(drives), *checkup.read_hidden(survey.hidden))
+    assert [health_claims(one).grade for one in readings] == [
+        Grade.REJECT,
+        *(Grade.GOOD,) * 4,
+    ]
+    serials = [one.health.serial for one in readings if one.health is not None and one.health.serial]
+    assert serials[:3] == [drive.serial for drive in drives[1:]]
+    assert ("ZC1HIDDEN" in serials) is not anonymise
+    assert ("ZC100001" in serials) is not anonymise
+    # Whatever was asked is there, by the very words, and nothing else is missed.
+    assert ("smartctl", "--json=c", "-d", "megaraid,4", "-x", "/dev/bus/0") in kept.commands
+    assert ("smartctl", "-d", "scsi", "--all", "/dev/sdc") in kept.commands
+    assert [note for note in seen.sources.missing() if "smartctl" in note] == []
+    everything = b"".join(ran.stdout for ran in kept.commands.values() if isinstance(ran, Ran))
+    assert (b"ZC1" in everything) is not anonymise
+    assert (f'"id":{0x012340004}'.encode() in everything) is not anonymise
 
 
 def test_a_capture_survives_being_written(tmp_path):

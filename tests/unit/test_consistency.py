@@ -19,7 +19,16 @@ def world() -> TrustWorld:
     return TrustWorld()
 
 
-@pytest.mark.parametrize("faults", [(), ((1, BlockFault.WRITE_ERROR),), ((9, BlockFault.READ_ERROR),)])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (),
+        ((1, BlockFault.WRITE_LOST),),
+        tuple((at, BlockFault.WRITE_ERROR) for at in range(1, 2000)),
+        tuple((at, BlockFault.READ_ERROR) for at in range(9, 2000)),
+    ],
+    ids=["none", "lost", "no writing", "no reading"],
+)
 def test_what_the_engine_says_is_consistent(world: TrustWorld, faults: Any) -> None:
     assert contradictions(world.bundle(*faults).certificate) == ()
 

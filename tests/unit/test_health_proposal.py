@@ -107,7 +107,7 @@ def test_a_ryzen_2000_of_the_first_generation_is_not_known() -> None:
 
 
 def eleven(found: Machine, drive: int | None = 256 * GB) -> Answer:
-    result = windows_11(found, drive)
+    result = windows_11(found, () if drive is None else (drive,))
     assert bool(result.reasons) is (result.answer is not Answer.YES)
     return result.answer
 

@@ -14,6 +14,7 @@ from rasura_agent.health.selftest import SelfTested, TestKind, run_self_test, st
 from rasura_agent.health.smart import Target
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.self_testing import TestProgress, reported_test, run_tests
+from simulators.machine import Machine
 from simulators.selftester import SelfTestingDrive
 from simulators.world import ManualClock
 
@@ -162,14 +163,14 @@ DRIVE = Drive(
 
 def test_before_an_erasure_a_running_test_is_stopped(clock: ManualClock) -> None:
     drive = SelfTestingDrive(clock)
-    checkup = Checkup(drive)
+    checkup = Checkup(drive, Machine())
     assert checkup.quiet(DRIVE, checkup.read(DRIVE)) is None
     drive.began = clock.monotonic()
     assert checkup.quiet(DRIVE, checkup.read(DRIVE)) is None
     assert drive.began is None
     stubborn = SelfTestingDrive(clock, stops=False)
     stubborn.began = clock.monotonic()
-    checkup = Checkup(stubborn)
+    checkup = Checkup(stubborn, Machine())
     assert "wait until it has ended" in (checkup.quiet(DRIVE, checkup.read(DRIVE)) or "")
 
 

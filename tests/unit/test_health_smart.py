@@ -95,7 +95,7 @@ def test_a_drive_that_answers(smartctl: Smartctl) -> None:
     assert reading.evidence.document == document
     assert reading.evidence.sha256 == hashlib.sha256(document).hexdigest()
     assert reading.evidence.command == ("smartctl", "--json=c", "-x", "/dev/sda")
-    assert reading.evidence.smartctl_version == "7.4"
+    assert reading.evidence.tool == "smartctl 7.4"
     # The type that smartctl found out is used again, so that both runs ask the same way.
     calls = (smartctl.folder / "calls").read_text().splitlines()
     assert calls == ["--json=c -x /dev/sda", "-d sat --all /dev/sda"]

@@ -14,9 +14,9 @@ import pytest
 from rasura.certificate import Outcome
 from rasura.errors import RefusedError
 from rasura_agent.confirm import Confirmation, DriveOutcome
-from rasura_agent.erase.engine import Ports
 from rasura_agent.erase.events import Event, Progress
 from rasura_agent.erase.plan import DrivePlan, plan_drive
+from rasura_agent.erase.run import Ports
 from rasura_agent.health.checkup import Checkup
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.job import Job
@@ -86,7 +86,7 @@ class Bench:
             around,
             Spool(self.folder / "spool"),
             None,
-            Checkup(Machine()),
+            Checkup(Machine(), Machine()),
             NoThermometer(),
             self.store,
         )
@@ -101,7 +101,8 @@ def test_hung_slow_and_dying_drives_delay_no_other(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     hung = bench.add(0)
     slow = bench.add(1)
-    dying = bench.add(2, **dict.fromkeys((f"t{at}" for at in range(1, 40)), BlockFault.WRITE_ERROR))
+    dying = bench.add(2)
+    bench.blocks[dying].fails_from = 1
     gone = bench.add(3, t1=BlockFault.VANISH)
     healthy = [bench.add(number) for number in range(4, DRIVES)]
     wakes, goes_on = threading.Event(), threading.Event()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasura_agent.erase.buffers import BLOCK_BYTES
+from rasura_agent.erase.buffers import ROOM_BYTES
 from rasura_agent.erase.events import Event, Noted, Paused, Phase, Progress
-from rasura_agent.erase.pacing import Budget, MachinePace, Pace, Pacer, Thermostat, transfer_bytes
+from rasura_agent.erase.pacing import Budget, MachinePace, Pace, Pacer, Thermostat, transfer_room
 from rasura_agent.erase.policy import PolicyError, load_policy, parse_policy
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.temperature import HwmonThermometer
@@ -186,13 +186,13 @@ def test_disks_start_one_after_the_other() -> None:
 
 
 @given(drives=st.integers(1, 200))
-def test_transfers_shrink_so_that_memory_is_bounded(drives: int) -> None:
-    size = transfer_bytes(drives)
-    assert size % 4096 == 0
-    assert 256 << 10 <= size <= BLOCK_BYTES
-    if drives <= 64:
-        assert 4 * size * drives <= 160 << 20
-    assert transfer_bytes(1) == BLOCK_BYTES
+def test_room_shrinks_so_that_memory_is_bounded(drives: int) -> None:
+    room = transfer_room(drives)
+    assert room % 4096 == 0
+    assert 256 << 10 <= room <= ROOM_BYTES
+    if drives <= 640:
+        assert room * drives <= 160 << 20
+    assert transfer_room(1) == ROOM_BYTES
 
 
 @pytest.mark.parametrize(

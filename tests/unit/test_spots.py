@@ -188,7 +188,7 @@ def test_a_zone_that_cannot_be_read_ends_the_looking() -> None:
     block = drive()
     spots = marked(block)
     block.medium[:] = bytes(CAPACITY)
-    block.faults = dict.fromkeys(range(block.transfers + 100, block.transfers + 9000), BlockFault.READ_ERROR)
+    block.bad_reads = (range(CAPACITY // 2, CAPACITY),)
     check = spots.look()
     assert not check.complete
     assert "could not be read" in (check.stopped or "")
@@ -213,14 +213,29 @@ def test_granules_larger_than_a_read(kept_bytes: int, monkeypatch: pytest.Monkey
 
 def test_a_dying_drive_is_not_asked_for_long() -> None:
     block = drive()
-    block.faults = dict.fromkeys(range(100, 9000), BlockFault.READ_ERROR)
+    block.bad_reads = (range(CAPACITY // 20, CAPACITY),)
     plan = plan_samples(bytes(32), CAPACITY, 512)
     taken = samples.Samples(block, plan, ())
     assert taken.take(lambda _done: None) is None
     assert block.transfers < 120
-    assert 90 <= taken.witnesses <= 100
-    block.faults = {}
+    assert 90 <= taken.witnesses <= 110
+    block.bad_reads = ()
     assert taken.compare(lambda _done: None).unchanged == taken.witnesses
+
+
+def test_a_small_drive_is_sampled_by_few_transfers() -> None:
+    """What lies close together comes with one transfer, and a bad sector costs its own sample only."""
+    block = drive()
+    plan = plan_samples(bytes(32), CAPACITY, 512)
+    taken = samples.Samples(block, plan, ())
+    taken.take(lambda _done: None)
+    assert taken.witnesses == len(plan.extents) > 2000
+    assert block.transfers < 40
+    bad = plan.extents[700]
+    block.bad_reads = (range(bad.offset, bad.offset + 512),)
+    compared = taken.compare(lambda _done: None)
+    assert [(one.offset, one.length) for one in compared.unreadable] == [(bad.offset, bad.length)]
+    assert compared.unchanged == len(plan.extents) - 1
 
 
 def test_no_witness_before_and_read_errors_now() -> None:
@@ -236,7 +251,9 @@ def test_no_witness_before_and_read_errors_now() -> None:
 def test_a_drive_that_takes_no_markers(fault: BlockFault) -> None:
     block = drive()
     plan = plan_samples(bytes(32), CAPACITY, 512)
-    block.faults = {len(plan.extents) + 2: fault}
+    sampled = drive()
+    samples.Samples(sampled, plan, ()).take(lambda _done: None)
+    block.faults = {sampled.transfers + 2: fault}
     with pytest.raises(MarkerError):
         Spots(block, CAPACITY, bytes(32), plan)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rasura.language import Language, Tongue
 from rasura.show import claims_text
 from rasura.signed_sentences import told
-from rasura_agent.erase.plan import PassKind, plan_drive, residual_risks
+from rasura_agent.erase.plan import plan_drive, residual_risks
+from rasura_agent.erase.scheme import RANDOM, ZERO
 from rasura_agent.inventory.model import Transport
 from simulators import paper
 from simulators.block import simulated_drive
@@ -54,7 +55,7 @@ def test_sizes_of_any_number(value: int) -> None:
 @pytest.mark.parametrize("examined", [True, False])
 def test_every_risk_of_a_plan_is_known_in_french(direct: bool, examined: bool) -> None:
     for transport, rotational, removable, passes in itertools.product(
-        Transport, (True, False, None), (True, False), ((PassKind.ZERO,), (PassKind.RANDOM,))
+        Transport, (True, False, None), (True, False), ((ZERO,), (RANDOM,))
     ):
         drive = simulated_drive(1 << 20, transport=transport, rotational=rotational, removable=removable)
         way = replace(plan_drive(simulated_drive(1 << 20), overwrite_policy(), ()).chosen[0], passes=passes)

@@ -14,6 +14,7 @@ import pytest
 from rasura_agent.inventory.drives import enumerate_drives
 from rasura_agent.inventory.local import LocalFiles, LocalUdev
 from rasura_agent.inventory.watch import Appeared, LocalBlockEvents, Vanished, watch_drives
+from simulators.hotplug import pull
 from simulators.machine import Machine
 from unit.test_inventory_drives import SATA, sata
 
@@ -32,15 +33,6 @@ class Events:
         name, change = self._steps.pop(0)
         change()
         return name
-
-
-def pull(machine: Machine, name: str) -> None:
-    """What the kernel does when a drive is pulled out: its links go."""
-    device = machine.devices.pop(name)
-    machine._links.pop(f"/sys/block/{name}")
-    machine._children["/sys/block"].discard(name)
-    machine._links.pop(f"/sys/class/block/{name}")
-    machine._links.pop(f"/sys/dev/block/{device.number[0]}:{device.number[1]}")
 
 
 def changes(machine: Machine, *steps: Step, known: bool = True) -> list[tuple[str, str | None]]:

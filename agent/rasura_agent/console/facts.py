@@ -50,7 +50,8 @@ def plan_facts(plan: DrivePlan) -> dict[str, Any]:
                 "technique": way.technique,
                 "method": way.method,
                 "basis": way.basis,
-                "passes": list(way.passes),
+                "scheme": way.scheme,
+                "passes": [one.label for one in way.passes],
                 "estimateSeconds": round(way.estimate_s) if way.estimate_s is not None else None,
                 "out": way.out,
             }

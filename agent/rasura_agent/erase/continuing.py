@@ -8,7 +8,7 @@ anything else than was written, the record was wrong, and the engine begins afre
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
@@ -18,8 +18,10 @@ from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import aligned_buffer
+from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Pattern
+from rasura_agent.erase.pipeline import Span, answered
 from rasura_agent.erase.progress_record import (
     JournalPace,
     Place,
@@ -29,6 +31,7 @@ from rasura_agent.erase.progress_record import (
     Wanted,
     misfit,
 )
+from rasura_agent.erase.ranges import gathered
 from rasura_agent.verify.spots import SEED_BYTES, SPOT_BYTES, places
 
 __all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "find"]
@@ -53,6 +56,7 @@ class Surroundings:
     clock: Clock
     new_key: Callable[[int], bytes]
     say: Callable[[str], None]
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,20 +246,22 @@ class Continuing:
         """What pass ``step`` is to call as it goes on: ``report``, and the place is written down too."""
         record, now = self._record, self._around.clock.monotonic()
         self._pass = under_way = _Pass(self.start(step), now, record.spent_ms[step - 1])
-        under_way.failed = list(record.failed[step - 1])
+        under_way.failed = [(one.offset, one.length) for one in record.failed[step - 1]]
 
         def on_progress(position: int) -> str | None:
+            # Before ``report``, which may let the drive rest: a cut in the pause costs nothing then.
+            due = position < record.capacity_bytes and self._is_due(position)
+            problem = self._keep(step, position) if due else None
             stop = report(position)
-            at_the_end = position == record.capacity_bytes
-            if stop is None and (at_the_end or not self._is_due(position)):
-                return None
-            return self._keep(step, position) or stop
+            if stop is not None and not due:
+                problem = self._keep(step, position)
+            return problem or stop
 
         return on_progress
 
-    def failed(self, one: Range) -> None:
-        """Hear of what could not be written."""
-        self._pass.failed.append(one)
+    def failed(self, span: Span) -> None:
+        """Hear of what could not be written; parts of it may be written later, which changes nothing."""
+        self._pass.failed.append(span)
 
     def ended(self, step: int, result: PassResult) -> PassResult:
         """Pass ``step`` as a whole: what earlier boots did of it, and ``result``."""
@@ -273,7 +279,7 @@ class Continuing:
         spent_s = under_way.earlier_ms / 1000 + result.duration_s
         if result.stopped is None:
             self._over(step, errors, round(spent_s * 1000))
-        return PassResult(result.pattern, result.cipher, written, spent_s, errors, result.stopped)
+        return replace(result, bytes_written=written, duration_s=spent_s, errors=errors)
 
     def _over(self, step: int, errors: tuple[Range, ...], spent_ms: int) -> None:
         last = step == len(self._record.passes)
@@ -298,7 +304,7 @@ class Continuing:
         if self._around.store is None:
             return None
         try:
-            self._around.port.flush()
+            answered(self._around.port.flush, self._around.limits, clock)
         except OSError as error:
             under_way.unflushed = True
             return f"the drive could not flush its cache: {error.strerror}"
@@ -336,8 +342,8 @@ class _Pass:
     start: int
     began: float
     earlier_ms: int
-    failed: list[Range] = field(default_factory=list)
-    """What could not be written, by earlier boots too."""
+    failed: list[Span] = field(default_factory=list)
+    """What could not be written, by earlier boots too; pieces may overlap."""
     flushed: int = field(init=False)
     """Below this everything is on the medium."""
     kept_at: float = field(init=False)
@@ -347,10 +353,6 @@ class _Pass:
         self.flushed, self.kept_at = self.start, self.began
 
 
-def _below(ranges: Sequence[Range], position: int) -> tuple[Range, ...]:
-    """The ranges, as far as they lie below ``position``."""
-    return tuple(
-        Range(offset=one.offset, length=min(one.length, position - one.offset), kind=one.kind)
-        for one in ranges
-        if one.offset < position
-    )
+def _below(spans: Sequence[Span], position: int) -> tuple[Range, ...]:
+    """The spans that could not be written, as far as they lie below ``position``."""
+    return gathered(((*span, RangeKind.NOT_WRITTEN) for span in spans if span[0] < position), position)

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rasura_agent.clock import Clock
-from rasura_agent.erase.buffers import BLOCK_BYTES
+from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES
 from rasura_agent.erase.events import Event, Noted, Paused, Phase, Progress
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.temperature import Thermometer
 
-__all__ = ["PACE", "Budget", "MachinePace", "Pace", "Pacer", "Thermostat", "transfer_bytes"]
+__all__ = ["PACE", "Budget", "MachinePace", "Pace", "Pacer", "Thermostat", "transfer_room"]
 
 _HARD_DISK_CELSIUS = (60, 55)
 """Makers of hard disks allow 60 °C; above, wear and errors grow."""
@@ -27,9 +27,8 @@ _LONGEST_REST_S = 3600.0
 _SLICE_S = 0.5
 
 _MEMORY_BYTES = 160 << 20
-_BUFFERS = 4
-"""That a drive has at once, at most: what is written or read, what is expected, and what it is made from."""
-_SMALLEST_TRANSFER_BYTES = 256 << 10
+_FEW = 4
+_SMALLEST_ROOM_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +46,18 @@ class Pace:
 PACE = Pace()
 
 
-def transfer_bytes(drives: int) -> int:
-    """How large transfers may be so that so many drives at once stay within the memory that is for them."""
-    share = _MEMORY_BYTES // (_BUFFERS * max(1, drives))
-    size = BLOCK_BYTES
-    while size > max(share, _SMALLEST_TRANSFER_BYTES):
-        size //= 2
-    return size
+def transfer_room(drives: int) -> int:
+    """How many bytes of memory each of so many drives may use for transfers, all of them within a bound.
+
+    More than a few drives keep two cores busy with two transfers each: more only take turns.
+    """
+    if drives <= _FEW:
+        return ROOM_BYTES
+    share = _MEMORY_BYTES // drives
+    room = BLOCK_BYTES
+    while room > max(share, _SMALLEST_ROOM_BYTES):
+        room //= 2
+    return room
 
 
 class Budget:

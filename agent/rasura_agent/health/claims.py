@@ -33,7 +33,7 @@ def health_claims(
         wear_percent=health.wear_percent if health is not None else None,
         self_tests_failed=failed,
         source=HealthSource(
-            tool=f"smartctl {evidence.smartctl_version or 'of unknown version'}",
+            tool=evidence.tool,
             command=" ".join(evidence.command),
             exit_status=evidence.exit_status,
             sha256=evidence.sha256,

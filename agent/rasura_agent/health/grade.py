@@ -41,6 +41,7 @@ class Figure(StrEnum):
     WEAR = "wear"
     GROWN_DEFECTS = "grown-defects"
     UNCORRECTED_ERRORS = "uncorrected-errors"
+    EMMC_RESERVE = "emmc-reserve"
     POWER_ON_HOURS = "power-on-hours"
 
 
@@ -205,6 +206,7 @@ _READ: dict[Figure, Callable[[Health], int | None]] = {
     Figure.WEAR: lambda health: health.wear_percent,
     Figure.GROWN_DEFECTS: lambda health: health.sas.grown_defects if health.sas else None,
     Figure.UNCORRECTED_ERRORS: _uncorrected,
+    Figure.EMMC_RESERVE: lambda health: health.emmc.pre_eol if health.emmc else None,
     Figure.POWER_ON_HOURS: lambda health: health.power_on_hours,
 }
 

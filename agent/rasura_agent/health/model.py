@@ -8,6 +8,7 @@ from enum import StrEnum
 
 __all__ = [
     "AtaAttribute",
+    "EmmcHealth",
     "Failing",
     "Health",
     "HealthEvidence",
@@ -32,6 +33,7 @@ class Protocol(StrEnum):
     ATA = "ata"
     NVME = "nvme"
     SCSI = "scsi"
+    MMC = "mmc"
 
 
 class Failing(StrEnum):
@@ -110,6 +112,14 @@ class SasCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class EmmcHealth:
+    """What an eMMC drive says beside its wear (JESD84-B51 clause 7.4)."""
+
+    pre_eol: int | None
+    """PRE_EOL_INFO [267]: 1 normal, 2 and 3 when 80 and 90 percent of the reserved blocks are used up."""
+
+
+@dataclass(frozen=True, slots=True)
 class SelfTestEntry:
     """A row of the self-test log; ``hours`` is the power-on time it ran at."""
 
@@ -145,6 +155,7 @@ class Health:
     attributes: tuple[AtaAttribute, ...] = ()
     nvme: NvmeHealth | None = None
     sas: SasCounters | None = None
+    emmc: EmmcHealth | None = None
     errors_logged: int | None = None
     """Errors counted by an ATA drive's error log; there is no such count for others."""
     self_tests: tuple[SelfTestEntry, ...] | None = None
@@ -189,7 +200,8 @@ class HealthEvidence:
     exit_status: int
     document: bytes
     sha256: str
-    smartctl_version: str | None
+    tool: str
+    """What read it, with its version."""
 
 
 @dataclass(frozen=True, slots=True)

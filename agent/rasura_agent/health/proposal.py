@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rasura.errors import UsageError
-from rasura.health import Grade
+from rasura.health import Grade, HealthClaims
 from rasura.machine_report import (
     BatteryClass,
     Override,
@@ -16,9 +16,18 @@ from rasura.machine_report import (
 )
 from rasura_agent.health.said import Said, say
 from rasura_agent.health.windows11 import Windows11, windows_11
+from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.inventory.machine_model import Battery, Machine
 
-__all__ = ["GradedDrive", "Proposal", "battery_class", "override", "proposal_claims", "propose"]
+__all__ = [
+    "GradedDrive",
+    "Proposal",
+    "battery_class",
+    "graded_hidden",
+    "override",
+    "proposal_claims",
+    "propose",
+]
 
 _REUSE_BYTES = 4_000_000_000
 """With less memory no system that is still maintained runs well."""
@@ -33,7 +42,7 @@ class GradedDrive:
     """A drive of the machine (not the station's own stick), its capacity in bytes, and its grade."""
 
     name: str
-    capacity_bytes: int
+    capacity_bytes: int | None
     grade: Grade
 
 
@@ -61,6 +70,11 @@ def _(message: str) -> str:
     return message
 
 
+def graded_hidden(one: HiddenDrive, health: HealthClaims) -> GradedDrive:
+    """A drive behind a RAID controller, whose capacity nobody tells."""
+    return GradedDrive(f"{one.name} {one.kind}", None, health.grade)
+
+
 def battery_class(health_percent: float | None) -> BatteryClass:
     """The class of a battery that holds so much of its design capacity."""
     if health_percent is None:
@@ -73,10 +87,10 @@ def battery_class(health_percent: float | None) -> BatteryClass:
 def propose(machine: Machine, drives: Sequence[GradedDrive]) -> Proposal:
     """Propose a route: reuse where there is memory for it, parts where something is worth taking out."""
     batteries = tuple(_battery(one) for one in machine.batteries)
-    largest = max((drive.capacity_bytes for drive in drives), default=None)
+    sizes = tuple(drive.capacity_bytes for drive in drives)
     enough = _memory_for_reuse(machine)
     to_do = (*_drives(drives), *_batteries(batteries))
-    eleven = windows_11(machine, largest)
+    eleven = windows_11(machine, sizes)
     if enough is None:
         unknown = say(_("the size of the memory is not known: look whether it has 4 GB"))
         return Proposal(Route.REUSE, (unknown, *to_do), eleven, batteries)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rasura_agent.health.agree import agree
 from rasura_agent.health.document import Document, parse_document
@@ -20,7 +21,9 @@ from rasura_agent.health.text import read_text
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.ports import Commands
 
-__all__ = ["LIMIT_S", "Target", "controller_of", "read_all", "read_health", "target_of"]
+__all__ = ["LIMIT_S", "Target", "at_once", "controller_of", "read_all", "read_health", "target_of"]
+
+_Asked = TypeVar("_Asked")
 
 LIMIT_S = 60.0
 """For one run. A disk that sleeps takes up to 30 s to spin up before it answers."""
@@ -71,10 +74,15 @@ def read_all(
     targets: Sequence[Target], commands: Commands, limit_s: float = LIMIT_S
 ) -> tuple[HealthReading, ...]:
     """Ask all drives at once: it takes as long as the slowest; in the order of ``targets``."""
-    if not targets:
+    return at_once(lambda target: read_health(target, commands, limit_s), targets)
+
+
+def at_once(read: Callable[[_Asked], HealthReading], asked: Sequence[_Asked]) -> tuple[HealthReading, ...]:
+    """``read`` each, all at the same time; in their order."""
+    if not asked:
         return ()
-    with ThreadPoolExecutor(len(targets), thread_name_prefix="smartctl") as pool:
-        return tuple(pool.map(lambda target: read_health(target, commands, limit_s), targets))
+    with ThreadPoolExecutor(len(asked), thread_name_prefix="health") as pool:
+        return tuple(pool.map(read, asked))
 
 
 def read_health(target: Target, commands: Commands, limit_s: float = LIMIT_S) -> HealthReading:
@@ -95,7 +103,7 @@ def read_health(target: Target, commands: Commands, limit_s: float = LIMIT_S) ->
         exit_status=answer.status.value,
         document=answer.output,
         sha256=hashlib.sha256(answer.output).hexdigest(),
-        smartctl_version=document.version,
+        tool=f"smartctl {document.version or 'of unknown version'}",
     )
     notes = [f"smartctl: {message}" for message in document.messages]
     health = document.health

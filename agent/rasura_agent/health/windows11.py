@@ -8,6 +8,7 @@ What the list says of a processor is told from its name here, and where that doe
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from rasura.machine_report import Answer
@@ -49,14 +50,17 @@ def _(message: str) -> str:
     return message
 
 
-def windows_11(machine: Machine, largest_drive_bytes: int | None) -> Windows11:
-    """Judge each requirement: one that fails is a no, one that nobody knows makes it unknown."""
+def windows_11(machine: Machine, drive_bytes: Collection[int | None]) -> Windows11:
+    """Judge each requirement: one that fails is a no, one that nobody knows makes it unknown.
+
+    ``drive_bytes`` are the capacities of the drives, ``None`` where nobody tells.
+    """
     found = (
         _processors(machine.processors),
         _tpm(machine),
         _firmware(machine),
         _memory(machine),
-        _storage(largest_drive_bytes),
+        _storage(drive_bytes),
     )
     answers = {answer for answer, _reason in found}
     answer = next((one for one in (Answer.NO, Answer.UNKNOWN) if one in answers), Answer.YES)
@@ -154,9 +158,11 @@ def _memory(machine: Machine) -> _Judged:
     return (Answer.YES, None) if enough else (Answer.NO, say(_("there are less than 4 GB of memory")))
 
 
-def _storage(largest_drive_bytes: int | None) -> _Judged:
-    if largest_drive_bytes is None:
+def _storage(drive_bytes: Collection[int | None]) -> _Judged:
+    if not drive_bytes:
         return Answer.UNKNOWN, say(_("there is no drive in it"))
-    if largest_drive_bytes >= _STORAGE_BYTES:
+    if any(size is not None and size >= _STORAGE_BYTES for size in drive_bytes):
         return Answer.YES, None
+    if None in drive_bytes:
+        return Answer.UNKNOWN, say(_("the size of a drive is not known"))
     return Answer.NO, say(_("no drive has 64 GB"))

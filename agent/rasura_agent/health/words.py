@@ -33,6 +33,7 @@ _REASONS = {
     Figure.WEAR: _("{value} % of its life is used up"),
     Figure.GROWN_DEFECTS: _("{value} defects were found in use"),
     Figure.UNCORRECTED_ERRORS: _("{value} errors could not be corrected"),
+    Figure.EMMC_RESERVE: _("its reserve of blocks comes to an end (PRE_EOL_INFO {value})"),
     Figure.POWER_ON_HOURS: _("it ran for {value} hours"),
 }
 _UNKNOWN = {
@@ -40,6 +41,7 @@ _UNKNOWN = {
     for sentence in (
         _("this is no physical drive"),
         _("smartctl cannot ask SD cards and eMMC"),
+        _("an SD card tells nothing of its health"),
         _("smartctl cannot ask this drive"),
         _("the drive has no SMART"),
         _("the drive's SMART is switched off"),

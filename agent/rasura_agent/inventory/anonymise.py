@@ -8,6 +8,7 @@ padded or in hex. Makers' parts of addresses stay, as do model names: what a mac
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import re
 import secrets
@@ -30,7 +31,19 @@ _SERIAL_KEYS = re.compile(r"(?:^|_)SERIAL(?:_SHORT)?$|^ID_USB_SERIAL")
 _SERIAL_FILES = re.compile(
     r"/(?:serial|serial_number|(?:product|board|chassis)_serial|(?:chassis|board)_asset_tag)$"
 )
-_DMI_SERIAL = re.compile(rb"^\s*(?:SBDS )?(?:Serial Number|Asset Tag): *(\S.*?) *$", re.MULTILINE)
+_PRINTED_SERIALS = (
+    # dmidecode and smartctl
+    re.compile(rb"^\s*(?:SBDS )?(?:Serial [Nn]umber|Asset Tag): *(\S.*?) *$", re.MULTILINE),
+    re.compile(rb'"serial_number": *"([^"\\]+)"'),
+)
+_SMART_NAMES = (
+    # Of World Wide Names and EUI-64, what follows the maker's number: in smartctl's JSON, and in its text
+    (re.compile(rb'("wwn": *\{"naa": *\d+, *"oui": *\d+, *"id": *)(\d+)'), 10, 9),
+    (re.compile(rb'("eui64": *\{"oui": *\d+, *"ext_id": *)(\d+)'), 10, 10),
+    (re.compile(rb"(LU WWN Device Id: *\d [0-9a-f]{6} )([0-9a-f]{9})\b"), 16, 9),
+    (re.compile(rb"(IEEE EUI-64: *[0-9a-f]{6} )([0-9a-f]{10})\b"), 16, 10),
+)
+"""What is found, the base of its digits, and how many hexadecimal ones tell one thing from its sisters."""
 
 _FIXED_UUIDS = re.compile(rb"8be4df61-93ca-11d2-aa0d-00e098032b8c", re.IGNORECASE)
 """Names in the UEFI specification, the same on every machine."""
@@ -76,7 +89,8 @@ def _secrets(capture: Capture, machine: Machine, drives: Sequence[Drive]) -> set
             seen.add(printable(data.strip(b" \t\r\n\0")))
     for ran in capture.commands.values():
         if isinstance(ran, Ran):
-            seen |= {match[1].decode("utf-8", "replace") for match in _DMI_SERIAL.finditer(ran.stdout)}
+            for pattern in _PRINTED_SERIALS:
+                seen |= {match[1].decode("utf-8", "replace") for match in pattern.finditer(ran.stdout)}
     # Placeholders rarely have a digit, serial numbers nearly always.
     found = told | {one for one in seen if one is not None and any(c.isdigit() for c in one)}
     found |= {one.removeprefix("0x") for one in found if one is not None}
@@ -195,7 +209,17 @@ class _Cleaner:
     def _ran(self, ran: Ran | str) -> Ran | str:
         if isinstance(ran, str):
             return self.text(ran)
-        return Ran(ran.status, self.clean(ran.stdout), self.clean(ran.stderr))
+        return Ran(ran.status, self._smart_names(self.clean(ran.stdout)), self.clean(ran.stderr))
+
+    def _smart_names(self, printed: bytes) -> bytes:
+        """Names that smartctl takes apart, so that they are not seen as such; the same as elsewhere."""
+        for pattern, base, digits in _SMART_NAMES:
+            printed = pattern.sub(functools.partial(self._smart_name, base, digits), printed)
+        return printed
+
+    def _smart_name(self, base: int, digits: int, match: re.Match[bytes]) -> bytes:
+        number = self._other(f"{int(match[2], base):0{digits}x}")
+        return match[1] + (number if base == 16 else str(int(number, 16))).encode("ascii")
 
     def capture(self, one: Capture) -> Capture:
         """The whole of it."""

@@ -19,6 +19,7 @@ from rasura_agent.drive.transport.suspend import Suspender
 from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.drives import enumerate_drives
+from rasura_agent.inventory.hotplug import local_drive_watch
 from rasura_agent.inventory.identity import read_identity
 from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, Build, boot_line, read_boot_facts
@@ -123,6 +124,7 @@ def _live(options: _Options, clock: Clock, logger: logging.Logger) -> None:
         suspender=Suspender(),
         end=lambda how: end_machine(options.systemctl, how),
         around=lambda found: look_around(found, default_folder(), None),
+        watch=local_drive_watch() if not options.virtual else None,
         second_s=options.second_s,
     )
     Session(station).run()

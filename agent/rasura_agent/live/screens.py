@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from rasura import __version__
 from rasura.certificate import Outcome
+from rasura.machine_report import MachineReport
 from rasura_agent.confirm import DriveOutcome
+from rasura_agent.console.health_screen import claimed_proposal_lines
 from rasura_agent.console.language import _, counted_in, ngettext, said_in
 from rasura_agent.console.screens import interrupted_words, plan_count, way_estimate
 from rasura_agent.console.words import aligned, fact, how, outcome_word, shortened, size, wrapped
@@ -191,6 +193,7 @@ def menu(situation: Situation, width: int) -> str:
         "[o] " + _("other policy"),
         *(["[k] " + _("passphrase")] if situation.is_sealed else []),
         *(["[z] " + _("sleep")] if situation.survey.frozen else []),
+        "[m] " + _("decide on the machine"),
         "[s] " + _("send certificates"),
         # Translators: the other language, in its own name.
         "[f] " + _("français"),
@@ -234,6 +237,9 @@ def report_lines(handed: Handed, width: int) -> str:
     lines = [
         _("machine report {id} ({state})").format(id=handed.bundle.certificate_id, state=f"{place}, {state}")
     ]
+    claims = handed.bundle.claims
+    if isinstance(claims, MachineReport) and claims.proposal is not None:
+        lines += claimed_proposal_lines(claims.proposal)
     lines += [_("note: {note}").format(note=fact(problem)) for problem in handed.problems]
     return "\n".join(wrapped(line, width, _DEEP) for line in lines)
 

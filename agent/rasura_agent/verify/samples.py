@@ -7,13 +7,15 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rasura.certificate import Range, RangeKind
+from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import aligned_buffer
-from rasura_agent.erase.overwrite import MAX_ERRORS, add_range
+from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pattern import Pattern
+from rasura_agent.erase.ranges import gathered
 from rasura_agent.verify.content import COUNTED_BYTES, Content, constant_byte
 from rasura_agent.verify.readback import read_back
 from rasura_agent.verify.sampling import Extent, SamplePlan
@@ -21,10 +23,15 @@ from rasura_agent.verify.sampling import Extent, SamplePlan
 __all__ = ["Compared", "SampledReadBack", "Samples", "read_samples"]
 
 _READ_BYTES = 1 << 20
+_GAP_BYTES = 64 << 10
+"""Sooner read through than jumped: a transfer of its own costs more."""
+_NOTHING = Extent(0, 0)
 _GRANULE_BYTES = 16 << 10
 _MOST_GRANULES = 1 << 17
 """Digests of 8 bytes each: a megabyte for each drive, and there may be 64 of them."""
 _DIGEST_BYTES = 8
+_MOST_ERRORS = 16
+"""So many failing places are enough to know: a dying drive must not hold the bench for days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +59,39 @@ def read_samples(
     plan: SamplePlan,
     pattern: Pattern,
     on_progress: Callable[[int], str | None],
-    block_bytes: int,
+    room_bytes: int,
+    *,
+    clock: Clock,
+    limits: Limits,
+    sector_bytes: int,
 ) -> SampledReadBack:
-    """Read every extent of ``plan`` and compare it with ``pattern``; the short form of ``read_back``."""
+    """Read every extent of ``plan`` and compare it with ``pattern``; the short form of ``read_back``.
+
+    ``limits`` hold for all samples together.
+    """
     errors: list[Range] = []
     read = done = 0
     stopped = None
-    for extent in plan.extents:
-        before = done - extent.offset
+    for extent in plan.runs():
+        began = clock.monotonic()
         found = read_back(
             port,
             extent.end,
             pattern,
-            functools.partial(_shifted, on_progress, before),
-            block_bytes,
+            functools.partial(_shifted, on_progress, done - extent.offset),
+            room_bytes,
             extent.offset,
+            clock=clock,
+            limits=limits,
+            sector_bytes=sector_bytes,
         )
         read += found.bytes_read
         done += extent.length
         errors += found.errors
         stopped = found.stopped
-        if stopped is None and len(errors) >= MAX_ERRORS:
+        if found.errors:
+            limits = replace(limits, error_s=limits.error_s - (clock.monotonic() - began))
+        if stopped is None and (len(errors) >= _MOST_ERRORS or limits.error_s <= 0):
             stopped = f"{len(errors)} samples could not be read or do not hold what was written"
         if stopped is not None:
             break
@@ -111,8 +130,11 @@ class Samples:
         self._port, self._marks = port, marks
         share = -(-plan.bytes // _MOST_GRANULES)
         self.granule_bytes = max(1, -(-share // _GRANULE_BYTES)) * _GRANULE_BYTES
-        longest = max((one.length for one in plan.extents), default=_GRANULE_BYTES)
+        self._runs = plan.runs(_GAP_BYTES)
+        longest = max((one.length for one in self._runs), default=_GRANULE_BYTES)
         self._buffer = aligned_buffer(min(_READ_BYTES, longest))
+        self._held, self._alone_until = _NOTHING, 0
+        """Which part of the drive the buffer holds; below which place samples are read one by one."""
         self._first = tuple(
             itertools.accumulate((-(-one.length // self.granule_bytes) for one in plan.extents), initial=0)
         )
@@ -124,6 +146,7 @@ class Samples:
 
     def take(self, on_progress: Callable[[int], str | None]) -> str | None:
         """Read the drive as it is before the command; why it was stopped, or ``None``."""
+        self._held, self._alone_until = _NOTHING, 0
         done = failures = 0
         for number, extent in enumerate(self.plan.extents):
             for granule, seen in self._granules(extent, self._content):
@@ -135,37 +158,37 @@ class Samples:
             stopped = on_progress(done)
             if stopped is not None:
                 return stopped
-            if failures >= MAX_ERRORS:
+            if failures >= _MOST_ERRORS:
                 return None  # it is dying: witnesses enough, or the marks will have to do
         return None
 
     def compare(self, on_progress: Callable[[int], str | None]) -> Compared:
         """Read the same places again; never raises for what the drive does."""
-        left: list[Range] = []
-        unreadable: list[Range] = []
-        after = Content()
+        left: list[tuple[int, int, RangeKind]] = []
+        unreadable: list[tuple[int, int, RangeKind]] = []
+        after, self._held, self._alone_until = Content(), _NOTHING, 0
         read = unchanged = done = 0
         stopped = None
         for number, extent in enumerate(self.plan.extents):
             for granule, seen in self._granules(extent, after):
                 if seen is None:
-                    add_range(unreadable, granule.offset, granule.length, RangeKind.NOT_READ)
+                    unreadable.append((granule.offset, granule.length, RangeKind.NOT_READ))
                     continue
                 read += granule.length
                 if seen.digest == self._before[self._place(number, granule)]:
                     unchanged += 1
-                    add_range(left, granule.offset, granule.length, RangeKind.MISMATCH)
+                    left.append((granule.offset, granule.length, RangeKind.MISMATCH))
             done += extent.length
             stopped = on_progress(done)
-            if stopped is None and len(unreadable) >= MAX_ERRORS:
+            if stopped is None and len(unreadable) >= _MOST_ERRORS:
                 stopped = f"{len(unreadable)} of the places to look at could not be read"
             if stopped is not None:
                 break
         return Compared(
             bytes_read=read,
             unchanged=unchanged,
-            left=tuple(left),
-            unreadable=tuple(unreadable),
+            left=gathered(left, self.plan.capacity_bytes),
+            unreadable=gathered(unreadable, self.plan.capacity_bytes),
             stopped=stopped,
             granule_bytes=self.granule_bytes,
             before=self._content,
@@ -207,9 +230,24 @@ class Samples:
         return _seen(self._must_read(at, min(step, granule.end - at)) for at in pieces)
 
     def _must_read(self, offset: int, length: int) -> memoryview:
-        piece = self._buffer[:length]
-        self._port.read(offset, piece)
-        return piece
+        """These bytes, good until the next call; what lies close behind comes with the same transfer."""
+        if not self._held.offset <= offset <= offset + length <= self._held.end:
+            run = self._runs[bisect.bisect_right(self._runs, offset, key=lambda one: one.offset) - 1]
+            ahead = max(length, min(run.end - offset, len(self._buffer)))
+            if offset < self._alone_until:
+                ahead = length
+            self._held = _NOTHING
+            try:
+                self._port.read(offset, self._buffer[:ahead])
+            except OSError:
+                if ahead == length:
+                    raise
+                # One failing sector may cost seconds: it is met once more at most.
+                self._alone_until, ahead = offset + ahead, length
+                self._port.read(offset, self._buffer[:ahead])
+            self._held = Extent(offset, ahead)
+        at = offset - self._held.offset
+        return self._buffer[at : at + length]
 
     def _is_marked(self, granule: Extent) -> bool:
         after = bisect.bisect_left(self._marks, granule.end, key=lambda mark: mark.offset)

@@ -54,6 +54,15 @@ class SamplePlan:
         """How much that is."""
         return sum(one.length for one in self.extents)
 
+    def runs(self, gap_bytes: int = 0) -> tuple[Extent, ...]:
+        """The extents with those in one that are no further apart: on a small drive, few instead of many."""
+        joined: list[Extent] = []
+        for one in self.extents:
+            close = bool(joined) and one.offset - joined[-1].end <= gap_bytes
+            start = joined.pop().offset if close else one.offset
+            joined.append(Extent(start, one.end - start))
+        return tuple(joined)
+
 
 def plan_samples(seed: bytes, capacity_bytes: int, unit_bytes: int, limit_bytes: int = 0) -> SamplePlan:
     """The samples of a drive of whole ``unit_bytes`` blocks.
