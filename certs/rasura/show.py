@@ -10,7 +10,7 @@ from rasura.language import Tongue
 from rasura.machine_report import MachineReport
 from rasura.tell_certificate import tell_certificate
 from rasura.tell_machine import tell_machine
-from rasura.telling import Telling
+from rasura.telling import BundleFacts, Telling
 from rasura.text import printable
 
 __all__ = ["claims_text", "tell", "telling_text"]
@@ -18,11 +18,11 @@ __all__ = ["claims_text", "tell", "telling_text"]
 
 def tell(bundle: Bundle, tongue: Tongue) -> Telling:
     """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``."""
-    logged = bundle.receipt is not None
+    facts = BundleFacts(bundle.payload_sha256, bundle.receipt is not None, bundle.unread)
     claims = bundle.claims
     if isinstance(claims, MachineReport):
-        return tell_machine(claims, tongue, payload_sha256=bundle.payload_sha256, logged=logged)
-    return tell_certificate(claims, tongue, payload_sha256=bundle.payload_sha256, logged=logged)
+        return tell_machine(claims, tongue, facts)
+    return tell_certificate(claims, tongue, facts)
 
 
 def claims_text(claims: ErasureCertificate | MachineReport, tongue: Tongue | None = None) -> str:

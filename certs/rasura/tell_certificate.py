@@ -16,9 +16,11 @@ from rasura.certificate import (
 )
 from rasura.language import Tongue
 from rasura.signed_sentences import told
+from rasura.tell_bundle import unread_told
 from rasura.tell_facts import drive_part, origin_part, work_part
-from rasura.tell_words import OUTCOMES, PATTERNS, RANGES, TECHNIQUES, word
-from rasura.telling import Telling, name_of
+from rasura.tell_passes import passes_read_back, passes_written
+from rasura.tell_words import OUTCOMES, RANGES, TECHNIQUES, word
+from rasura.telling import BundleFacts, Telling, name_of
 
 __all__ = ["outcome_word", "tell_certificate"]
 
@@ -27,9 +29,9 @@ _RANGES_NAMED = 4
 
 
 def tell_certificate(
-    certificate: ErasureCertificate, tongue: Tongue, *, payload_sha256: str | None = None, logged: bool = True
+    certificate: ErasureCertificate, tongue: Tongue, bundle: BundleFacts | None = None
 ) -> Telling:
-    """Everything a person asks first; ``logged`` is whether a receipt is attached."""
+    """Everything a person asks first; without ``bundle``, claims that are in none."""
     _ = tongue.say
     drive, result = certificate.drive, certificate.result
     erased = result.outcome is Outcome.ERASED
@@ -37,7 +39,7 @@ def tell_certificate(
     return Telling(
         kind=_("Certificate of erasure") if erased else _("Certificate of an attempted erasure"),
         id=certificate.id,
-        payload_sha256=payload_sha256,
+        payload_sha256=bundle.payload_sha256 if bundle is not None else None,
         good=erased,
         word=outcome_word(result.outcome, tongue),
         headline=_headline(certificate, tongue),
@@ -45,12 +47,12 @@ def tell_certificate(
             name=name, serial=drive.serial or _("none"), size=tongue.size(drive.capacity_bytes)
         ),
         done=tuple(_done(certificate, tongue)),
-        open=tuple(_open(certificate, tongue, logged=logged)),
+        open=tuple(_open(certificate, tongue, bundle)),
         tables=(),
         parts=(
             drive_part(certificate, tongue),
             work_part(certificate, tongue),
-            origin_part(certificate, tongue),
+            origin_part(certificate, tongue, bundle),
         ),
         finished_at=result.finished_at,
     )
@@ -80,30 +82,12 @@ def _headline(certificate: ErasureCertificate, tongue: Tongue) -> str:
 
 def _done(certificate: ErasureCertificate, tongue: Tongue) -> Iterator[str]:
     _ = tongue.say
-    result, capacity = certificate.result, certificate.drive.capacity_bytes
+    result = certificate.result
     erased = result.outcome is Outcome.ERASED
     for name, area in _areas(certificate):
         if area == (Presence.PRESENT, Presence.ABSENT):
             yield _("A hidden area ({name}) was found and lifted.").format(name=name)
-    for number, one in enumerate(result.passes, 1):
-        values = {
-            "number": number,
-            "pattern": word(PATTERNS, one.pattern, tongue),
-            "cipher": f" ({one.cipher})" if one.cipher else "",
-            "written": tongue.bytes(one.bytes_written),
-            "capacity": tongue.bytes(capacity),
-        }
-        whole = one.bytes_written == capacity
-        if len(result.passes) == 1 and whole:
-            yield _("The whole drive, {capacity}, was overwritten with {pattern}{cipher}.").format(**values)
-        elif whole:
-            yield _(
-                "Pass {number}: the whole drive, {capacity}, was overwritten with {pattern}{cipher}."
-            ).format(**values)
-        else:
-            yield _("Pass {number}: {written} of {capacity} were overwritten with {pattern}{cipher}.").format(
-                **values
-            )
+    yield from passes_written(certificate, tongue)
     yield from _interrupted(certificate, tongue)
     if erased and result.technique is not None and result.technique is not Technique.OVERWRITE:
         yield _("The drive carried out its own command, {technique}, and reported that it was done.").format(
@@ -132,6 +116,7 @@ def _verified(certificate: ErasureCertificate, tongue: Tongue) -> Iterator[str]:
     match verification.method:
         case VerificationMethod.FULL_READ_BACK:
             yield _("All of it, {read}, was read back and compared with what was written.").format(**values)
+            yield from passes_read_back(certificate, tongue)
         case VerificationMethod.SAMPLED_READ_BACK:
             yield _(
                 "Samples, {read} of {total} ({share}), were read back and compared with what was written."
@@ -157,7 +142,7 @@ def _interrupted(certificate: ErasureCertificate, tongue: Tongue) -> Iterator[st
     )
 
 
-def _open(certificate: ErasureCertificate, tongue: Tongue, *, logged: bool) -> Iterator[str]:
+def _open(certificate: ErasureCertificate, tongue: Tongue, bundle: BundleFacts | None) -> Iterator[str]:
     _ = tongue.say
     result, request, verification = certificate.result, certificate.request, certificate.verification
     coverage = verification.coverage
@@ -170,6 +155,7 @@ def _open(certificate: ErasureCertificate, tongue: Tongue, *, logged: bool) -> I
         yield _("{left} ({share} of the drive) were not read back.").format(
             left=tongue.bytes(left), share=tongue.share(left, coverage.bytes_total)
         )
+    yield from unread_told(bundle, tongue)
     for name, (_before, after) in _areas(certificate):
         if after is Presence.PRESENT:
             yield _("A hidden area ({name}) is still there.").format(name=name)
@@ -179,7 +165,7 @@ def _open(certificate: ErasureCertificate, tongue: Tongue, *, logged: bool) -> I
         )
     for risk in certificate.residual_risks:
         yield told(risk, tongue)
-    if not logged:
+    if bundle is not None and not bundle.logged:
         yield _("No receipt is attached: this certificate is in no log yet.")
     yield _("No person has judged yet whether this is enough (validation).")
 

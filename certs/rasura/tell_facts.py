@@ -6,20 +6,29 @@ from collections.abc import Iterator
 
 from rasura.certificate import ErasureCertificate, Presence, Source, Station, Tool
 from rasura.language import Tongue
+from rasura.tell_bundle import receipt_rows
+from rasura.tell_passes import passes_in_figures
 from rasura.tell_words import (
     AREA_PRESENCE,
     CONTENTS,
     EVIDENCE,
     MEDIA,
-    PATTERNS,
     STATUSES,
     VERIFICATIONS,
     grade_of,
     word,
 )
-from rasura.telling import Part, Row, name_of
+from rasura.telling import BundleFacts, Part, Row, name_of
 
-__all__ = ["drive_part", "origin_part", "row", "source_rows", "station_rows", "work_part"]
+__all__ = [
+    "drive_part",
+    "origin_part",
+    "receipt_rows",
+    "row",
+    "source_rows",
+    "station_rows",
+    "work_part",
+]
 
 
 def row(tongue: Tongue, name: str, value: str | None, *, exact: bool = False, detail: bool = False) -> Row:
@@ -87,11 +96,6 @@ def work_part(certificate: ErasureCertificate, tongue: Tongue) -> Part:
     result, verification, request = certificate.result, certificate.verification, certificate.request
     coverage = verification.coverage
     method = word(VERIFICATIONS, verification.method or "", tongue) or _("none")
-    passes = _(", then ").join(
-        f"{word(PATTERNS, one.pattern, tongue)}{f' ({one.cipher})' if one.cipher else ''}: "
-        f"{tongue.bytes(one.bytes_written)}"
-        for one in result.passes
-    )
     return Part(
         _("The work"),
         (
@@ -115,7 +119,8 @@ def work_part(certificate: ErasureCertificate, tongue: Tongue) -> Part:
                 _("{clock}, which is not trusted").format(clock=result.clock.source),
                 detail=True,
             ),
-            row(tongue, _("passes"), passes or None, detail=True),
+            *_scheme(certificate, tongue),
+            row(tongue, _("passes"), passes_in_figures(certificate, tongue), detail=True),
             *_resumed(certificate, tongue),
             row(
                 tongue,
@@ -127,8 +132,10 @@ def work_part(certificate: ErasureCertificate, tongue: Tongue) -> Part:
                 _("read back"),
                 _("{read} of {total}").format(
                     read=tongue.number(coverage.bytes_read), total=tongue.bytes(coverage.bytes_total)
-                ),
+                )
+                + (_(", by a second process") if verification.second_reader else ""),
             ),
+            *_passes_read_back(certificate, tongue),
             row(tongue, _("evidence"), word(EVIDENCE, verification.evidence, tongue)),
             *_samples(certificate, tongue),
             row(tongue, _("ranges in error"), tongue.number(len(result.error_ranges)), detail=True),
@@ -142,6 +149,23 @@ def tool_row(tool: Tool, tongue: Tongue) -> Row:
     """The tool and its version (NIST SP 800-88 Rev. 2 §4.6)."""
     build = f", {tool.build}" if tool.build is not None else ""
     return row(tongue, tongue.say("tool"), f"{tool.name} {tool.version}{build}")
+
+
+def _scheme(certificate: ErasureCertificate, tongue: Tongue) -> Iterator[Row]:
+    """Commands of the drive have none."""
+    if certificate.plan.scheme is not None:
+        yield row(tongue, tongue.say("scheme"), certificate.plan.scheme)
+
+
+def _passes_read_back(certificate: ErasureCertificate, tongue: Tongue) -> Iterator[Row]:
+    number, total = certificate.verification.passes_read_back, len(certificate.result.passes)
+    if number is not None:
+        yield row(
+            tongue,
+            tongue.say("passes read back"),
+            tongue.say("{read} of {total}").format(read=tongue.number(number), total=tongue.number(total)),
+            detail=total == 1,
+        )
 
 
 def _resumed(certificate: ErasureCertificate, tongue: Tongue) -> Iterator[Row]:
@@ -203,7 +227,7 @@ def _passed_over(certificate: ErasureCertificate, tongue: Tongue) -> Iterator[Ro
         )
 
 
-def origin_part(certificate: ErasureCertificate, tongue: Tongue) -> Part:
+def origin_part(certificate: ErasureCertificate, tongue: Tongue, bundle: BundleFacts | None) -> Part:
     """Where the drive comes from and who was there."""
     _ = tongue.say
     return Part(
@@ -215,6 +239,7 @@ def origin_part(certificate: ErasureCertificate, tongue: Tongue) -> Part:
             *station_rows(certificate.station, tongue),
             row(tongue, _("validation"), told_validation(certificate, tongue), detail=True),
             row(tongue, _("replaces"), certificate.supersedes, exact=True),
+            *receipt_rows(bundle, tongue),
         ),
     )
 

@@ -7,19 +7,18 @@ from collections.abc import Iterable, Iterator
 
 from rasura.certificate import Outcome
 from rasura.language import Tongue
-from rasura.machine_report import MachineReport, ProposalClaims, ReportedDrive
+from rasura.machine_report import CertificateName, MachineReport, ProposalClaims, ReportedDrive
 from rasura.signed_sentences import told
+from rasura.tell_bundle import receipt_rows, unread_told
 from rasura.tell_facts import row, source_rows, station_rows, tool_row
 from rasura.tell_words import ANSWERS, BATTERIES, GRADES, OUTCOMES, ROUTES, TECHNIQUES, word
-from rasura.telling import Part, Row, Table, Telling, name_of
+from rasura.telling import BundleFacts, Part, Row, Table, Telling, name_of
 
 __all__ = ["outcomes_in_words", "tell_machine"]
 
 
-def tell_machine(
-    report: MachineReport, tongue: Tongue, *, payload_sha256: str | None = None, logged: bool = True
-) -> Telling:
-    """The machine, what is proposed for it, and every one of its drives."""
+def tell_machine(report: MachineReport, tongue: Tongue, bundle: BundleFacts | None = None) -> Telling:
+    """The machine, what is proposed for it, and every one of its drives; without ``bundle``, in none."""
     _ = tongue.say
     source = report.source
     good = report.outcome is Outcome.ERASED
@@ -28,13 +27,13 @@ def tell_machine(
     return Telling(
         kind=_("Report on a machine"),
         id=report.id,
-        payload_sha256=payload_sha256,
+        payload_sha256=bundle.payload_sha256 if bundle is not None else None,
         good=good,
         word=_("ALL DRIVES ERASED") if good else _("NOT EVERY DRIVE WAS ERASED"),
         headline=outcomes_in_words((drive.outcome for drive in drives), tongue),
         subject=_("{name}, serial {serial}").format(name=name, serial=source.host_serial or _("none")),
         done=(),
-        open=tuple(_open(report, tongue, logged=logged)),
+        open=tuple(_open(report, tongue, bundle)),
         tables=(_drives(report, tongue),),
         parts=(
             Part(
@@ -59,6 +58,7 @@ def tell_machine(
                     *station_rows(report.station, tongue),
                     tool_row(report.tool, tongue),
                     row(tongue, _("replaces"), report.supersedes, exact=True),
+                    *receipt_rows(bundle, tongue),
                 ),
             ),
         ),
@@ -104,8 +104,16 @@ def _drive(drive: ReportedDrive, tongue: Tongue) -> tuple[str, ...]:
         tongue.size(drive.capacity_bytes) if drive.capacity_bytes is not None else _("not known"),
         outcome,
         word(GRADES, drive.health.grade, tongue) if drive.health is not None else _("not known"),
-        drive.certificate.id if drive.certificate is not None else _("none"),
+        _certificate(drive.certificate, tongue),
     )
+
+
+def _certificate(named: CertificateName | None, tongue: Tongue) -> str:
+    if named is None:
+        return tongue.say("none")
+    if named.station is None:
+        return named.id
+    return tongue.say("{id}, of {station}").format(id=named.id, station=named.station)
 
 
 def _proposal(proposal: ProposalClaims | None, tongue: Tongue) -> Iterator[Row]:
@@ -130,7 +138,7 @@ def _proposal(proposal: ProposalClaims | None, tongue: Tongue) -> Iterator[Row]:
         yield row(tongue, _("battery"), f"{battery.name}: {word(BATTERIES, battery.battery_class, tongue)}")
 
 
-def _open(report: MachineReport, tongue: Tongue, *, logged: bool) -> Iterator[str]:
+def _open(report: MachineReport, tongue: Tongue, bundle: BundleFacts | None) -> Iterator[str]:
     _ = tongue.say
     hidden = sum(drive.outcome is Outcome.UNHANDLED for drive in report.drives)
     if hidden:
@@ -152,7 +160,8 @@ def _open(report: MachineReport, tongue: Tongue, *, logged: bool) -> Iterator[st
             "{number} drives were left alone and have no certificate.",
             len(alone),
         )
+    yield from unread_told(bundle, tongue)
     for note in report.notes:
         yield told(note, tongue)
-    if not logged:
+    if bundle is not None and not bundle.logged:
         yield _("No receipt is attached: this report is in no log yet.")

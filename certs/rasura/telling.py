@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Part", "Row", "Table", "Telling", "name_of"]
+__all__ = ["BundleFacts", "Part", "Row", "Table", "Telling", "name_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFacts:
+    """What is to be told of the bundle around the claims.
+
+    ``logged`` is whether a receipt is attached, ``unread`` the members of the statement that this version
+    does not know.
+    """
+
+    payload_sha256: str
+    logged: bool
+    unread: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,32 @@ def hdd(world: TrustWorld, serial: str = "WCC6Y7ABCDEF", **changes: Any) -> Bund
     )
 
 
+def schemed(world: TrustWorld, serial: str = "WCC6Y7SCHEME", **changes: Any) -> Bundle:
+    """A hard disk with a scheme of passes; it zeroed itself in one, and a second process read each back."""
+    passes = [
+        {
+            "pattern": pattern,
+            "cipher": "AES-256-CTR" if pattern == "random" else None,
+            "bytesWritten": HDD_BYTES,
+            "durationMs": 3_000_000,
+            "bytesOffloaded": HDD_BYTES // 2 if pattern == "zero" else 0,
+        }
+        for pattern in ("random", "random", "0x924924", "zero")
+    ]
+    return hdd(
+        world,
+        serial,
+        **{
+            "plan__scheme": "house-scheme",
+            "result__passes": passes,
+            "result__bytesWritten": 4 * HDD_BYTES,
+            "verification__secondReader": True,
+            "verification__passesReadBack": 4,
+            **changes,
+        },
+    )
+
+
 def ssd(world: TrustWorld, serial: str = "S4NYNF0M512345", **changes: Any) -> Bundle:
     """A solid-state drive that was told to sanitize itself."""
     read = 1_000_000_000 // 512 * 512

@@ -77,7 +77,7 @@ def test_the_same_claims_give_the_same_bytes(six: Sequence[Bundle], language: La
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize("kind", [paper.hdd, paper.ssd, paper.partial])
+@pytest.mark.parametrize("kind", [paper.hdd, paper.schemed, paper.ssd, paper.partial])
 def test_one_page_a_drive_with_its_bundle(world: TrustWorld, kind: Any, language: Language) -> None:
     bundle = kind(world)
     pdf = compose([bundle], settings(language))
@@ -94,6 +94,18 @@ def test_one_page_a_drive_with_its_bundle(world: TrustWorld, kind: Any, language
         claims.drive.serial or "",
         "Atelier du Réemploi",
         "rasura verify",
+    ):
+        assert said in words, said
+
+
+def test_a_page_says_the_scheme_and_who_read_back(world: TrustWorld) -> None:
+    words, _annotations = text_of(compose([paper.schemed(world)], settings()))
+    for said in (
+        "house-scheme",
+        "overwritten 4 times",
+        "Write Zeroes",
+        "A second process read it back",
+        "4 of 4",
     ):
         assert said in words, said
 
