@@ -84,6 +84,28 @@ def test_one_pdf_each_into_a_folder(desk: Desk) -> None:
     (desk.folder / "out").mkdir()
     made = desk.run("rasura", "pdf", "machine", "-o", "out")
     assert len(made.out.splitlines()) == len(list((desk.folder / "out").glob("*.pdf"))) == 5
+    verified = desk.verify("out", "--any-outcome", "--brief")
+    assert (verified.code, verified.out) == (0, "5 accepted, 0 not\n")
+
+
+def test_a_false_page_in_a_folder_of_bundles_is_not_passed_over(desk: Desk) -> None:
+    assert desk.run("rasura", "pdf", "machine", "-o", "machine").code == 0
+    assert desk.verify("machine", "--any-outcome", "--brief").out == "10 accepted, 0 not\n"
+    page = next((desk.folder / "machine").glob("*.pdf"))
+    page.write_bytes(page.read_bytes()[:-200])
+    verified = desk.verify("machine", "--any-outcome", "--brief")
+    assert verified.code == 1
+    assert verified.out.endswith("9 accepted, 1 not\n"), verified.out
+
+
+def test_an_export_becomes_a_pdf_and_is_shown(desk: Desk) -> None:
+    files = sorted((desk.folder / "machine").glob("*.json"))
+    (desk.folder / "export.ndjson").write_bytes(b"\n".join(one.read_bytes() for one in files))
+    assert desk.run("rasura", "pdf", "export.ndjson").out == "export.pdf\n"
+    assert desk.run("rasura", "pdf", "machine", "-o", "machine.pdf").code == 0
+    assert (desk.folder / "export.pdf").read_bytes() == (desk.folder / "machine.pdf").read_bytes()
+    shown = desk.run("rasura", "show", "export.ndjson")
+    assert shown.out.count("claims as written, NOT verified") == 5
 
 
 def test_the_letterhead_is_said_to_be_nobodys_evidence(desk: Desk) -> None:

@@ -34,6 +34,19 @@ def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
     assert done.output.endswith("1 accepted, 1 not\n")
 
 
+def test_a_json_file_is_never_a_pdf(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"%PDF-1.7")
+    done = verify(tmp_path / "a.json")
+    assert done.return_value is ExitCode.FAILED
+    assert "not JSON" in done.output
+
+
+def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rasura.command._MOST_BYTES", 1 << 20)
+    with pytest.raises(UsageError, match="more than 1 MiB"):
+        list(documents_in([Path("/dev/zero")], pages=True))
+
+
 def test_an_export_has_a_bundle_a_line(tmp_path: Path) -> None:
     export = tmp_path / "export.ndjson"
     export.write_bytes(GOOD + b"\n\n" + GOOD + b"\r\n" + BAD)
