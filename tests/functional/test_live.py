@@ -473,7 +473,7 @@ def test_the_supervisor_speaks_for_an_agent_that_crashed(bench: Bench) -> None:
     live.expect("it was ended by signal 11")
     live.expect("NOT ERASED")
     live.expect("NE SONT PAS EFFACÉS")
-    live.expect("terminal.py")  # where it was, at the end of the log
+    live.expect("session.py")  # where it was, at the end of the log
     live.answer("> ", "")
     live.expect("1 drive would be erased")
     live.answer("> ", "p")

@@ -92,7 +92,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 def test_the_drive_ends_as_it_must(job: Job, case: Case) -> None:
     told = job.told[case.serial]
     achieved = case.technique if case.outcome is Outcome.ERASED else None
-    assert (told["outcome"], told["technique"], told["method"]) == (case.outcome, achieved, case.method)
+    found = (told["outcome"], told["technique"], told["method"])
+    assert found == (case.outcome, achieved, case.method), told["reason"]
     assert case.says in (told["reason"] or "")
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from rasura.errors import RasuraError
 from rasura_agent.drive.transport.block import BlockDevice, open_block_device
 from rasura_agent.erase.overwrite import write_pass
+from rasura_agent.erase.pacing import transfer_room
 from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.opened import describe_open
@@ -29,13 +30,16 @@ __all__ = ["measure"]
 class _Drive:
     """One drive under measurement."""
 
-    def __init__(self, path: str, *, random: bool) -> None:
+    def __init__(self, path: str, room_bytes: int, *, random: bool) -> None:
         self._port: BlockDevice = open_block_device(path, describe_open)
         self._capacity = self._port.identify().capacity_bytes
+        self._room_bytes = room_bytes
         self._pattern: Pattern = RandomStream(os.urandom(KEY_BYTES)) if random else Constant(b"\0")
 
     def write(self) -> None:
-        result = write_pass(self._port, self._capacity, self._pattern, SystemClock(), lambda _mark: None)
+        result = write_pass(
+            self._port, self._capacity, self._pattern, SystemClock(), lambda _mark: None, self._room_bytes
+        )
         if result.bytes_written != self._capacity:
             raise RasuraError(f"the pass failed: {result.stopped or result.errors}")
 
@@ -43,7 +47,14 @@ class _Drive:
         self._port.close()
 
     def verify(self) -> None:
-        found = read_back(self._port, self._capacity, self._pattern, lambda _mark: None, clock=SystemClock())
+        found = read_back(
+            self._port,
+            self._capacity,
+            self._pattern,
+            lambda _mark: None,
+            self._room_bytes,
+            clock=SystemClock(),
+        )
         if not found.complete:
             raise RasuraError(f"the read-back failed: {found.stopped or found.errors}")
 
@@ -55,7 +66,8 @@ def measure(name: str, paths: list[str]) -> dict[str, float]:
         RasuraError: a drive cannot be opened, or the pass did not succeed.
     """
     with contextlib.ExitStack() as opened:
-        drives = [_Drive(path, random="random" in name) for path in paths]
+        room = transfer_room(len(paths))
+        drives = [_Drive(path, room, random="random" in name) for path in paths]
         for drive in drives:
             opened.callback(drive.close)
         if name.startswith("verify"):

@@ -27,6 +27,7 @@ from rasura_agent.erase.events import Continues, Event, Phase
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.overwrite import write_pass
 from rasura_agent.erase.pattern import Pattern
+from rasura_agent.erase.pipeline import REPORT_BYTES
 from rasura_agent.erase.plan import DrivePlan, Way
 from rasura_agent.erase.progress_record import Place, ProgressStore, Refused
 from rasura_agent.erase.result import EraseResult
@@ -185,6 +186,7 @@ def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
                 sector_bytes=run.drive.logical_sector_bytes,
                 offload=way.offload and way.passes[number].is_zero,
                 on_failed=way_on.failed,
+                report_bytes=min(REPORT_BYTES, run.plan.journal_pace.interval_bytes),
             )
             run.passes.append(way_on.ended(number + 1, result))
             if result.stopped is not None:

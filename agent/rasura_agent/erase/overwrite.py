@@ -11,7 +11,7 @@ from rasura_agent.drive.port import BlockPort, Disposition
 from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES, aligned_buffer
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pattern import Pattern
-from rasura_agent.erase.pipeline import Span, Transfer, answered, move
+from rasura_agent.erase.pipeline import REPORT_BYTES, Span, Transfer, answered, move
 from rasura_agent.erase.ranges import gathered
 
 __all__ = ["SECTOR_BYTES", "PassResult", "lane_buffers", "write_pass"]
@@ -71,6 +71,7 @@ def write_pass(
     sector_bytes: int = SECTOR_BYTES,
     offload: bool = False,
     on_failed: Callable[[Span], None] = lambda _span: None,
+    report_bytes: int = REPORT_BYTES,
 ) -> PassResult:
     """Write ``pattern`` over bytes ``start`` to ``capacity`` and flush the drive's cache.
 
@@ -93,6 +94,7 @@ def write_pass(
         clock=clock,
         on_progress=on_progress,
         on_failed=on_failed,
+        report_bytes=report_bytes,
     )
     failed, stopped = list(moved.failed), moved.stopped
     if stopped is None:

@@ -371,6 +371,7 @@ def move(
     clock: Clock,
     on_progress: Callable[[int], str | None],
     on_failed: Callable[[Span], None] = lambda _span: None,
+    report_bytes: int = REPORT_BYTES,
 ) -> Moved:
     """Move bytes ``start`` to ``capacity`` through ``lanes``, a transfer each; they run in threads.
 
@@ -382,7 +383,7 @@ def move(
 
     Raises what a lane raises, other than ``OSError``.
     """
-    step = block_bytes if len(lanes) == 1 else max(REPORT_BYTES, block_bytes)
+    step = block_bytes if len(lanes) == 1 else max(report_bytes, block_bytes)
     ahead = step if len(lanes) == 1 else 2 * step
     patience_s = limits.answer_s * len(lanes)
     mover = _Mover(start, capacity, block_bytes, sector_bytes, limits, clock, step, ahead, patience_s)
