@@ -127,8 +127,8 @@ def test_what_the_drive_refused_before_the_cut_is_not_asked_again() -> None:
     """Its marks would go over what was written; the certificate says what was refused."""
     policy = replace(overwrite_policy(), method=Method.PURGE, allow_weaker=True)
     aborts = dict.fromkeys(range(6, 2000), FaultKind.ABORT)
-    # Five techniques are marked for before the overwrite begins: each takes some 90 transfers.
-    for moment in range(400, 800):
+    # Five techniques are marked for before the overwrite begins.
+    for moment in range(50, 800):
         rig = ata()(MemoryJournal())
         station = Bench(rig, 1)
         cut = FaultSchedule({moment: FaultKind.POWER_CUT_AFTER})
