@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 def compile_catalogues(root: Path) -> None:
-    for source in sorted(root.glob("agent/rasura_agent/locale/*/LC_MESSAGES/*.po")):
+    for source in sorted(root.glob("*/*/locale/*/LC_MESSAGES/*.po")):
         with source.open("rb") as text:
             catalogue = read_po(text, locale=source.parts[-3], abort_invalid=True)
         with source.with_suffix(".mo").open("wb") as binary:

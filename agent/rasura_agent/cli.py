@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -14,65 +14,61 @@ from rasura import __version__
 from rasura.certificate import Outcome
 from rasura.client import RegistryClient, RegistryRefusedError
 from rasura.command import EXIT_CODES_HELP, print_json, say_error
-from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
+from rasura.errors import ExitCode, RefusedError, UsageError
 from rasura.site_kit import SiteKit, SitePapers, ask_passphrase
 from rasura.text import printable
-from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials
+from rasura_agent.capturing import asking_opener
+from rasura_agent.confirm import Confirmation, DriveOutcome, confirm_all, confirm_serials, left_alone
+from rasura_agent.console.event_lines import EventLines, Observers
 from rasura_agent.console.facts import drive_facts, outcome_facts, plan_facts, sent_facts, survey_facts
 from rasura_agent.console.language import use
 from rasura_agent.console.screens import (
     PlainProgress,
     TerminalProgress,
+    TextStream,
     drives_table,
     plan_table,
     result_lines,
 )
 from rasura_agent.drive.tcg.psid import Psid, parse_psid
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
+from rasura_agent.earlier import EarlierJobs
 from rasura_agent.erase.plan import DrivePlan
 from rasura_agent.erase.policy import BUILT_IN, Policy, load_policy
+from rasura_agent.handing import Handed
+from rasura_agent.health_commands import health, selftest
 from rasura_agent.inventory.clock import SystemClock
-from rasura_agent.job import JobOptions, prepare_job
-from rasura_agent.journal import FileJournal
+from rasura_agent.inventory.local import LocalFiles
+from rasura_agent.job import JobOptions, Observer, prepare_job
+from rasura_agent.journal import FileJournal, FileProgress
 from rasura_agent.live.command import live
+from rasura_agent.machine_commands import capture, inventory
 from rasura_agent.opener import DriveOpener
+from rasura_agent.options import (
+    DRIVES,
+    JSON,
+    MACHINE,
+    NO_MACHINE,
+    require_drives,
+    say_notes,
+    seen_through,
+    stack,
+)
+from rasura_agent.report_commands import (
+    DECIDE,
+    all_drives,
+    decision,
+    handed_facts,
+    handed_lines,
+    look_around,
+)
 from rasura_agent.spool import Sent, Spool, default_folder
 from rasura_agent.station import SigningStation
 from rasura_agent.survey import Survey, survey_drives
 
 __all__ = ["cli"]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
-
-
-def _stack(*decorators: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    def apply(command: _Command) -> _Command:
-        for decorate in reversed(decorators):
-            command = decorate(command)
-        return command
-
-    return apply
-
-
-_DRIVES = _stack(
-    click.option(
-        "--virtual-drive",
-        "virtual",
-        multiple=True,
-        metavar="FILE",
-        type=_FILE,
-        help="Treat this file as a drive. Then only the files named are considered, no real drive.",
-    ),
-    click.option(
-        "--device",
-        "devices",
-        multiple=True,
-        metavar="PATH",
-        help="Consider only this block device (a loop device must be named so).",
-    ),
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines on standard output.")
 _POLICY = click.option(
     "--policy",
     "policy_name",
@@ -98,7 +94,7 @@ _SITE = click.option(
     metavar="FOLDER",
     help="The site folder that signs certificates, made by 'rasura-registry init'.",
 )
-_REGISTRY = _stack(
+_REGISTRY = stack(
     click.option(
         "--registry",
         "registry_url",
@@ -114,15 +110,20 @@ _REGISTRY = _stack(
         help="The pin sha256:HEX of the registry's own TLS authority.",
     ),
 )
-_JOB = _stack(
-    _DRIVES,
-    _POLICY,
+_REPORT = stack(
+    DRIVES,
     _SITE,
     _REGISTRY,
     _SPOOL,
     click.option("--operator", metavar="NAME", help="Who is at work; a pseudonym will do."),
     click.option("--location", metavar="TEXT", help="Where the work is done."),
     click.option("--lot", metavar="TEXT", help="The collection this machine came with."),
+    DECIDE,
+    JSON,
+)
+_JOB = stack(
+    _REPORT,
+    _POLICY,
     click.option(
         "--property-number",
         "property_numbers",
@@ -142,8 +143,17 @@ _JOB = _stack(
         is_flag=True,
         help="Suspend the machine for a few seconds if its firmware has frozen drives.",
     ),
+    click.option(
+        "--afresh", is_flag=True, help="Begin interrupted erasures afresh instead of going on with them."
+    ),
+    click.option(
+        "--events",
+        "events",
+        type=click.File("w", encoding="utf-8", lazy=False),
+        metavar="FILE",
+        help="Write what happens as JSON lines while it goes on; - is standard output.",
+    ),
     click.option("--plain", is_flag=True, help="Plain lines of progress even on a terminal."),
-    _JSON,
 )
 
 
@@ -156,6 +166,8 @@ def cli() -> None:
     First look, nothing is changed:
         rasura-agent drives
         rasura-agent plan --policy clear-zero
+        rasura-agent inventory
+        rasura-agent health
     Then erase; what is on the drives is lost for good:
         rasura-agent erase --site SITE --confirm WD-WX12A3456789
         rasura-agent erase --site SITE --confirm-all 3
@@ -168,46 +180,64 @@ def cli() -> None:
     use(os.environ.get("RASURA_LANG", "en"))
 
 
-cli.add_command(live)
+for _command in (live, inventory, capture, health, selftest):
+    cli.add_command(_command)
 
 
 @cli.command(epilog=EXIT_CODES_HELP)
-@_DRIVES
-@_JSON
-def drives(virtual: tuple[Path, ...], devices: tuple[str, ...], as_json: bool) -> int:
+@DRIVES
+@MACHINE
+@JSON
+def drives(
+    virtual: tuple[Path, ...], devices: tuple[str, ...], machine_folder: Path | None, as_json: bool
+) -> int:
     """List the drives of this machine with what they say of themselves.
 
     A dash (null in JSON) means that nobody told us; nothing is guessed.
     """
-    survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]), None)
+    seen = seen_through(machine_folder, virtual)
+    survey = survey_drives(virtual, devices, load_policy(BUILT_IN[0]), None, seen.sources)
     if as_json:
         print_json(
             {"drives": [drive_facts(plan.drive) for plan in survey.plans], "notes": list(survey.notes)}
         )
     else:
-        _say_notes(survey)
+        say_notes(survey)
         if survey.plans:
             click.echo(drives_table(tuple(plan.drive for plan in survey.plans)))
         _say_hidden(survey)
-    _require_drives(survey)
+    require_drives(survey)
     return ExitCode.DONE
 
 
 @cli.command(epilog=EXIT_CODES_HELP)
-@_DRIVES
+@DRIVES
 @_POLICY
-@_JSON
-def plan(virtual: tuple[Path, ...], devices: tuple[str, ...], policy_name: str, as_json: bool) -> int:
-    """Show what would be done to each drive, and why others are left alone. Changes nothing."""
-    policy = load_policy(policy_name)
-    survey = survey_drives(virtual, devices, policy, _opener(policy, None))
+@_SPOOL
+@MACHINE
+@JSON
+def plan(
+    virtual: tuple[Path, ...],
+    devices: tuple[str, ...],
+    policy_name: str,
+    spool_folder: Path | None,
+    machine_folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Show what would be done to each drive, and why others are left alone. Changes nothing.
+
+    An erasure that was interrupted is recognised by the journal in the spool.
+    """
+    policy, seen = load_policy(policy_name), seen_through(machine_folder, virtual)
+    opener = asking_opener(seen, SystemClock(), policy) if seen.captured else _opener(policy, spool_folder)
+    survey = survey_drives(virtual, devices, policy, opener, seen.sources)
     if as_json:
         print_json({"drives": [plan_facts(one) for one in survey.plans], **survey_facts(survey)})
     else:
-        _say_notes(survey)
+        say_notes(survey)
         click.echo(plan_table(survey.plans))
         _say_hidden(survey)
-    _require_drives(survey)
+    require_drives(survey)
     return ExitCode.DONE
 
 
@@ -219,6 +249,7 @@ def plan(virtual: tuple[Path, ...], devices: tuple[str, ...], policy_name: str, 
     "--confirm-all", "number", type=int, metavar="N", help="Erase all drives that can be: exactly N."
 )
 @_JOB
+@NO_MACHINE
 def erase(serials: tuple[str, ...], number: int | None, **options: Any) -> int:
     """Erase drives, verify, sign a certificate for each, keep it and post it.
 
@@ -239,6 +270,7 @@ def erase(serials: tuple[str, ...], number: int | None, **options: Any) -> int:
 @cli.command(epilog=EXIT_CODES_HELP)
 @click.option("--confirm-all", "number", type=int, metavar="N", help="Do not ask: erase exactly N drives.")
 @_JOB
+@NO_MACHINE
 def run(number: int | None, **options: Any) -> int:
     """Do the whole job, asking once: show drives and plan, erase, certify, post.
 
@@ -258,7 +290,7 @@ def spool() -> None:
 
 @spool.command("list", epilog=EXIT_CODES_HELP)
 @_SPOOL
-@_JSON
+@JSON
 def spool_list(spool_folder: Path | None, as_json: bool) -> int:
     """List the certificates that no registry has confirmed yet."""
     pending = Spool(spool_folder or default_folder()).pending()
@@ -275,7 +307,7 @@ def spool_list(spool_folder: Path | None, as_json: bool) -> int:
 @_SITE
 @_REGISTRY
 @_SPOOL
-@_JSON
+@JSON
 def spool_send(
     site_folder: Path,
     registry_url: str | None,
@@ -324,6 +356,7 @@ def _erase(
     as_json = options["as_json"]
     kit = SiteKit.load(options["site_folder"], ask_passphrase)
     policy = load_policy(options["policy_name"])
+    decided = decision(options["decided"], options["operator"])
     client = _client(kit, options["registry_url"], options["registry_ca"])
     certificates = Spool(options["spool_folder"] or default_folder())
     settings = JobOptions(
@@ -332,25 +365,30 @@ def _erase(
         property_numbers=_by_serial("--property-number", options["property_numbers"]),
     )
     psids = {serial: parse_psid(text) for serial, text in _by_serial("--psid", options["psids"]).items()}
-    opener = _opener(policy, options["spool_folder"], psids)
+    opener = _opener(policy, options["spool_folder"], psids, afresh=options["afresh"])
     survey = survey_drives(options["virtual"], options["devices"], policy, opener)
     if survey.frozen and options["unfreeze"]:
         _unfreeze()
         survey = survey_drives(options["virtual"], options["devices"], policy, opener)
-    _say_notes(survey)
-    _require_drives(survey)
+    say_notes(survey)
+    require_drives(survey)
     if led:
         click.echo(drives_table(tuple(plan.drive for plan in survey.plans)), err=as_json)
         click.echo(f"\n{plan_table(survey.plans)}\n", err=as_json)
     confirmation = confirm(survey.plans)
-    screen = TerminalProgress() if sys.stderr.isatty() and not options["plain"] else PlainProgress()
+    screen = _screen(plain=options["plain"], events=options["events"])
     station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
-    job, notes = prepare_job(station, policy, settings, certificates, client, opener)
+    earlier = EarlierJobs(certificates.folder, LocalFiles())
+    job, notes = prepare_job(station, policy, settings, certificates, client, opener, earlier=earlier)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     outcomes = job.run(confirmation, screen)
-    _show(outcomes, survey, as_json=as_json)
-    code = _outcome_code(outcomes)
+    handed = None
+    if any(one.certificate is not None for one in outcomes):
+        every, whole = all_drives(outcomes, survey, policy, narrowed=bool(options["devices"]))
+        handed = job.report(every, look_around(whole, certificates.folder, decided))
+    _show(outcomes, survey, handed, as_json=as_json)
+    code = _outcome_code(outcomes, handed)
     if led and client is not None:
         late = certificates.send(client)
         for one in late:
@@ -361,12 +399,58 @@ def _erase(
     return code
 
 
+@cli.command(epilog=EXIT_CODES_HELP)
+@_REPORT
+@MACHINE
+def report(machine_folder: Path | None, **options: Any) -> int:
+    """Sign a report on this machine, nothing is erased: what it is, its health, what is proposed for it.
+
+    'erase' and 'run' sign such a report by themselves, with every drive's outcome and certificate; one that
+    is signed later in the same boot names those too. That of a captured machine says that it is one.
+    """
+    kit = SiteKit.load(options["site_folder"], ask_passphrase)
+    policy = load_policy(BUILT_IN[0])
+    decided = decision(options["decided"], options["operator"])
+    certificates = Spool(options["spool_folder"] or default_folder())
+    seen = seen_through(machine_folder, options["virtual"])
+    survey = survey_drives(options["virtual"], options["devices"], policy, None, seen.sources)
+    say_notes(survey)
+    require_drives(survey)
+    station = SigningStation.certified_by(kit, options["operator"], SystemClock().wall())
+    settings = JobOptions(location=options["location"], lot=options["lot"], property_numbers={})
+    client = _client(kit, options["registry_url"], options["registry_ca"])
+    opener = _opener(policy, certificates.folder)
+    job, notes = prepare_job(station, policy, settings, certificates, client, opener, sources=seen.sources)
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    left = left_alone(survey.plans, "only looked at")
+    every, whole = all_drives(left, survey, policy, narrowed=bool(options["devices"]), sources=seen.sources)
+    handed = job.report(every, look_around(whole, certificates.folder, decided, seen))
+    if options["as_json"]:
+        print_json(handed_facts(handed))
+    else:
+        click.echo(handed_lines(handed))
+        if handed.path is None:
+            click.echo(handed.bundle.encode().decode())
+    return ExitCode.FAILED if handed.path is None else ExitCode.DONE
+
+
 def _opener(
-    policy: Policy, spool_folder: Path | None, psids: Mapping[str, Psid] | None = None
+    policy: Policy,
+    spool_folder: Path | None,
+    psids: Mapping[str, Psid] | None = None,
+    *,
+    afresh: bool = False,
 ) -> DriveOpener:
-    """The journal lies in the spool: on what survives the power."""
-    journal = FileJournal((spool_folder or default_folder()) / "journal")
-    return DriveOpener(SystemClock(), journal, policy, psids)
+    """The journals lie in the spool: on what survives the power."""
+    folder = (spool_folder or default_folder()) / "journal"
+    progress = FileProgress(folder, forgetful=afresh)
+    return DriveOpener(SystemClock(), FileJournal(folder), policy, psids, progress)
+
+
+def _screen(*, plain: bool, events: TextStream | None) -> Observer:
+    shown = TerminalProgress() if sys.stderr.isatty() and not plain else PlainProgress()
+    return shown if events is None else Observers(shown, EventLines(events))
 
 
 def _unfreeze() -> None:
@@ -377,27 +461,36 @@ def _unfreeze() -> None:
         say_error(error)
 
 
-def _show(outcomes: tuple[DriveOutcome, ...], survey: Survey, *, as_json: bool) -> None:
+def _show(
+    outcomes: tuple[DriveOutcome, ...], survey: Survey, handed: Handed | None, *, as_json: bool
+) -> None:
     if as_json:
-        print_json({"drives": [outcome_facts(one) for one in outcomes], **survey_facts(survey)})
+        print_json(
+            {
+                "drives": [outcome_facts(one) for one in outcomes],
+                **survey_facts(survey),
+                "machineReport": handed_facts(handed),
+            }
+        )
         return
     for one in outcomes:
         click.echo(result_lines(one))
     _say_hidden(survey)
-    for one in outcomes:
-        if one.certificate is not None and one.path is None:
-            # It exists nowhere else: what is on the screen or in a pipe can still be kept.
-            click.echo(
-                f"\nThe certificate {one.certificate.certificate_id} could not be written. Keep this text:"
-            )
-            click.echo(one.certificate.encode().decode())
+    if handed is not None:
+        click.echo(handed_lines(handed))
+    unwritten = [one.certificate for one in outcomes if one.certificate is not None and one.path is None]
+    unwritten += [handed.bundle] if handed is not None and handed.path is None else []
+    for bundle in unwritten:
+        # It exists nowhere else: what is on the screen or in a pipe can still be kept.
+        click.echo(f"\nThe certificate {bundle.certificate_id} could not be written. Keep this text:")
+        click.echo(bundle.encode().decode())
 
 
-def _outcome_code(outcomes: tuple[DriveOutcome, ...]) -> ExitCode:
+def _outcome_code(outcomes: tuple[DriveOutcome, ...], handed: Handed | None) -> ExitCode:
     """The worst that happened: failed (a certificate that is on no disk counts), unknown, refused, done."""
     found = {one.outcome for one in outcomes}
     homeless = any(one.certificate is not None and one.path is None for one in outcomes)
-    if Outcome.FAILED in found or homeless:
+    if Outcome.FAILED in found or homeless or (handed is not None and handed.path is None):
         return ExitCode.FAILED
     if Outcome.UNKNOWN in found:
         return ExitCode.UNKNOWN
@@ -425,26 +518,6 @@ def _ask(plans: tuple[DrivePlan, ...]) -> int:
     return answer
 
 
-def _say_notes(survey: Survey) -> None:
-    for note in survey.notes:
-        click.echo(f"note: {printable(note)}", err=True)
-    for path in survey.frozen:
-        click.echo(
-            f"note: the firmware has frozen {printable(path)}, so that it refuses its own erase commands: "
-            "use --unfreeze, or unplug its power for a moment and plug it in again",
-            err=True,
-        )
-
-
 def _say_hidden(survey: Survey) -> None:
     for one in survey.hidden:
         click.echo(f"{Outcome.UNHANDLED} {printable(one.sentence)}")
-
-
-def _require_drives(survey: Survey) -> None:
-    if survey.plans:
-        return
-    raise RasuraError(
-        "no drive was found",
-        hint="a RAID controller or Intel VMD/RST may hide them: set it to AHCI or HBA mode in the firmware",
-    )

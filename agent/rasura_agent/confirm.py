@@ -8,11 +8,12 @@ from pathlib import Path
 from rasura.bundle import Bundle
 from rasura.certificate import Method, Outcome, Technique
 from rasura.errors import RefusedError
-from rasura_agent.erase.engine import EraseResult
+from rasura.health import HealthClaims
 from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.result import EraseResult
 from rasura_agent.sentence import Sentence
 
-__all__ = ["Confirmation", "DriveOutcome", "confirm_all", "confirm_serials"]
+__all__ = ["Confirmation", "DriveOutcome", "confirm_all", "confirm_serials", "left_alone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class DriveOutcome:
     path: Path | None = None
     logged: bool = False
     problems: tuple[str, ...] = ()
+    health: HealthClaims | None = None
+    """The latest that is known, after the erasure if there was one."""
 
     @property
     def method(self) -> Method | None:
@@ -94,12 +97,15 @@ def confirm_all(plans: tuple[DrivePlan, ...], number: int) -> Confirmation:
 
 
 def _left(plans: tuple[DrivePlan, ...], chosen: tuple[DrivePlan, ...]) -> tuple[DriveOutcome, ...]:
+    return left_alone(tuple(plan for plan in plans if plan not in chosen), "not confirmed")
+
+
+def left_alone(plans: tuple[DrivePlan, ...], why: str) -> tuple[DriveOutcome, ...]:
+    """The outcomes of drives that nothing is done to; ``why`` is said of those that could be erased."""
     left = []
     for plan in plans:
-        if plan in chosen:
-            continue
         if plan.runnable:
-            left.append(DriveOutcome(plan, Outcome.SKIPPED, "not confirmed"))
+            left.append(DriveOutcome(plan, Outcome.SKIPPED, why))
         else:
             reason = plan.unreachable or Sentence.of(refusal.sentence for refusal in plan.refusals)
             left.append(DriveOutcome(plan, Outcome.REFUSED, reason))

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
-from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
+from rasura_agent.drive.port import BlockPort
 from rasura_agent.drive.tcg.psid import Psid
 from rasura_agent.drive.transport.block import (
     open_block_device,
-    open_for_questions,
     open_virtual_drive,
     rescan,
 )
-from rasura_agent.drive.transport.device import DeviceLine, device_line
+from rasura_agent.drive.transport.device import AskingLine, DeviceLine, asking_line, device_line
 from rasura_agent.drive.transport.psid import KernelPsidReverter
-from rasura_agent.erase.engine import Ports
+from rasura_agent.drive.transport.replay import ReplayError
 from rasura_agent.erase.firmware.families import meet
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.firmware.family_psid import PsidFirst, discovery_command
 from rasura_agent.erase.firmware.line import Journal, Line
-from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.plan import DrivePlan, Interrupted, interrupted
 from rasura_agent.erase.policy import Policy
+from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.erase.run import Ports
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.opened import describe_open
 from rasura_agent.inventory.virtual import describe_virtual_open
+from rasura_agent.second_reader import SecondReader
 
 __all__ = ["DriveOpener"]
 
@@ -36,48 +37,70 @@ class DriveOpener:
     """Opens the drives of one job."""
 
     def __init__(
-        self, clock: Clock, journal: Journal, policy: Policy, psids: Mapping[str, Psid] | None = None
+        self,
+        clock: Clock,
+        journal: Journal,
+        policy: Policy,
+        psids: Mapping[str, Psid] | None = None,
+        progress: ProgressStore | None = None,
+        line: AskingLine = asking_line,
     ) -> None:
-        """``psids`` are PSIDs from labels, by the serial of their drive."""
+        """Put the ports together.
+
+        Args:
+            clock: of this machine.
+            journal: of intents.
+            policy: what is asked for.
+            psids: PSIDs from labels, by the serial of their drive.
+            progress: how far interrupted overwrites are; ``None`` begins each afresh.
+            line: how drives are asked.
+        """
         self._clock, self._journal, self._policy = clock, journal, policy
+        self.progress = progress
         self._psids = psids or {}
+        self._line = line
 
     def ask(self, drive: Drive) -> Family | str:
         """What the drive's own commands offer; a string says why that is not known. Changes nothing."""
         if drive.transport in _NOT_PHYSICAL:
             return "this is no physical drive: it takes no device command"
-        try:
-            descriptor = open_for_questions(drive.path)
-        except RasuraError as error:
-            return str(error)
-        try:
-            device = device_line(drive, descriptor)
+        with self._line(drive) as device:
             try:
                 return self._meet(drive, device)
-            finally:
-                _close(device)
-        finally:
-            os.close(descriptor)
+            except ReplayError as error:  # a captured machine has only the answers that were captured
+                return str(error)
+
+    def interrupted(self, plan: DrivePlan) -> Interrupted | None:
+        """What an earlier boot left unfinished on the drive of ``plan``."""
+        if self.progress is None or not plan.runnable:
+            return None
+        record = self.progress.load(plan.drive.identity_sha256).record
+        return interrupted(plan, record) if record is not None and record.has_begun else None
 
     def open(self, plan: DrivePlan) -> Ports:
         """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""
         drive, number = plan.drive, plan.drive.device_number
         if drive.is_virtual:
-            return Ports(open_virtual_drive(drive.path, lambda fd: describe_virtual_open(fd, drive.path)))
+            file = open_virtual_drive(drive.path, lambda fd: describe_virtual_open(fd, drive.path))
+            return Ports(file, reader=self._reader(drive, file))
         block = open_block_device(drive.path, describe_open)
+        reader = self._reader(drive, block)
         if plan.no_commands is not None or number is None:
-            return Ports(block)
+            return Ports(block, reader=reader)
         # One descriptor for blocks and commands: both reach the drive that was claimed.
         device = device_line(drive, block.fileno())
         family = self._meet(drive, device)
         if isinstance(device, str) or isinstance(family, str):
             _close(device)
-            return Ports(block)
+            return Ports(block, reader=reader)
         psid = self._psids.get(drive.serial or "")
         if psid is not None:
             reverter = KernelPsidReverter(block.fileno())
             family = PsidFirst(family, discovery_command(drive), reverter, psid)
-        return Ports(block, device.port, family, lambda: rescan(number), device.close)
+        return Ports(block, device.port, family, lambda: rescan(number), device.close, reader)
+
+    def _reader(self, drive: Drive, block: BlockPort) -> SecondReader | None:
+        return SecondReader(drive.path, drive.is_virtual, block) if self._policy.second_reader else None
 
     def _meet(self, drive: Drive, device: DeviceLine | str) -> Family | str:
         if isinstance(device, str):

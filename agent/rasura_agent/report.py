@@ -19,6 +19,7 @@ from rasura.certificate import (
     HiddenArea,
     HiddenAreas,
     IdentityPageClaims,
+    Interruption,
     Method,
     Outcome,
     PassClaims,
@@ -28,6 +29,8 @@ from rasura.certificate import (
     Presence,
     Request,
     Result,
+    Resumption,
+    Sampling,
     Source,
     Station,
     Tool,
@@ -35,16 +38,21 @@ from rasura.certificate import (
     Verification,
     VerificationMethod,
 )
-from rasura_agent.erase.engine import EraseResult
+from rasura.health import HealthClaims, figure_changes
 from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.firmware.line import CommandRecord
 from rasura_agent.erase.plan import DrivePlan, media_type, residual_risks
 from rasura_agent.erase.policy import Policy
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.inventory.model import Drive
 
-__all__ = ["Circumstances", "erasure_claims", "rfc3339"]
+__all__ = ["Circumstances", "erasure_claims", "rfc3339", "source_claims"]
 
+_RESUMED_CONSTANT = (
+    "resumed: what an earlier boot wrote is its journal's word; reading a constant pattern back shows what "
+    "the drive holds, not who wrote it"
+)
 _COMMANDS_KEPT = 50
 """From each end of the record."""
 
@@ -59,7 +67,7 @@ _NOBODY = Person(
 class Circumstances:
     """What is the same for every drive of a job, and what the operator told us."""
 
-    machine: Machine
+    machine: MachineIdentity
     policy: Policy
     lot: str | None
     location: str | None
@@ -78,10 +86,15 @@ def rfc3339(moment: datetime) -> str:
 
 
 def erasure_claims(
-    certificate_id: str, plan: DrivePlan, result: EraseResult, around: Circumstances, station: Station
+    certificate_id: str,
+    plan: DrivePlan,
+    result: EraseResult,
+    around: Circumstances,
+    station: Station,
+    health: tuple[HealthClaims | None, HealthClaims | None] = (None, None),
 ) -> ErasureCertificate:
-    """Every claim about one drive that something was done to."""
-    machine, policy = around.machine, around.policy
+    """Every claim about one drive that something was done to; ``health`` is that before and after."""
+    policy = around.policy
     way = result.way or plan.ways[0]
     erased = result.outcome is Outcome.ERASED
     prepared = result.prepared or Prepared()
@@ -91,14 +104,7 @@ def erasure_claims(
         id=certificate_id,
         tool=Tool(name="rasura-agent", version=__version__, build=around.build),
         drive=_drive(plan.drive, result, prepared, around.property_numbers),
-        source=Source(
-            host_manufacturer=machine.manufacturer,
-            host_model=machine.model,
-            host_serial=machine.serial,
-            host_uuid=machine.uuid,
-            asset_tag=machine.asset_tag,
-            lot=around.lot,
-        ),
+        source=source_claims(around),
         pre_erasure_categorization=None,
         request=Request(
             policy=policy.name,
@@ -106,12 +112,14 @@ def erasure_claims(
             method=policy.method,
             technique=policy.technique,
             weaker_allowed=policy.allow_weaker,
+            read_back=policy.read_back,
         ),
         plan=Plan(
             technique=plan.chosen[0].technique,
             method=plan.chosen[0].method,
             basis=plan.chosen[0].basis,
-            passes=tuple(plan.chosen[0].passes),
+            passes=tuple(one.label for one in plan.chosen[0].passes),
+            scheme=plan.chosen[0].scheme,
             estimate_ms=_ms(plan.chosen[0].estimate_s),
             passed_over=_passed_over(plan),
         ),
@@ -127,6 +135,7 @@ def erasure_claims(
                     cipher=one.cipher,
                     bytes_written=one.bytes_written,
                     duration_ms=round(one.duration_s * 1000),
+                    bytes_offloaded=one.bytes_offloaded,
                 )
                 for one in result.passes
             ),
@@ -136,6 +145,7 @@ def erasure_claims(
             finished_at=finished,
             duration_ms=round(result.duration_s * 1000),
             clock=Clock(source=around.clock_source, offset_ms=None),
+            resumed=_resumption(result),
         ),
         verification=_verification(result),
         verified_by=Person(
@@ -154,14 +164,60 @@ def erasure_claims(
                 plan.drive, way, direct=result.direct, examined=prepared.hidden_areas is not None
             ),
             *prepared.risks,
+            *_resumed_risks(result),
+            *_sampled_risks(result),
         ),
-        health_before=None,
-        health_after=None,
+        health_before=health[0],
+        health_after=health[1],
+        health_changes=figure_changes(*health),
         commands=_commands(result.commands),
         commands_omitted=max(0, len(result.commands) - 2 * _COMMANDS_KEPT),
         not_before=Checkpointed(checkpoint=around.checkpoint) if around.checkpoint is not None else None,
         station=station,
         supersedes=None,
+    )
+
+
+def _resumption(result: EraseResult) -> Resumption | None:
+    resumed = result.resumed
+    if resumed is None:
+        return None
+    return Resumption(
+        interruptions=tuple(
+            Interruption(step=one.step, position=one.position) for one in resumed.interruptions
+        ),
+        bytes_before=resumed.bytes_before,
+        bytes_now=sum(one.bytes_written for one in result.passes) - resumed.bytes_before,
+        duration_before_ms=round(resumed.duration_before_s * 1000),
+        first_started_at=rfc3339(resumed.first_started_at),
+        checked_bytes=resumed.checked_bytes,
+        refused_before=tuple(f"{one.technique}: {one.reason}" for one in resumed.refused),
+    )
+
+
+def _resumed_risks(result: EraseResult) -> tuple[str, ...]:
+    if result.resumed is None or any(one.cipher is not None for one in result.passes):
+        return ()
+    return (_RESUMED_CONSTANT,)
+
+
+def _sampled_risks(result: EraseResult) -> tuple[str, ...]:
+    if result.sampled is None:
+        return ()
+    read, capacity = result.sampled.bytes_read, result.capacity_bytes
+    return (f"sampled: {read} of {capacity} bytes were read back; of the rest only the writing is known",)
+
+
+def source_claims(around: Circumstances) -> Source:
+    """The machine, and the lot it came with."""
+    machine = around.machine
+    return Source(
+        host_manufacturer=machine.manufacturer,
+        host_model=machine.model,
+        host_serial=machine.serial,
+        host_uuid=machine.uuid,
+        asset_tag=machine.asset_tag,
+        lot=around.lot,
     )
 
 
@@ -230,6 +286,8 @@ def _verification(result: EraseResult) -> Verification:
     if result.read_back is not None:
         method = VerificationMethod.FULL_READ_BACK
         evidence = Evidence.BLOCK_READ_BACK if result.direct else Evidence.BUFFERED_READ_BACK
+    elif result.sampled is not None:
+        method, evidence = VerificationMethod.SAMPLED_READ_BACK, Evidence.SAMPLED_READ_BACK
     elif result.spots is not None:
         method, evidence = VerificationMethod.MARKERS_AND_SAMPLES, Evidence.DRIVE_REPORT_AND_SPOTS
     return Verification(
@@ -237,5 +295,31 @@ def _verification(result: EraseResult) -> Verification:
         status=result.verification_status,
         coverage=Coverage(bytes_read=result.bytes_read, bytes_total=result.capacity_bytes),
         seed=result.seed.hex() if result.seed is not None else None,
+        sampling=_sampling(result),
         evidence=evidence,
+        second_reader=result.read_back is not None and result.second_reader,
+        passes_read_back=result.passes_read_back,
     )
+
+
+def _sampling(result: EraseResult) -> Sampling | None:
+    check = result.spots
+    compared = check.compared if check is not None else None
+    plan = result.sampled.plan if result.sampled is not None else check.plan if check is not None else None
+    if plan is None:
+        return None
+    return Sampling(
+        sections=plan.sections,
+        reads=len(plan.extents),
+        planned_bytes=plan.bytes,
+        whole_scheme=plan.is_whole_scheme,
+        granule_bytes=compared.granule_bytes if compared is not None else None,
+        witnesses=check.witnesses if check is not None else None,
+        content=compared.after.kind if compared is not None else None,
+        entropy_before=_thousandths(compared.before.entropy) if compared is not None else None,
+        entropy_after=_thousandths(compared.after.entropy) if compared is not None else None,
+    )
+
+
+def _thousandths(bits: float | None) -> int | None:
+    return round(bits * 1000) if bits is not None else None

@@ -5,6 +5,7 @@
     pending/UUID.json    signed, not yet logged
     sent/UUID.json       with the registry's receipt
     refused/UUID.json    the registry read it and refused it for good
+    evidence/HASH.json   what smartctl said of a drive, which certificates name by its SHA-256
 
 A certificate is written to ``pending`` before anything is sent and leaves it only when its
 successor is on disk: it can be in two folders for a moment, and never in none.
@@ -25,7 +26,7 @@ from rasura.errors import RasuraError
 
 __all__ = ["Sent", "Spool", "SpoolError", "default_folder"]
 
-_PENDING, _SENT, _REFUSED = "pending", "sent", "refused"
+_PENDING, _SENT, _REFUSED, _EVIDENCE = "pending", "sent", "refused", "evidence"
 
 
 class SpoolError(RasuraError):
@@ -62,6 +63,10 @@ class Spool:
         path = self._write(_SENT, bundle)
         self._forget(bundle.certificate_id)
         return path
+
+    def keep_evidence(self, sha256: str, document: bytes) -> Path:
+        """Keep a document that certificates name by its hash; raises :class:`SpoolError`."""
+        return self._put(_EVIDENCE, sha256, document)
 
     def pending(self) -> tuple[Path, ...]:
         """The files not yet logged, in the order of their names; raises :class:`SpoolError`."""
@@ -101,6 +106,13 @@ class Spool:
                 with contextlib.suppress(OSError):
                     path.unlink()
                 yield bundle.certificate_id
+        for path in sorted((self.folder / _EVIDENCE).glob("*.json")):
+            try:
+                other.keep_evidence(path.stem, path.read_bytes())
+            except OSError as error:
+                raise SpoolError(f"cannot move {path}: {error}") from None
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _send(self, path: Path, client: RegistryClient) -> Sent | None:
         try:
@@ -131,13 +143,16 @@ class Spool:
         return aside
 
     def _write(self, part: str, bundle: Bundle) -> Path:
+        return self._put(part, bundle.certificate_id, bundle.encode())
+
+    def _put(self, part: str, name: str, data: bytes) -> Path:
         folder = self.folder / part
-        path = folder / f"{bundle.certificate_id}.json"
+        path = folder / f"{name}.json"
         try:
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True)
                 durable.sync_folder(self.folder)
-            durable.write_file(path, bundle.encode())
+            durable.write_file(path, data)
         except OSError as error:
             raise SpoolError(f"cannot write {path}: {error.strerror}") from None
         return path

@@ -13,6 +13,7 @@ from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate, Station
 from rasura.envelope import key_id, sign
 from rasura.keys import issue_station
+from rasura.machine_report import MachineReport
 from rasura.site_kit import SiteKit
 
 __all__ = ["SigningStation", "station_name"]
@@ -24,9 +25,9 @@ def station_name(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 class SigningStation:
-    """Signs certificates with a key that lives in RAM, for one boot.
+    """Signs certificates and machine reports with a key that lives in RAM, for one boot.
 
-    Each certificate gets the next number and names the payload before it; drives end at the same
+    Each gets the next number and names the payload before it; drives end at the same
     time, so signing is one at a time.
     """
 
@@ -52,7 +53,7 @@ class SigningStation:
         own = issue_station(kit.key, kit.certificate, key.public_key(), station_name(key), now)
         return cls(key, (own, kit.certificate), kit.site, operator)
 
-    def sign(self, claims: Callable[[Station], ErasureCertificate]) -> Bundle:
+    def sign(self, claims: Callable[[Station], ErasureCertificate | MachineReport]) -> Bundle:
         """Sign what ``claims`` makes of this station's next place in its chain."""
         with self._lock:
             place = Station(

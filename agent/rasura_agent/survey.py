@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rasura.errors import UsageError
@@ -13,7 +14,9 @@ from rasura_agent.erase.policy import Policy
 from rasura_agent.guard import Refusal, RefusalReason, examine
 from rasura_agent.inventory.behind_raid import HiddenDrive, find_hidden_drives
 from rasura_agent.inventory.drives import enumerate_drives
+from rasura_agent.inventory.local import local_sources
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.inventory.ports import Sources, SystemFiles
 from rasura_agent.inventory.power import power_note
 from rasura_agent.inventory.usage import gather_usage
 from rasura_agent.inventory.virtual import describe_virtual
@@ -40,32 +43,38 @@ class Survey:
 
 
 def survey_drives(
-    virtual: tuple[Path, ...], devices: tuple[str, ...], policy: Policy, opener: DriveOpener | None
+    virtual: tuple[Path, ...],
+    devices: tuple[str, ...],
+    policy: Policy,
+    opener: DriveOpener | None,
+    sources: Sources | None = None,
 ) -> Survey:
     """Find the drives, ask what uses them and what they can do, and plan; changes nothing.
 
     With ``virtual`` or ``devices`` only those are considered, otherwise every drive of the machine.
-    Without an ``opener`` the drives are not asked for their own commands.
+    Without an ``opener`` the drives are not asked for their own commands. ``sources`` are those of a
+    captured machine, this one's if not given.
 
     Raises:
         UsageError: a file cannot be a virtual drive, or a path is not a drive of this machine.
     """
+    sources = sources or local_sources()
     described = tuple(describe_virtual(str(path)) for path in virtual)
     notes: tuple[str, ...] = ()
     hidden: tuple[HiddenDrive, ...] = ()
     if devices or not virtual:
-        inventory = enumerate_drives(include_loop=bool(devices))
+        inventory = enumerate_drives(sources.files, sources.udev, include_loop=bool(devices))
         notes = tuple(note.sentence for note in inventory.notes)
-        described += _named(inventory.drives, devices) if devices else inventory.drives
-        power = power_note()
+        described += _named(inventory.drives, devices, sources.files) if devices else inventory.drives
+        power = power_note(sources.files)
         notes += (power,) if power is not None else ()
     if not devices and not virtual:
-        hidden, more = find_hidden_drives()
+        hidden, more = find_hidden_drives(sources.files, sources.commands)
         notes += more
     paths = [drive.path for drive in described]
     if len(set(paths)) < len(paths):
         raise UsageError("a drive was named twice")
-    usages = gather_usage(described)
+    usages = gather_usage(described, sources.files, sources.probe)
     plans, frozen = [], []
     for drive in described:
         refusals = (*_made_of_others(drive), *examine(drive, usages[drive.path], policy.protection))
@@ -75,10 +84,13 @@ def survey_drives(
         if refusals and not isinstance(met, str):
             refusals = _instead_of_zero_size(drive, met, refusals)
         offers = () if isinstance(met, str) else met.offers()
-        plans.append(plan_drive(drive, policy, refusals, offers, met if isinstance(met, str) else None))
+        plan = plan_drive(drive, policy, refusals, offers, met if isinstance(met, str) else None)
+        if opener is not None:
+            plan = replace(plan, interrupted=opener.interrupted(plan))
+        plans.append(plan)
         if not isinstance(met, str) and met.is_frozen:
             frozen.append(drive.path)
-    return Survey(tuple(plans), hidden, notes, tuple(frozen))
+    return Survey(tuple(plans), hidden, (*notes, *sources.missing()), tuple(frozen))
 
 
 def _instead_of_zero_size(drive: Drive, family: Family, refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
@@ -106,12 +118,12 @@ def _made_of_others(drive: Drive) -> tuple[Refusal, ...]:
     return (Refusal(RefusalReason.NOT_A_DRIVE, sentence),)
 
 
-def _named(drives: tuple[Drive, ...], devices: tuple[str, ...]) -> tuple[Drive, ...]:
+def _named(drives: tuple[Drive, ...], devices: tuple[str, ...], files: SystemFiles) -> tuple[Drive, ...]:
     by_path = {drive.path: drive for drive in drives}
     named = []
     for device in devices:
         # /dev/disk/by-id and the like are links to the kernel's name.
-        path = device if device in by_path else str(Path(device).resolve())
+        path = device if device in by_path else _resolved(device, files)
         if path not in by_path:
             raise UsageError(
                 f"{device} is not a drive of this machine",
@@ -119,3 +131,10 @@ def _named(drives: tuple[Drive, ...], devices: tuple[str, ...]) -> tuple[Drive, 
             )
         named.append(by_path[path])
     return tuple(named)
+
+
+def _resolved(device: str, files: SystemFiles) -> str:
+    try:
+        return files.real_path(os.path.abspath(device))  # noqa: PTH100  a path of the machine, not of ours
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return device

@@ -1,4 +1,4 @@
-"""The bundle: a certificate's envelope and everything an auditor needs to check it offline.
+"""The bundle: the envelope of a certificate or report, and all that an auditor needs to check it offline.
 
 ::
 
@@ -21,10 +21,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rasura import strict_json
 from rasura.base64_text import canonical_base64
 from rasura.certificate import ErasureCertificate
+from rasura.claims import ClaimsError, Statement
 from rasura.entry import Entry, EntryKind
 from rasura.envelope import Envelope
 from rasura.errors import RasuraError
 from rasura.keys import load_certificate_der
+from rasura.machine_report import PREDICATE_TYPE as MACHINE_REPORT
+from rasura.machine_report import MachineReport
 from rasura.receipt import Receipt
 
 __all__ = ["MEDIA_TYPE", "Bundle", "BundleError"]
@@ -36,6 +39,12 @@ class BundleError(RasuraError):
     """The bytes are not a bundle."""
 
 
+_KINDS: dict[type, EntryKind] = {
+    ErasureCertificate: EntryKind.ERASURE_CERTIFICATE,
+    MachineReport: EntryKind.MACHINE_REPORT,
+}
+
+
 @dataclass(frozen=True)
 class Bundle:
     """An envelope, the chain (station, site) of signing certificates, and the receipt once there is one."""
@@ -45,14 +54,33 @@ class Bundle:
     receipt: Receipt | None = None
 
     @cached_property
-    def certificate(self) -> ErasureCertificate:
+    def claims(self) -> ErasureCertificate | MachineReport:
         """The claims as read from the payload, **not** verified; raises ``ClaimsError``."""
-        return ErasureCertificate.from_payload(self.envelope.payload)
+        statement = self._statement
+        if statement.predicate_type == MACHINE_REPORT:
+            return MachineReport.from_statement(statement)
+        return ErasureCertificate.from_statement(statement)
+
+    @cached_property
+    def _statement(self) -> Statement:
+        return Statement.parse(self.envelope.payload)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Members of the statement that this version does not know; raises ``ClaimsError``."""
+        return self.claims.unread(self._statement)
+
+    @property
+    def certificate(self) -> ErasureCertificate:
+        """The claims about one drive, not verified; raises ``ClaimsError``, also for a machine report."""
+        if isinstance(self.claims, ErasureCertificate):
+            return self.claims
+        raise ClaimsError("this is a machine report, not the certificate of a drive")
 
     @property
     def certificate_id(self) -> str:
-        """The certificate's UUID, not verified; raises ``ClaimsError``."""
-        return self.certificate.id
+        """The UUID of the certificate or report, not verified; raises ``ClaimsError``."""
+        return self.claims.id
 
     @cached_property
     def payload_sha256(self) -> str:
@@ -64,7 +92,7 @@ class Bundle:
         if len(self.envelope.signatures) != 1 or not self.chain:
             raise BundleError("a bundle has exactly one signature and the chain of its signing certificate")
         return Entry(
-            kind=EntryKind.ERASURE_CERTIFICATE,
+            kind=_KINDS[type(self.claims)],
             id=self.certificate_id,
             payload_sha256=self.payload_sha256,
             signature_sha256=hashlib.sha256(self.envelope.signatures[0].sig).hexdigest(),

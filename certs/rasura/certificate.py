@@ -1,8 +1,7 @@
 """The erasure certificate: the claims an agent signs about one drive.
 
 It is an in-toto Statement v1 whose predicate holds every field that NIST SP 800-88 Rev. 2 §4.6
-asks for, and ours. What is not known is ``null``, in writing. Identifiers are strings, sizes are
-integers of bytes, durations integers of milliseconds, times RFC 3339 in UTC.
+asks for, and ours.
 """
 
 from __future__ import annotations
@@ -10,23 +9,20 @@ from __future__ import annotations
 import base64
 import binascii
 from enum import StrEnum
-from typing import Any
+from typing import ClassVar
 
-import msgspec
-
-from rasura import strict_json
-from rasura.errors import RasuraError
+from rasura.claims import Claims, ClaimsError, SignedClaims, prepare
+from rasura.health import FigureChange, HealthClaims
 from rasura.identity import identity_digest
 
 __all__ = [
     "FORMAT_MAJOR",
     "FORMAT_VERSION",
     "PREDICATE_TYPE",
-    "STATEMENT_TYPE",
     "Checkpointed",
-    "ClaimsError",
     "Clock",
     "CommandClaims",
+    "ContentKind",
     "Coverage",
     "DriveClaims",
     "ErasureCertificate",
@@ -34,6 +30,7 @@ __all__ = [
     "HiddenArea",
     "HiddenAreas",
     "IdentityPageClaims",
+    "Interruption",
     "Method",
     "Outcome",
     "PassClaims",
@@ -43,8 +40,11 @@ __all__ = [
     "Presence",
     "Range",
     "RangeKind",
+    "ReadBackExtent",
     "Request",
     "Result",
+    "Resumption",
+    "Sampling",
     "Source",
     "Station",
     "Technique",
@@ -55,15 +55,10 @@ __all__ = [
     "VerificationStatus",
 ]
 
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:rasura:erasure-certificate:v1"
 FORMAT_MAJOR = 1
 FORMAT_VERSION = "1.0"
 """Major: refuse what is unknown. Minor: fields may be added; readers keep and show them."""
-
-
-class ClaimsError(RasuraError):
-    """The signed payload is not an erasure certificate we can read, or contradicts itself."""
 
 
 class Method(StrEnum):
@@ -135,8 +130,30 @@ class VerificationMethod(StrEnum):
     """How the erasure was checked."""
 
     FULL_READ_BACK = "full-read-back"
+    SAMPLED_READ_BACK = "sampled-read-back"
+    """Seeded samples of an overwritten drive, compared with what was written (SP 800-88 Rev. 1 §4.7)."""
     MARKERS_AND_SAMPLES = "markers-and-samples"
     """Random blocks written before a device command, and seeded samples: none may be as it was."""
+
+
+class ReadBackExtent(StrEnum):
+    """How much of an overwritten drive the policy wants read back."""
+
+    FULL = "full"
+    SAMPLED = "sampled"
+
+
+class ContentKind(StrEnum):
+    """What samples look like after a device command."""
+
+    ZERO = "zero"
+    ONE = "one"
+    """Bytes FFh, as erased flash reads."""
+    CONSTANT = "constant"
+    """Each granule holds one byte throughout."""
+    NOISE = "noise"
+    """As after a cryptographic erase, or an overwrite with random data."""
+    MIXED = "mixed"
 
 
 class VerificationStatus(StrEnum):
@@ -153,6 +170,8 @@ class Evidence(StrEnum):
 
     BLOCK_READ_BACK = "block-read-back"
     """Every sector was read again past the page cache and compared."""
+    SAMPLED_READ_BACK = "sampled-read-back"
+    """A stated share of the drive was read again and compared; nothing is known of the rest."""
     BUFFERED_READ_BACK = "buffered-read-back"
     """Read again, but the path to the drive allowed no direct I/O."""
     DRIVE_REPORT_AND_SPOTS = "drive-report-and-spots"
@@ -160,11 +179,7 @@ class Evidence(StrEnum):
     NONE = "none"
 
 
-class _Claims(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    pass
-
-
-class Tool(_Claims, frozen=True):
+class Tool(Claims, frozen=True):
     """§4.6 "tool used (including version)"; ``build`` is the hash of the booted image, if any."""
 
     name: str
@@ -172,21 +187,21 @@ class Tool(_Claims, frozen=True):
     build: str | None
 
 
-class IdentityPageClaims(_Claims, frozen=True):
+class IdentityPageClaims(Claims, frozen=True):
     """A raw identity page; ``data`` is base64."""
 
     name: str
     data: str
 
 
-class HiddenArea(_Claims, frozen=True):
+class HiddenArea(Claims, frozen=True):
     """One kind of hidden area before and after the erasure."""
 
     before: Presence
     after: Presence
 
 
-class HiddenAreas(_Claims, frozen=True):
+class HiddenAreas(Claims, frozen=True):
     """Areas a drive can hide from its user (ACS-4: HPA, AMA, DCO)."""
 
     hpa: HiddenArea
@@ -194,7 +209,7 @@ class HiddenAreas(_Claims, frozen=True):
     dco: HiddenArea
 
 
-class DriveClaims(_Claims, frozen=True):
+class DriveClaims(Claims, frozen=True):
     """The drive: §4.6 manufacturer, model, serial, property number, media type; and ours."""
 
     manufacturer: str | None
@@ -218,7 +233,7 @@ class DriveClaims(_Claims, frozen=True):
     identity_pages: tuple[IdentityPageClaims, ...]
 
 
-class Source(_Claims, frozen=True):
+class Source(Claims, frozen=True):
     """§4.6 media source: the machine the drive was in, and the lot it came with."""
 
     host_manufacturer: str | None
@@ -229,7 +244,7 @@ class Source(_Claims, frozen=True):
     lot: str | None
 
 
-class Request(_Claims, frozen=True):
+class Request(Claims, frozen=True):
     """What was asked for, before anything happened."""
 
     policy: str
@@ -238,9 +253,11 @@ class Request(_Claims, frozen=True):
     technique: Technique | None
     """``null`` leaves the choice to the plan."""
     weaker_allowed: bool
+    read_back: ReadBackExtent
+    """Of an overwritten drive."""
 
 
-class PassedOver(_Claims, frozen=True):
+class PassedOver(Claims, frozen=True):
     """A stronger technique that was not used, and why."""
 
     technique: str
@@ -248,7 +265,7 @@ class PassedOver(_Claims, frozen=True):
     reason: str
 
 
-class Plan(_Claims, frozen=True):
+class Plan(Claims, frozen=True):
     """What was shown before anything happened; ``passes`` are patterns in words, in order."""
 
     technique: Technique
@@ -257,9 +274,11 @@ class Plan(_Claims, frozen=True):
     passes: tuple[str, ...]
     estimate_ms: int | None
     passed_over: tuple[PassedOver, ...]
+    scheme: str | None
+    """The overwriting scheme that the passes are those of."""
 
 
-class Range(_Claims, frozen=True):
+class Range(Claims, frozen=True):
     """Bytes ``offset`` to ``offset + length`` that are not proven erased."""
 
     offset: int
@@ -267,16 +286,47 @@ class Range(_Claims, frozen=True):
     kind: RangeKind
 
 
-class PassClaims(_Claims, frozen=True):
+class PassClaims(Claims, frozen=True):
     """One pass over the drive; ``cipher`` names the generator of a random pass."""
 
     pattern: str
     cipher: str | None
     bytes_written: int
     duration_ms: int
+    bytes_offloaded: int
+    """How much of it the drive was told to zero by itself (Write Zeroes) and did not get sent."""
 
 
-class CommandClaims(_Claims, frozen=True):
+class Interruption(Claims, frozen=True):
+    """Where an overwrite was cut off: pass ``step`` (from 1) was done below byte ``position``.
+
+    One step after the last pass is verification, which always begins again at 0.
+    """
+
+    step: int
+    position: int
+
+
+class Resumption(Claims, frozen=True):
+    """An overwrite that boots before this one had begun. Their bytes are counted in the passes too.
+
+    What they wrote is their journal's word, held against the drive twice: ``checked_bytes`` at seeded
+    places before this boot went on, and all of it in the verification, which is always a full one.
+    """
+
+    interruptions: tuple[Interruption, ...]
+    """Oldest first; each as far as the journal has it, so that up to an interval more was written."""
+    bytes_before: int
+    bytes_now: int
+    duration_before_ms: int
+    first_started_at: str
+    """By the clock of the first boot, which nobody checked."""
+    checked_bytes: int
+    refused_before: tuple[str, ...]
+    """Stronger techniques that the drive had refused before, in sentences."""
+
+
+class CommandClaims(Claims, frozen=True):
     """A device command, sent ``at_ms`` after the technique began, and how it ended in raw terms."""
 
     name: str
@@ -286,15 +336,18 @@ class CommandClaims(_Claims, frozen=True):
     detail: str
 
 
-class Clock(_Claims, frozen=True):
+class Clock(Claims, frozen=True):
     """Where the wall times come from; they are recorded, never trusted."""
 
     source: str
     offset_ms: int | None
 
 
-class Result(_Claims, frozen=True):
-    """What happened. ``method`` is the one achieved, ``null`` if none."""
+class Result(Claims, frozen=True):
+    """What happened. ``method`` is the one achieved, ``null`` if none.
+
+    Start, end and duration are those of this boot; ``resumed`` tells of those before it.
+    """
 
     outcome: Outcome
     reason: str | None
@@ -308,26 +361,54 @@ class Result(_Claims, frozen=True):
     finished_at: str
     duration_ms: int
     clock: Clock
+    resumed: Resumption | None
 
 
-class Coverage(_Claims, frozen=True):
+class Coverage(Claims, frozen=True):
     """How much was read back, in bytes."""
 
     bytes_read: int
     bytes_total: int
 
 
-class Verification(_Claims, frozen=True):
+class Sampling(Claims, frozen=True):
+    """Samples by the scheme of SP 800-88 Rev. 1 §4.7: two reads in each section, and both ends.
+
+    The places follow from the verification's seed (``rasura_agent/verify/sampling.py`` says how).
+    ``whole_scheme`` is whether each read had 5 % of its section; policies may ask for less after a device
+    command. The rest tells of a device command: what was compared, and what the samples look like.
+    """
+
+    sections: int
+    reads: int
+    planned_bytes: int
+    whole_scheme: bool
+    granule_bytes: int | None
+    """Compared with what it was before, by digest; one that is wholly as it was is an error range."""
+    witnesses: int | None
+    """Granules that would have shown it: those that held more than one repeated byte before."""
+    content: ContentKind | None
+    entropy_before: int | None
+    """Thousandths of a bit per byte."""
+    entropy_after: int | None
+
+
+class Verification(Claims, frozen=True):
     """§4.6 verification method, §4.5.1: completion, errors, what was read and what was not."""
 
     method: VerificationMethod | None
     status: VerificationStatus
     coverage: Coverage
     seed: str | None
+    sampling: Sampling | None
     evidence: Evidence
+    second_reader: bool
+    """Whether a process of its own, with its own descriptor, read the drive back."""
+    passes_read_back: int | None
+    """How many passes of an overwrite were read back in full and fit, the last one included."""
 
 
-class Person(_Claims, frozen=True):
+class Person(Claims, frozen=True):
     """§4.6: the individual; ``name`` may be a pseudonym the site can resolve."""
 
     name: str | None
@@ -340,20 +421,20 @@ class Person(_Claims, frozen=True):
     """``envelope`` where the envelope's signature is this person's, through the station."""
 
 
-class Validation(_Claims, frozen=True):
+class Validation(Claims, frozen=True):
     """§4.5.2: a decision by a person, never by the agent."""
 
     decision: str
     person: Person
 
 
-class Checkpointed(_Claims, frozen=True):
+class Checkpointed(Claims, frozen=True):
     """The latest checkpoint known at job start: nothing here happened before it was signed."""
 
     checkpoint: str
 
 
-class Station(_Claims, frozen=True):
+class Station(Claims, frozen=True):
     """Which boot of which machine signed, where it stands in that station's own chain."""
 
     name: str
@@ -364,8 +445,12 @@ class Station(_Claims, frozen=True):
     """SHA-256 of the payload this station signed before this one."""
 
 
-class ErasureCertificate(_Claims, frozen=True):
+class ErasureCertificate(SignedClaims, frozen=True):
     """All claims about one drive."""
+
+    predicate_type: ClassVar[str] = PREDICATE_TYPE
+    format_major: ClassVar[int] = FORMAT_MAJOR
+    what: ClassVar[str] = "an erasure certificate"
 
     format_version: str
     id: str
@@ -381,8 +466,9 @@ class ErasureCertificate(_Claims, frozen=True):
     validation: Validation
     destination: str | None
     residual_risks: tuple[str, ...]
-    health_before: str | None
-    health_after: str | None
+    health_before: HealthClaims | None
+    health_after: HealthClaims | None
+    health_changes: tuple[FigureChange, ...]
     commands: tuple[CommandClaims, ...]
     """Device commands with their raw status, the first and the last ones; none for an overwrite."""
     commands_omitted: int
@@ -401,64 +487,10 @@ class ErasureCertificate(_Claims, frozen=True):
             raise ClaimsError("an identity page of the drive is not base64") from None
         return identity_digest(pages)
 
-    def to_payload(self) -> bytes:
-        """The in-toto Statement as the bytes to sign."""
+    def subject_name(self) -> str:
+        """The drive's serial number, or what else tells it apart."""
         drive = self.drive
-        name = "drive:" + (drive.serial or drive.wwn or drive.block_device)
-        return strict_json.dumps(
-            {
-                "_type": STATEMENT_TYPE,
-                "subject": [{"name": name, "digest": {"sha256": self.subject_digest()}}],
-                "predicateType": PREDICATE_TYPE,
-                "predicate": msgspec.to_builtins(self),
-            }
-        )
-
-    @classmethod
-    def from_payload(cls, payload: bytes) -> ErasureCertificate:
-        """Read a signed payload; unknown members of a known major version are passed over here.
-
-        Raises:
-            ClaimsError: another statement or predicate type, an unknown major version, a missing
-                or ill-typed member, a subject that is not this drive.
-        """
-        try:
-            statement = strict_json.loads(payload, what="the signed statement")
-        except strict_json.JsonError as error:
-            raise ClaimsError(str(error)) from None
-        if statement.get("_type") != STATEMENT_TYPE:
-            raise ClaimsError("the signed payload is not an in-toto Statement v1")
-        if statement.get("predicateType") != PREDICATE_TYPE:
-            raise ClaimsError("the statement is not an erasure certificate v1")
-        predicate = statement.get("predicate")
-        _check_version(predicate)
-        try:
-            certificate = msgspec.convert(predicate, cls)
-        except msgspec.ValidationError as error:
-            raise ClaimsError(f"the certificate's claims are malformed: {error}") from None
-        if [{"sha256": certificate.subject_digest()}] != _subject_digests(statement.get("subject")):
-            raise ClaimsError("the statement's subject is not the drive that the claims describe")
-        return certificate
+        return "drive:" + (drive.serial or drive.wwn or drive.block_device)
 
 
-def _subject_digests(subject: object) -> list[Any]:
-    match subject:
-        case [{"digest": digest, "name": str()}]:
-            return [digest]
-        case _:
-            return []
-
-
-def _check_version(predicate: object) -> None:
-    version = predicate.get("formatVersion") if isinstance(predicate, dict) else None
-    major = version.partition(".")[0] if isinstance(version, str) else ""
-    if major != str(FORMAT_MAJOR):
-        raise ClaimsError(
-            f"the certificate has format version {version!r}; this verifier reads {FORMAT_MAJOR}.x"
-        )
-
-
-# msgspec works out how to read a type at its first use, and two threads doing so at once crash the
-# interpreter (seen with 0.22 on Python 3.13, eight drives ending together). So it is done here, under the
-# import lock, for every type that a certificate holds.
-msgspec.convert(None, ErasureCertificate | None)
+prepare(ErasureCertificate)

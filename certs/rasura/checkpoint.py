@@ -11,6 +11,7 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -93,11 +94,10 @@ class OpenedCheckpoint:
     @property
     def timestamp(self) -> int | None:
         """When the log says that it signed, POSIX seconds; the latest if two keys say, None if none does."""
-        log_keys = {one.cosigner() for one in self.signed_by if one.type is KeyType.ED25519}
-        times = [
-            time for key, time in self.timestamps if key in log_keys and key.name == self.checkpoint.origin
-        ]
-        return max(times, default=None)
+        own = [one for one in self.signatures if one.key.name == self.checkpoint.origin]
+        log_keys = {one.key.public_key for one in own if one.key.type is KeyType.ED25519}
+        times = [one.timestamp for one in own if one.key.public_key in log_keys]
+        return max((time for time in times if time is not None), default=None)
 
     @property
     def signed_by(self) -> tuple[VerifierKey, ...]:
@@ -130,6 +130,12 @@ def open_checkpoint(note_text: str, keys: Iterable[VerifierKey]) -> OpenedCheckp
         CheckpointError: not a checkpoint, or no known log key signed that bears the origin's name:
             a witness's signature alone, or another log's, is not the log's.
     """
+    return _open(note_text, tuple(keys))
+
+
+@lru_cache(maxsize=256)
+def _open(note_text: str, keys: tuple[VerifierKey, ...]) -> OpenedCheckpoint:
+    """The same, remembered: many receipts lead to one checkpoint, and many jobs begin with one."""
     known = set(keys)
     known |= {key.cosigner() for key in known if key.type is KeyType.ED25519}
     note = Note.parse(note_text)

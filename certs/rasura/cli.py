@@ -1,7 +1,9 @@
-"""The auditor's commands: verify and show. They work offline."""
+"""The auditor's commands: verify and show, with those of bundles and pages. They work offline."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,19 @@ import click
 import msgspec
 
 from rasura import __version__
-from rasura.bundle import Bundle
+from rasura.bundle_commands import bundle_command
 from rasura.certificate import ErasureCertificate, Outcome
-from rasura.command import EXIT_CODES_HELP, print_json
-from rasura.errors import ExitCode, UsageError
-from rasura.show import claims_text
+from rasura.command import EXIT_CODES_HELP, print_json, read_file
+from rasura.documents import documents_in
+from rasura.errors import ExitCode
+from rasura.language import Language, Tongue
+from rasura.machine_report import MachineReport
+from rasura.machine_set import Held, SetCheck, check_set
+from rasura.page_verdict import verify_document, with_page
+from rasura.pdf_command import LANGUAGE_OPTION, pdf_command
 from rasura.text import printable
 from rasura.trust import Trust
-from rasura.verifier import Report, State, Verdict, verify
+from rasura.verifier import Check, Report, State, Verdict
 
 __all__ = ["cli"]
 
@@ -34,11 +41,15 @@ def cli() -> None:
 
     A certificate reaches you as a bundle: one JSON file that holds the signed claims about one
     drive, the chain of signing certificates and the log's receipt. All you need besides is a
-    trust file that names the registry whose word you accept.
+    trust file that names the registry whose word you accept. A machine report is such a file too;
+    it lists every drive of a machine, and is verified together with their certificates.
 
     \b
         rasura verify certificate.json --trust trust.toml
+        rasura verify report.json certificates/*.json --trust trust.toml
         rasura show certificate.json
+        rasura pdf certificate.json --lang fr
+        rasura verify certificate.pdf --trust trust.toml
     """
 
 
@@ -54,27 +65,59 @@ def cli() -> None:
 )
 @click.option("--allow-unlogged", is_flag=True, help="Accept certificates that no log holds yet.")
 @click.option("--any-outcome", is_flag=True, help="Accept certificates of drives that were not erased.")
+@click.option(
+    "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
+)
+@click.option(
+    "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
+)
+@click.option("--brief", is_flag=True, help="Show only those that are not accepted, and how many are.")
 @_JSON
 def verify_command(
-    bundles: tuple[Path, ...], trust_file: Path, allow_unlogged: bool, any_outcome: bool, as_json: bool
+    bundles: tuple[Path, ...],
+    trust_file: Path,
+    allow_unlogged: bool,
+    any_outcome: bool,
+    report_alone: bool,
+    offline: bool,  # noqa: ARG001  there is no other way
+    brief: bool,
+    as_json: bool,
 ) -> int:
-    """Verify certificates: numbered checks, each said in words.
+    """Verify certificates and machine reports: numbered checks, each said in words.
+
+    A folder stands for the .json and .pdf files in it, a file that ends in .ndjson for the bundles
+    on its lines, a PDF for those attached to it; its page must say what they say.
 
     Ends with 0 only if every certificate is genuine, in a trusted log, and says ERASED. A
     genuine certificate that says less ends with 3 (not logged, not erased) or 4 (outcome
-    unknown); one that is not genuine with 1.
+    unknown); one that is not genuine with 1. For a machine report all its drives must have been
+    erased, and their certificates be among the files: a missing one ends with 3, one that does
+    not fit with 1.
     """
-    trust = Trust.parse(_read(trust_file).decode("utf-8", "replace"))
+    trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
+    asked = _Asked(allow_unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
-    for path in bundles:
-        report = verify(_read(path), trust)
-        code, sentence = _judge(report, allow_unlogged=allow_unlogged, any_outcome=any_outcome)
+    # A document's bytes are let go once it is verified: an export may be larger than memory.
+    reports = [(one.name, one.page, verify_document(one, trust)) for one in documents_in(bundles, pages=True)]
+    held = tuple(
+        Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
+        for _, _, one in reports
+        if one.certificate is not None and one.payload_sha256 is not None
+    )
+    refused = 0
+    for name, page, report in reports:
+        checks, code, sentence = with_page(page, *_judged(report, held, asked))
         worst = max(worst, code, key=_severity)
+        refused += code is not ExitCode.DONE
+        if brief and code is ExitCode.DONE:
+            continue
         if as_json:
-            results.append(_report_json(path, report, code, sentence))
+            results.append(_report_json(name, report, checks, code, sentence))
         else:
-            _print_report(path, report, sentence)
+            _print_report(name, checks, sentence)
+    if brief and not as_json:
+        click.echo(f"{len(reports) - refused} accepted, {refused} not")
     if as_json:
         print_json(results)
     return worst
@@ -82,48 +125,90 @@ def verify_command(
 
 @cli.command("show", epilog=EXIT_CODES_HELP)
 @_BUNDLES
+@LANGUAGE_OPTION
 @_JSON
-def show_command(bundles: tuple[Path, ...], as_json: bool) -> int:
+def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int:
     """Show what certificates claim, in words, without verifying them."""
-    shown = [(path, Bundle.parse(_read(path))) for path in bundles]
+    from rasura.show import tell, telling_text  # noqa: PLC0415  verifying needs none of its words
+
+    shown = [(one.name, one.bundle()) for one in documents_in(bundles, pages=False)]
     if as_json:
         print_json([msgspec.json.decode(bundle.envelope.payload) for _, bundle in shown])
         return ExitCode.DONE
-    for path, bundle in shown:
-        click.echo(f"{path}: claims as written, NOT verified (rasura verify does that)\n")
-        click.echo(claims_text(bundle.certificate))
-        logged = (
-            "a receipt of a log is attached" if bundle.receipt is not None else "no receipt: not logged yet"
+    tongue = Tongue(Language(language))
+    for name, bundle in shown:
+        click.echo(
+            tongue.say("{name}: claims as written, NOT verified (rasura verify does that)").format(
+                name=printable(name)
+            )
         )
-        click.echo(f"  {logged}\n")
+        click.echo(f"\n{telling_text(tell(bundle, tongue), tongue)}\n")
     return ExitCode.DONE
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+cli.add_command(bundle_command)
+cli.add_command(pdf_command)
 
 
 def _severity(code: ExitCode) -> int:
     return (ExitCode.DONE, ExitCode.REFUSED, ExitCode.UNKNOWN, ExitCode.FAILED).index(code)
 
 
-def _judge(report: Report, *, allow_unlogged: bool, any_outcome: bool) -> tuple[ExitCode, str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the caller accepts."""
+
+    allow_unlogged: bool
+    any_outcome: bool
+    report_alone: bool
+
+
+def _judged(report: Report, held: tuple[Held, ...], asked: _Asked) -> tuple[tuple[Check, ...], ExitCode, str]:
+    """All checks, the set's too, and whether what is genuine suffices."""
+    machine, payload = report.machine_report, report.payload_sha256
+    if machine is None or payload is None or report.verdict is Verdict.NOT_GENUINE:
+        code, sentence = _judge(report, asked)
+        return report.checks, code, sentence
+    found = check_set(machine, payload, held)
+    checks = (*report.checks, _set_check(len(report.checks) + 1, found))
+    if found.wrong:
+        return checks, ExitCode.FAILED, "NOT GENUINE: report and certificates do not belong together"
+    if found.missing and not asked.report_alone:
+        return checks, ExitCode.REFUSED, f"NOT ACCEPTED: {len(found.missing)} certificates are missing"
+    code, sentence = _judge(report, asked)
+    return checks, code, sentence
+
+
+def _set_check(number: int, found: SetCheck) -> Check:
+    problems = "; ".join((*found.wrong, *found.missing))
+    good = f"all {found.found} certificates that the report names are there and fit"
+    return Check(number, "set", State.FAILED if problems else State.PASSED, problems or good)
+
+
+def _judge(report: Report, asked: _Asked) -> tuple[ExitCode, str]:
     """Whether what is genuine suffices: the policy, apart from the cryptography."""
-    certificate = report.certificate
-    if report.verdict is Verdict.NOT_GENUINE or certificate is None:
+    claims = report.claims
+    if report.verdict is Verdict.NOT_GENUINE or claims is None:
         return ExitCode.FAILED, "NOT GENUINE: do not rely on it"
-    outcome = certificate.result.outcome
-    says = _says(certificate)
-    if outcome is not Outcome.ERASED and not any_outcome:
+    machine = isinstance(claims, MachineReport)
+    outcome = claims.outcome if isinstance(claims, MachineReport) else claims.result.outcome
+    says = _says_of_machine(claims) if isinstance(claims, MachineReport) else _says(claims)
+    if outcome is not Outcome.ERASED and not asked.any_outcome:
         code = ExitCode.UNKNOWN if outcome is Outcome.UNKNOWN else ExitCode.REFUSED
-        return code, f"GENUINE, and the drive was NOT ERASED: {says}"
-    if report.verdict is Verdict.NOT_LOGGED and not allow_unlogged:
+        what = "and NOT EVERY DRIVE WAS ERASED" if machine else "and the drive was NOT ERASED"
+        return code, f"GENUINE, {what}: {says}"
+    if report.verdict is Verdict.NOT_LOGGED and not asked.allow_unlogged:
         return ExitCode.REFUSED, f"NOT ACCEPTED: {report.verdict.value} ({says})"
     logged = "" if report.logged_at is None else f", logged by {report.logged_at:%Y-%m-%d %H:%M} UTC"
     return ExitCode.DONE, f"GENUINE: {says}{logged}"
+
+
+def _says_of_machine(report: MachineReport) -> str:
+    source = report.source
+    name = " ".join(part for part in (source.host_manufacturer, source.host_model) if part) or "of no name"
+    counts = Counter(drive.outcome for drive in report.drives if not drive.is_station_medium)
+    drives = ", ".join(f"{number} {outcome}" for outcome, number in counts.items()) or "no drive"
+    return f"machine {name}, serial {source.host_serial or 'none'}: {drives}"
 
 
 def _says(certificate: ErasureCertificate) -> str:
@@ -137,23 +222,26 @@ def _says(certificate: ErasureCertificate) -> str:
     return f"{result.outcome} {name}: {how}".rstrip(": ")
 
 
-def _print_report(path: Path, report: Report, sentence: str) -> None:
-    click.echo(f"{path}")
-    for check in report.checks:
-        click.echo(f"  {check.number} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
+def _print_report(name: str, checks: tuple[Check, ...], sentence: str) -> None:
+    click.echo(printable(name))
+    for check in checks:
+        click.echo(f"  {check.number:>2} {check.name:<10} {_MARKS[check.state]} {printable(check.sentence)}")
     click.echo(f"  {printable(sentence)}")
 
 
-def _report_json(path: Path, report: Report, code: ExitCode, sentence: str) -> dict[str, Any]:
-    certificate = report.certificate
+def _report_json(
+    name: str, report: Report, checks: tuple[Check, ...], code: ExitCode, sentence: str
+) -> dict[str, Any]:
+    certificate, machine = report.certificate, report.machine_report
     return {
-        "file": str(path),
+        "file": name,
         "accepted": code is ExitCode.DONE,
         "verdict": report.verdict.name.lower().replace("_", "-"),
         "sentence": sentence,
         "loggedAt": report.logged_at.isoformat() if report.logged_at is not None else None,
         "certificateId": certificate.id if certificate is not None else None,
-        "outcome": certificate.result.outcome if certificate is not None else None,
+        "machineReportId": machine.id if machine is not None else None,
+        "outcome": machine.outcome if machine else certificate.result.outcome if certificate else None,
         "method": certificate.result.method if certificate is not None else None,
         "checks": [
             {
@@ -162,6 +250,6 @@ def _report_json(path: Path, report: Report, code: ExitCode, sentence: str) -> d
                 "state": one.state.name.lower(),
                 "sentence": one.sentence,
             }
-            for one in report.checks
+            for one in checks
         ],
     }

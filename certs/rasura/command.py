@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from rasura.errors import ExitCode, RasuraError
+from rasura.errors import ExitCode, RasuraError, UsageError
 from rasura.text import printable
 
-__all__ = ["EXIT_CODES_HELP", "print_json", "run", "say_error"]
+__all__ = ["EXIT_CODES_HELP", "print_json", "read_file", "run", "say_error"]
 
 EXIT_CODES_HELP = "Exit codes: 0 done, 1 the job failed, 2 usage, 3 refused, 4 unknown outcome."
+_MOST_BYTES = 256 << 20
+_USUAL_BYTES = 64 << 10
+"""No more is asked for at first: memory for the most would be set aside for every small file."""
 
 
 def say_error(error: RasuraError) -> None:
@@ -22,6 +26,20 @@ def say_error(error: RasuraError) -> None:
     click.echo(f"error: {printable(str(error))}", err=True)
     if error.hint is not None:
         click.echo(f"       {printable(error.hint)}", err=True)
+
+
+def read_file(path: Path) -> bytes:
+    """What a file that the user named holds; raises :class:`UsageError`."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_USUAL_BYTES)
+            if len(raw) == _USUAL_BYTES:
+                raw += stream.read(_MOST_BYTES + 1 - len(raw))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    if len(raw) > _MOST_BYTES:
+        raise UsageError(f"{path} has more than {_MOST_BYTES >> 20} MiB: that is nothing of ours")
+    return raw
 
 
 def print_json(value: Any) -> None:

@@ -6,27 +6,48 @@ needs every byte written, none in error, and a check that covered what it says i
 
 from __future__ import annotations
 
-import uuid
+import itertools
+import re
 from datetime import UTC, datetime
 
 from rasura.certificate import (
     ErasureCertificate,
+    Interruption,
     Method,
     Outcome,
+    ReadBackExtent,
+    Result,
+    Resumption,
+    Sampling,
     Technique,
+    Verification,
     VerificationMethod,
     VerificationStatus,
 )
+from rasura.health import figure_changes
+from rasura.machine_report import MachineReport, ReportedDrive
+from rasura.reach import reach_problems
 from rasura.strict_json import MAX_SAFE_INTEGER
 
-__all__ = ["contradictions", "parse_time"]
+__all__ = ["TIME_PATTERN", "UUID_PATTERN", "contradictions", "parse_time"]
+
+TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z"
+"""RFC 3339, in UTC and written with ``Z``; ISO 8601 has many more forms, and readers of it differ."""
+
+UUID_PATTERN = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 _VALIDATION_PENDING = "awaiting decision"
+_SECTIONS = 1000
+"""NIST SP 800-88 Rev. 1 §4.7, and of each section a tenth."""
+_WHOLE = 10
+_MOST_ENTROPY = 8000
+_TIME = re.compile(TIME_PATTERN)
+_UUID = re.compile(UUID_PATTERN)
 
 
 def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time in UTC written with ``Z``, or ``None``."""
-    if not text.endswith("Z"):
+    if not _TIME.fullmatch(text):
         return None
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
@@ -34,19 +55,25 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
-def contradictions(certificate: ErasureCertificate) -> tuple[str, ...]:
+def contradictions(claims: ErasureCertificate | MachineReport) -> tuple[str, ...]:
     """Sentences, one for each way in which the claims contradict themselves; empty when they don't."""
-    return (*_form(certificate), *_times(certificate), *_erased(certificate))
+    if isinstance(claims, MachineReport):
+        return tuple(_report(claims))
+    return (
+        *_form(claims),
+        *_times(claims.result),
+        *_resumed(claims),
+        *_erased(claims),
+        *_health(claims),
+    )
+
+
+def _identified(name: str) -> list[str]:
+    return [] if _UUID.fullmatch(name) else [f"the id {name[:40]!r} is not a UUID in its usual form"]
 
 
 def _form(certificate: ErasureCertificate) -> list[str]:
-    found = []
-    try:
-        canonical = str(uuid.UUID(certificate.id))
-    except ValueError:
-        canonical = ""
-    if certificate.id != canonical:
-        found.append("the certificate's id is not a UUID in its usual form")
+    found = _identified(certificate.id)
     drive, result, coverage = certificate.drive, certificate.result, certificate.verification.coverage
     sizes = [
         drive.capacity_bytes,
@@ -58,9 +85,13 @@ def _form(certificate: ErasureCertificate) -> list[str]:
         certificate.station.sequence,
         *(one.bytes_written for one in result.passes),
         *(number for one in result.error_ranges for number in (one.offset, one.length)),
+        *_resumption_sizes(result.resumed),
+        *_sampling_sizes(certificate.verification.sampling),
     ]
     if any(not 0 <= size <= MAX_SAFE_INTEGER for size in sizes):
         found.append("a size or a count is negative or beyond 2^53")
+    if any(entropy > _MOST_ENTROPY for entropy in _entropies(certificate.verification)):
+        found.append("an entropy of more than eight bits a byte")
     if not drive.identity_pages:
         found.append("no identity page says which drive this was")
     if certificate.validation.decision != _VALIDATION_PENDING:
@@ -68,12 +99,84 @@ def _form(certificate: ErasureCertificate) -> list[str]:
     return found
 
 
-def _times(certificate: ErasureCertificate) -> list[str]:
-    result = certificate.result
-    started, finished = parse_time(result.started_at), parse_time(result.finished_at)
+def _times(claims: Result | MachineReport) -> list[str]:
+    started, finished = parse_time(claims.started_at), parse_time(claims.finished_at)
     if started is None or finished is None:
         return ["the start or the end is not an RFC 3339 time in UTC"]
     return []
+
+
+def _resumption_sizes(resumed: Resumption | None) -> list[int]:
+    if resumed is None:
+        return []
+    places = [number for one in resumed.interruptions for number in (one.step, one.position)]
+    return [
+        *places,
+        resumed.bytes_before,
+        resumed.bytes_now,
+        resumed.duration_before_ms,
+        resumed.checked_bytes,
+    ]
+
+
+def _sampling_sizes(sampling: Sampling | None) -> list[int]:
+    if sampling is None:
+        return []
+    numbers = [
+        sampling.sections,
+        sampling.reads,
+        sampling.planned_bytes,
+        sampling.granule_bytes,
+        sampling.witnesses,
+        sampling.entropy_before,
+        sampling.entropy_after,
+    ]
+    return [number for number in numbers if number is not None]
+
+
+def _entropies(verification: Verification) -> list[int]:
+    sampling = verification.sampling
+    found = (sampling.entropy_before, sampling.entropy_after) if sampling is not None else ()
+    return [one for one in found if one is not None]
+
+
+def _resumed(certificate: ErasureCertificate) -> list[str]:
+    result, capacity = certificate.result, certificate.drive.capacity_bytes
+    resumed = result.resumed
+    if resumed is None:
+        return []
+    found = []
+    if parse_time(resumed.first_started_at) is None:
+        found.append("the first start of a resumed erasure is not an RFC 3339 time in UTC")
+    steps, places = len(result.passes) + 1, resumed.interruptions
+    if not places:
+        found.append("a resumed erasure that was never interrupted")
+    if any(not (1 <= one.step <= steps and one.position <= capacity) for one in places):
+        found.append("an interruption lies outside of the passes or of the drive")
+    if any(_order(one) > _order(two) for one, two in itertools.pairwise(places)):
+        found.append("a resumed erasure went back behind an earlier interruption")
+    if resumed.bytes_before + resumed.bytes_now != result.bytes_written:
+        found.append("the bytes written before and after the interruption are not those of the passes")
+    if result.outcome is Outcome.ERASED:
+        found.extend(_resumed_and_erased(certificate, resumed))
+    return found
+
+
+def _order(one: Interruption) -> tuple[int, int]:
+    return one.step, one.position
+
+
+def _resumed_and_erased(certificate: ErasureCertificate, resumed: Resumption) -> list[str]:
+    found = []
+    if certificate.result.technique is not Technique.OVERWRITE:
+        found.append("only an overwrite can be resumed")
+    if certificate.verification.method is not VerificationMethod.FULL_READ_BACK:
+        found.append("ERASED after an interruption without reading all of the drive back")
+    if resumed.interruptions:
+        last = resumed.interruptions[-1]
+        if resumed.bytes_before != (last.step - 1) * certificate.drive.capacity_bytes + last.position:
+            found.append("the bytes written before are not those below the last interruption")
+    return found
 
 
 def _erased(certificate: ErasureCertificate) -> list[str]:
@@ -98,12 +201,44 @@ def _erased(certificate: ErasureCertificate) -> list[str]:
         found.extend(_overwritten(certificate))
     elif result.technique is not None:
         found.extend(_self_erased(certificate))
+    return [*found, *reach_problems(certificate), *_read_back(certificate)]
+
+
+def _read_back(certificate: ErasureCertificate) -> list[str]:
+    verification = certificate.verification
+    if verification.method is VerificationMethod.SAMPLED_READ_BACK:
+        return _sampled(certificate)
     if verification.method is VerificationMethod.FULL_READ_BACK:
         coverage = verification.coverage
+        found = []
         if not coverage.bytes_read == coverage.bytes_total == certificate.drive.capacity_bytes:
             found.append("a full read-back that did not read the full drive")
-    elif result.technique is Technique.OVERWRITE:
-        found.append("ERASED by overwriting although nothing was read back")
+        if not 1 <= (verification.passes_read_back or 0) <= len(certificate.result.passes):
+            found.append("a full read-back that does not fit the number of passes that were read back")
+        return found
+    if certificate.result.technique is Technique.OVERWRITE:
+        return ["ERASED by overwriting although nothing was read back"]
+    return []
+
+
+def _sampled(certificate: ErasureCertificate) -> list[str]:
+    """An overwrite of which samples were read back: only where asked for, and only by the whole scheme."""
+    verification, drive = certificate.verification, certificate.drive
+    sampling, coverage = verification.sampling, verification.coverage
+    found = []
+    if certificate.request.read_back is not ReadBackExtent.SAMPLED:
+        found.append("samples were read back where the policy asked for all of the drive")
+    if certificate.result.technique is not Technique.OVERWRITE:
+        found.append("samples can be compared with what was written after an overwrite only")
+    if sampling is None or verification.seed is None:
+        return [*found, "samples without the scheme and the seed by which they were chosen"]
+    blocks = drive.capacity_bytes // max(1, drive.logical_sector_bytes)
+    if not sampling.whole_scheme or sampling.sections < min(_SECTIONS, blocks // 2):
+        found.append("an overwrite was sampled more thinly than SP 800-88 Rev. 1 has it")
+    if coverage.bytes_read != sampling.planned_bytes or coverage.bytes_total != drive.capacity_bytes:
+        found.append("the samples that were read are not those that were to be read")
+    if coverage.bytes_read * _WHOLE < coverage.bytes_total:
+        found.append("less than a tenth of the drive was read back")
     return found
 
 
@@ -116,6 +251,10 @@ def _overwritten(certificate: ErasureCertificate) -> list[str]:
         found.append("ERASED by overwriting without a pass")
     if any(one.bytes_written != capacity for one in result.passes):
         found.append("a pass did not write the full drive")
+    if any(not 0 <= one.bytes_offloaded <= one.bytes_written for one in result.passes):
+        found.append("a pass of which the drive zeroed more itself than was written")
+    if any(one.bytes_offloaded and one.cipher is not None for one in result.passes):
+        found.append("a random pass that the drive is said to have zeroed itself")
     if result.bytes_written != sum(one.bytes_written for one in result.passes):
         found.append("the bytes written are not the sum of the passes")
     return found
@@ -128,6 +267,43 @@ def _self_erased(certificate: ErasureCertificate) -> list[str]:
     if certificate.verification.method is VerificationMethod.MARKERS_AND_SAMPLES:
         if certificate.verification.coverage.bytes_read <= 0 or certificate.verification.seed is None:
             found.append("markers and samples were looked for without a seed or without reading")
+        if certificate.verification.sampling is None:
+            found.append("markers and samples were looked for, and nothing is said of the samples")
     elif certificate.verification.method is None:
         found.append("ERASED on the drive's word alone")
+    return found
+
+
+def _health(certificate: ErasureCertificate) -> list[str]:
+    if certificate.health_changes == figure_changes(certificate.health_before, certificate.health_after):
+        return []
+    return ["the changes of health are not those between before and after"]
+
+
+def _report(report: MachineReport) -> list[str]:
+    found = [*_identified(report.id), *_times(report)]
+    if report.station.sequence < 0:
+        found.append("a count is negative")
+    for drive in report.drives:
+        found += _reported(drive)
+    names = [drive.certificate.id for drive in report.drives if drive.certificate is not None]
+    if len(set(names)) < len(names):
+        found.append("two drives have the same certificate")
+    return found
+
+
+def _reported(drive: ReportedDrive) -> list[str]:
+    name = f"drive {drive.serial or drive.block_device}"
+    found = []
+    if drive.outcome is Outcome.ERASED:
+        if drive.method is None or drive.technique is None:
+            found.append(f"{name} is ERASED without method and technique")
+        if drive.certificate is None or drive.identity_sha256 is None:
+            found.append(f"{name} is ERASED without a certificate of a drive that identified itself")
+    elif drive.method is not None:
+        found.append(f"a method is claimed for {name}, which was not erased")
+    if drive.outcome is Outcome.UNHANDLED and drive.certificate is not None:
+        found.append(f"{name} has a certificate although nothing can reach it")
+    if drive.certificate is not None:
+        found += _identified(drive.certificate.id)
     return found

@@ -1,4 +1,4 @@
-r"""What a leaf of the log is: a few text lines that name a certificate by its hashes.
+r"""What a leaf of the log is: a few text lines that name a certificate or a machine report by its hashes.
 
 ::
 
@@ -38,6 +38,7 @@ class EntryKind(Enum):
     """What an entry speaks of."""
 
     ERASURE_CERTIFICATE = "erasure-certificate"
+    MACHINE_REPORT = "machine-report"
 
 
 @dataclass(frozen=True, slots=True)

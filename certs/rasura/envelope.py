@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rasura.base64_text import canonical_base64
+from rasura.ecdsa import is_one_form, one_form
 from rasura.errors import RasuraError
 
 __all__ = ["PAYLOAD_TYPE", "Envelope", "EnvelopeError", "Signature", "key_id", "pae", "sign"]
@@ -84,12 +85,15 @@ class Envelope:
         """Check that the one signature is ``key``'s over this payload and type.
 
         Raises:
-            EnvelopeError: there is not exactly one signature, it names another key, or it does not hold.
+            EnvelopeError: there is not exactly one signature, it names another key, is not in its one form
+                (:mod:`rasura.ecdsa`), or does not hold.
         """
         if len(self.signatures) != 1:
             raise EnvelopeError(f"the envelope carries {len(self.signatures)} signatures instead of one")
         if self.signatures[0].keyid != key_id(key):
             raise EnvelopeError("the signature names another key than the signing certificate's")
+        if not is_one_form(self.signatures[0].sig):
+            raise EnvelopeError("the signature is not written in the one way that is ours (DER, low s)")
         try:
             key.verify(
                 self.signatures[0].sig, pae(self.payload_type, self.payload), ec.ECDSA(hashes.SHA256())
@@ -112,5 +116,5 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
 
 def sign(payload: bytes, key: ec.EllipticCurvePrivateKey, payload_type: str = PAYLOAD_TYPE) -> Envelope:
     """Wrap and sign ``payload`` with ECDSA P-256 over SHA-256."""
-    signature = key.sign(pae(payload_type, payload), ec.ECDSA(hashes.SHA256()))
+    signature = one_form(key.sign(pae(payload_type, payload), ec.ECDSA(hashes.SHA256())))
     return Envelope(payload, payload_type, (Signature(key_id(key.public_key()), signature),))

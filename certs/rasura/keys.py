@@ -18,6 +18,7 @@ site's must cover the moment the registry logged the certificate. See the decisi
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from rasura.ecdsa import is_one_form
 from rasura.errors import RasuraError
 
 __all__ = [
@@ -53,6 +55,12 @@ STATION_LIFETIME = timedelta(days=7)
 
 _UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
 """What the X.509 parser raises on bytes that are no certificate."""
+
+_ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+"""AlgorithmIdentifier of ecdsa-with-SHA256, without parameters (RFC 5758 clause 3.2)."""
+
+_KEPT = 256
+"""Signing certificates and chains whose checks are remembered: a station signs many certificates."""
 
 _BACKDATE = timedelta(minutes=5)
 """Two honest clocks may differ by this much."""
@@ -98,7 +106,7 @@ def _issue(
         decipher_only=False,
     )
     now = now.astimezone(UTC).replace(microsecond=0)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -112,8 +120,11 @@ def _issue(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
-        .sign(issuer_key, hashes.SHA256())
     )
+    while True:
+        certificate = builder.sign(issuer_key, hashes.SHA256())
+        if is_one_form(certificate.signature):  # every second one, by chance
+            return certificate
 
 
 def new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -163,6 +174,7 @@ def organization(certificate: x509.Certificate) -> str:
     return _attribute(certificate, NameOID.ORGANIZATION_NAME, "organization")
 
 
+@lru_cache(maxsize=_KEPT)
 def p256_public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     """The certified key; raises :class:`KeyFormatError` unless it is on P-256."""
     try:
@@ -206,6 +218,7 @@ def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     return tuple(_readable(one) for one in certificates)
 
 
+@lru_cache(maxsize=_KEPT)
 def load_certificate_der(der: bytes) -> x509.Certificate:
     """One certificate from DER; raises :class:`KeyFormatError`."""
     try:
@@ -233,6 +246,7 @@ def _readable(certificate: x509.Certificate) -> x509.Certificate:
     return certificate
 
 
+@lru_cache(maxsize=_KEPT)
 def chain_problems(
     chain: tuple[x509.Certificate, ...], authorities: tuple[x509.Certificate, ...]
 ) -> tuple[str, ...]:
@@ -246,6 +260,7 @@ def chain_problems(
     try:
         problems = [
             *_profile_problems(station, "the station's signing certificate", None),
+            *_form_problems(station),
             *_profile_problems(site, "the site's signing certificate", 0),
         ]
         if organization(station) != organization(site):
@@ -282,6 +297,8 @@ def _profile_problems(certificate: x509.Certificate, what: str, path_length: int
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return [f"{what} lacks its basic constraints or key usage"]
     problems = []
+    if not isinstance(certificate.signature_hash_algorithm, hashes.SHA256):
+        problems.append(f"{what} is not signed by ECDSA with SHA-256")
     if constraints.ca != is_ca or constraints.path_length != path_length:
         problems.append(f"{what} has the wrong basic constraints")
     if usage.key_cert_sign != is_ca or usage.digital_signature == is_ca:
@@ -289,3 +306,21 @@ def _profile_problems(certificate: x509.Certificate, what: str, path_length: int
     if strange:
         problems.append(f"{what} has a critical extension we do not know ({', '.join(strange)})")
     return problems
+
+
+def _form_problems(station: x509.Certificate) -> list[str]:
+    """The log names this certificate by the hash of its DER, so what is not signed in it has one form."""
+    signature = station.signature
+    bits = b"\x03" + _der_length(len(signature) + 1) + b"\0" + signature
+    body = station.tbs_certificate_bytes + _ECDSA_SHA256 + bits
+    one = b"\x30" + _der_length(len(body)) + body
+    if station.public_bytes(serialization.Encoding.DER) == one and is_one_form(signature):
+        return []
+    return ["the station's signing certificate is not written in the one way that is ours (DER, low s)"]
+
+
+def _der_length(length: int) -> bytes:
+    if length < 0x80:
+        return bytes([length])
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([0x80 | len(octets)]) + octets

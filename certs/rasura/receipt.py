@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rasura.base64_text import canonical_base64
 from rasura.checkpoint import (
@@ -37,6 +38,11 @@ class ReceiptError(RasuraError):
     """A receipt is malformed."""
 
 
+@lru_cache(maxsize=256)
+def _read_checkpoint(note: str) -> Checkpoint:
+    return Checkpoint.parse(Note.parse(note).text)
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The leaf's zero-based index, its inclusion proof, and the signed checkpoint the proof leads to.
@@ -54,7 +60,7 @@ class Receipt:
         if len(self.proof) > MAX_PROOF_HASHES or any(len(one) != HASH_BYTES for one in self.proof):
             raise ReceiptError("a receipt's proof is not a list of hashes")
         try:
-            Checkpoint.parse(Note.parse(self.checkpoint_note).text)
+            _read_checkpoint(self.checkpoint_note)
         except (NoteError, CheckpointError) as error:
             raise ReceiptError(f"a receipt's checkpoint cannot be read: {error}") from None
 

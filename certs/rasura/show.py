@@ -1,70 +1,60 @@
-"""A certificate's claims as plain text for people. Pure."""
+"""What a certificate or a machine report says, as plain text for a terminal. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rasura.certificate import ErasureCertificate, Presence
+from rasura.bundle import Bundle
+from rasura.certificate import ErasureCertificate
+from rasura.language import Tongue
+from rasura.machine_report import MachineReport
+from rasura.tell_certificate import tell_certificate
+from rasura.tell_machine import tell_machine
+from rasura.telling import BundleFacts, Telling
 from rasura.text import printable
 
-__all__ = ["claims_text"]
+__all__ = ["claims_text", "tell", "telling_text"]
 
 
-def claims_text(certificate: ErasureCertificate) -> str:
-    """Everything a person asks first, a line each; ``not known`` where nobody knows."""
-    drive, source, result = certificate.drive, certificate.source, certificate.result
-    verification, station = certificate.verification, certificate.station
-    coverage = verification.coverage
-    areas = [
-        f"{name} {area.before} before, {area.after} after"
-        for name, area in (
-            ("HPA", drive.hidden_areas.hpa),
-            ("AMA", drive.hidden_areas.ama),
-            ("DCO", drive.hidden_areas.dco),
-        )
-        if area.before is not Presence.UNKNOWN or area.after is not Presence.UNKNOWN
-    ]
-    host = " ".join(part for part in (source.host_manufacturer, source.host_model) if part)
-    host_serial = f", serial {source.host_serial}" if source.host_serial else ""
-    passes = ", then ".join(
-        f"{one.pattern}{f' ({one.cipher})' if one.cipher else ''} over {one.bytes_written} bytes"
-        for one in result.passes
+def tell(bundle: Bundle, tongue: Tongue) -> Telling:
+    """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``."""
+    facts = BundleFacts(bundle.payload_sha256, bundle.receipt is not None, bundle.unread)
+    claims = bundle.claims
+    if isinstance(claims, MachineReport):
+        return tell_machine(claims, tongue, facts)
+    return tell_certificate(claims, tongue, facts)
+
+
+def claims_text(claims: ErasureCertificate | MachineReport, tongue: Tongue | None = None) -> str:
+    """Claims as text, wherever they come from."""
+    tongue = tongue or Tongue()
+    told = (
+        tell_machine(claims, tongue)
+        if isinstance(claims, MachineReport)
+        else tell_certificate(claims, tongue)
     )
-    rows: list[tuple[str, object]] = [
-        ("certificate", certificate.id),
-        ("outcome", f"{result.outcome}{f': {result.reason}' if result.reason else ''}"),
-        ("method", f"{result.method} by {result.technique} ({result.basis})" if result.method else None),
-        ("asked for", f"{certificate.request.method} by policy {certificate.request.policy}"),
-        ("drive", " ".join(part for part in (drive.manufacturer, drive.model) if part) or None),
-        ("serial", drive.serial),
-        ("WWN", drive.wwn),
-        ("firmware", drive.firmware),
-        ("property number", drive.property_number),
-        ("medium", f"{drive.media_type}, {drive.transport or 'unknown transport'}"),
-        ("capacity", f"{drive.capacity_bytes} bytes in sectors of {drive.logical_sector_bytes}"),
-        ("hidden areas", "; ".join(areas) or None),
-        ("from machine", f"{host}{host_serial}" if host or host_serial else None),
-        ("lot", source.lot),
-        ("passes", passes or None),
-        ("verification", f"{verification.method or 'none'}: {verification.status}"),
-        ("read back", f"{coverage.bytes_read} of {coverage.bytes_total} bytes ({verification.evidence})"),
-        ("ranges in error", len(result.error_ranges)),
-        ("started", f"{result.started_at} by the {result.clock.source} clock, which is not trusted"),
-        ("finished", f"{result.finished_at}, after {result.duration_ms / 1000:.1f} s"),
-        ("operator", station.operator),
-        ("site", f"{station.site}, {station.name}, certificate {station.sequence} of this station"),
-        ("tool", f"{certificate.tool.name} {certificate.tool.version}"),
-        ("validation", certificate.validation.decision),
+    return telling_text(told, tongue)
+
+
+def telling_text(telling: Telling, tongue: Tongue) -> str:
+    """The verdict, what was done, what was not, and every fact on a line of its own."""
+    _ = tongue.say
+    width = max((len(one.name) for part in telling.parts for one in part.rows), default=0)
+    lines = [
+        "  " + _("{outcome}: {reason}").format(outcome=telling.word, reason=telling.headline),
+        f"  {telling.subject}",
+        f"  {telling.kind} {telling.id or ''}".rstrip(),
     ]
-    lines = [f"  {name:<16} {_line(value)}" for name, value in rows]
-    lines += _list("residual risk", certificate.residual_risks)
-    return "\n".join(lines)
+    lines += _list(_("What was done"), telling.done)
+    lines += _list(_("What was not, and what remains"), telling.open)
+    for table in telling.tables:
+        lines += _list(table.title, [" | ".join(line) for line in (table.heads, *table.lines)])
+    for part in telling.parts:
+        lines += ["", f"  {part.title}"]
+        lines += [f"    {one.name:<{width}}  {one.value}" for one in part.rows]
+    return "\n".join(printable(line) for line in lines)
 
 
-def _list(name: str, sentences: Iterable[str]) -> list[str]:
-    return [f"  {name:<16} {_line(sentence)}" for sentence in sentences]
-
-
-def _line(value: object) -> str:
-    text = "not known" if value is None else str(value)
-    return printable(text)
+def _list(title: str, sentences: Iterable[str]) -> list[str]:
+    told = list(sentences)
+    return ["", f"  {title}", *(f"    - {one}" for one in told)] if told else []

@@ -6,7 +6,10 @@ Two parsers that read one document differently are an attack; so what is ambiguo
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
+
+import msgspec
 
 from rasura.errors import RasuraError
 
@@ -18,6 +21,10 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_SAFE_INTEGER = 2**53 - 1
 """Above this, other languages' readers round (RFC 8259 clause 6)."""
+
+
+_LONG_INTEGER = re.compile(rb"[:,\[]-?[0-9]{16}")
+"""As 2^53 has 16 digits; no spaces stand before it in what :func:`dumps` writes."""
 
 
 class JsonError(RasuraError):
@@ -33,6 +40,9 @@ def loads(raw: bytes, *, what: str = "the document") -> dict[str, Any]:
     """
     if len(raw) > MAX_BYTES:
         raise JsonError(f"{what} has {len(raw)} bytes, more than {MAX_BYTES}")
+    ours = _as_we_write_it(raw)
+    if ours is not None:
+        return ours
 
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -79,6 +89,22 @@ def loads(raw: bytes, *, what: str = "the document") -> dict[str, Any]:
     return value
 
 
+def _as_we_write_it(raw: bytes) -> dict[str, Any] | None:
+    """The object, if ``raw`` is its one encoding with sorted keys and no spaces; else ``None``: look closely.
+
+    A document that is exactly what encoding its value gives holds no key twice, no NaN, and nothing else that
+    another reader would take differently. That is several times faster to find out than looking at each part.
+    """
+    if _LONG_INTEGER.search(raw):
+        return None
+    try:
+        value = msgspec.json.decode(raw)
+        same = type(value) is dict and msgspec.json.encode(value, order="sorted") == raw
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return value if same and not _depth_exceeds(value, MAX_DEPTH) else None
+
+
 def _has_lone_surrogate(raw: bytes) -> bool:
     if b"\\u" not in raw:
         return False
@@ -90,17 +116,14 @@ def _has_lone_surrogate(raw: bytes) -> bool:
 
 
 def _depth_exceeds(value: object, limit: int) -> bool:
-    level: list[object] = [value]
+    level: list[Any] = [value]
     for _ in range(limit):
-        below: list[object] = []
+        below: list[Any] = []
         for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        if not below:
+            below.extend(item.values() if type(item) is dict else item)
+        level = [item for item in below if type(item) is dict or type(item) is list]
+        if not level:
             return False
-        level = below
     return True
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    1 bundle       the file is a bundle and the statement in it an erasure certificate
+    1 bundle       the file is a bundle, the statement in it an erasure certificate or a machine report
     2 signature    the station's key signed exactly this statement
     3 chain        registry authority -> site -> station, each of our profile
     4 identity     site and station in the claims are those of the signing certificates
@@ -10,7 +10,11 @@
     6 claims       the verdict follows from the certificate's own evidence
     7 checkpoint   a trusted log signed the receipt's checkpoint
     8 inclusion    the log contains exactly this certificate
-    9 validity     the site's signing certificate was valid when the log included it
+    9 validity     the site's signing certificate was valid, and no key revoked, when the log included it
+   10 start        the checkpoint that the job began with is a trusted log's, and older than the receipt
+
+Others are made of what came with it: 11 ``set``, of a machine report's certificates (``machine_set``), and
+12 ``page``, of a PDF (``page_verdict``).
 
 Cryptography ends there. Whether a genuine certificate suffices (was the drive erased, is it in a
 log) is the verdict's second half, kept apart.
@@ -28,14 +32,20 @@ from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.checkpoint import OpenedCheckpoint, open_checkpoint
 from rasura.consistency import contradictions, parse_time
-from rasura.envelope import PAYLOAD_TYPE
+from rasura.envelope import PAYLOAD_TYPE, key_id
 from rasura.errors import RasuraError
 from rasura.keys import chain_problems, common_name, organization, p256_public_key
+from rasura.machine_report import MachineReport
 from rasura.note import VerifierKey
+from rasura.start import look_at_start
 from rasura.tree import leaf_hash, verify_inclusion
-from rasura.trust import Trust
+from rasura.trust import Revocation, Trust
 
 __all__ = ["Check", "Report", "State", "Verdict", "check_receipt", "check_submission", "verify"]
+
+
+_NAMED = 5
+"""Unknown members that a sentence names; ``rasura show`` names all."""
 
 
 class State(Enum):
@@ -71,9 +81,20 @@ class Report:
 
     verdict: Verdict
     checks: tuple[Check, ...]
-    certificate: ErasureCertificate | None
+    claims: ErasureCertificate | MachineReport | None
+    payload_sha256: str | None
     logged_at: datetime | None
     """When the log says it included the certificate; ``None`` when no trusted log did."""
+
+    @property
+    def certificate(self) -> ErasureCertificate | None:
+        """The claims about one drive, if that is what they are."""
+        return self.claims if isinstance(self.claims, ErasureCertificate) else None
+
+    @property
+    def machine_report(self) -> MachineReport | None:
+        """The claims about a machine, if that is what they are."""
+        return self.claims if isinstance(self.claims, MachineReport) else None
 
     @property
     def attests_erasure(self) -> bool:
@@ -110,7 +131,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
     checks = _Checks()
     try:
         bundle = Bundle.parse(raw)
-        certificate = bundle.certificate
+        claims = bundle.claims
     except RasuraError as error:
         checks.add("bundle", str(error), "")
         for name in (
@@ -122,10 +143,15 @@ def verify(raw: bytes, trust: Trust) -> Report:
             "checkpoint",
             "inclusion",
             "validity",
+            "start",
         ):
             checks.skip(name, "there is nothing to check")
-        return Report(Verdict.NOT_GENUINE, tuple(checks.done), None, None)
-    checks.add("bundle", None, f"an erasure certificate, format {certificate.format_version}")
+        return Report(Verdict.NOT_GENUINE, tuple(checks.done), None, None, None)
+    kind = "a machine report" if isinstance(claims, MachineReport) else "an erasure certificate"
+    unread = bundle.unread
+    strange = f"; this version does not know its {', '.join(unread[:_NAMED])}" if unread else ""
+    more = f" and {len(unread) - _NAMED} more members" if len(unread) > _NAMED else ""
+    checks.add("bundle", None, f"{kind}, format {claims.format_version}{strange}{more}")
     _check_signature(checks, bundle)
     checks.add(
         "chain",
@@ -135,16 +161,21 @@ def verify(raw: bytes, trust: Trust) -> Report:
     checks.add("identity", _identity_problems(bundle), "the claims name the site and station that signed")
     checks.add("clock", _clock_problems(bundle), "the times claimed fit the station's signing certificate")
     checks.add(
-        "claims", contradictions(certificate), "the verdict follows from the evidence in the certificate"
+        "claims",
+        contradictions(claims),
+        "every drive has one outcome, and a certificate where it was erased"
+        if isinstance(claims, MachineReport)
+        else "the verdict follows from the evidence in the certificate",
     )
-    logged_at = _check_log(checks, bundle, trust)
+    opened, logged_at = _check_log(checks, bundle, trust)
+    _check_start(checks, bundle, trust, opened)
     if checks.failed:
         verdict = Verdict.NOT_GENUINE
     elif bundle.receipt is None:
         verdict = Verdict.NOT_LOGGED
     else:
         verdict = Verdict.GENUINE
-    return Report(verdict, tuple(checks.done), certificate, logged_at)
+    return Report(verdict, tuple(checks.done), claims, bundle.payload_sha256, logged_at)
 
 
 def check_submission(
@@ -156,15 +187,15 @@ def check_submission(
     """
     checks = _Checks()
     try:
-        certificate = bundle.certificate
+        claims = bundle.claims
     except RasuraError as error:
         return (str(error),)
     _check_signature(checks, bundle)
     checks.add("chain", chain_problems(bundle.chain, authorities), "")
     checks.add("identity", _identity_problems(bundle), "")
     checks.add("clock", _clock_problems(bundle), "")
-    checks.add("claims", contradictions(certificate), "")
-    checks.add("validity", _validity_problems(bundle, now), "")
+    checks.add("claims", contradictions(claims), "")
+    checks.add("validity", _validity_problems(bundle, now, ()), "")
     return tuple(check.sentence for check in checks.done if check.state is State.FAILED)
 
 
@@ -194,7 +225,7 @@ def _check_signature(checks: _Checks, bundle: Bundle) -> None:
 
 
 def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
-    station = bundle.certificate.station
+    station = bundle.claims.station
     try:
         certified_site, certified_station = organization(bundle.chain[0]), common_name(bundle.chain[0])
     except (RasuraError, IndexError):
@@ -212,8 +243,9 @@ def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
 def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
     if not bundle.chain:
         return ("there is no signing certificate",)
-    result, station = bundle.certificate.result, bundle.chain[0]
-    started, finished = parse_time(result.started_at), parse_time(result.finished_at)
+    claims, station = bundle.claims, bundle.chain[0]
+    times = claims if isinstance(claims, MachineReport) else claims.result
+    started, finished = parse_time(times.started_at), parse_time(times.finished_at)
     if started is None or finished is None:
         return ("the times claimed are not RFC 3339 in UTC",)
     if not station.not_valid_before_utc <= finished <= station.not_valid_after_utc:
@@ -221,27 +253,48 @@ def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
     return ()
 
 
-def _validity_problems(bundle: Bundle, moment: datetime) -> tuple[str, ...]:
+def _validity_problems(bundle: Bundle, moment: datetime, revoked: tuple[Revocation, ...]) -> tuple[str, ...]:
     if len(bundle.chain) < 2:
         return ("there is no signing certificate of a site",)
     site = bundle.chain[1]
-    if site.not_valid_before_utc <= moment <= site.not_valid_after_utc:
+    problems = []
+    if not site.not_valid_before_utc <= moment <= site.not_valid_after_utc:
+        problems.append(f"the site's signing certificate was not valid on {moment:%Y-%m-%d %H:%M} UTC")
+    for one in _revoked(bundle, revoked):
+        if one.since <= moment:
+            problems.append(f"a key of its chain was revoked on {one.since:%Y-%m-%d %H:%M} UTC, before that")
+    return tuple(problems)
+
+
+def _revoked(bundle: Bundle, revoked: tuple[Revocation, ...]) -> tuple[Revocation, ...]:
+    if not revoked:
         return ()
-    return (f"the site's signing certificate was not valid on {moment:%Y-%m-%d %H:%M} UTC",)
+    try:
+        keys = {key_id(p256_public_key(one)) for one in bundle.chain}
+    except RasuraError:
+        return ()  # the chain's check says so
+    return tuple(one for one in revoked if one.key in keys)
 
 
-def _check_log(checks: _Checks, bundle: Bundle, trust: Trust) -> datetime | None:
+def _check_log(
+    checks: _Checks, bundle: Bundle, trust: Trust
+) -> tuple[OpenedCheckpoint | None, datetime | None]:
     if bundle.receipt is None:
-        for name in ("checkpoint", "inclusion", "validity"):
-            checks.skip(name, "the bundle has no receipt: no log holds this certificate yet")
-        return None
+        why = "the bundle has no receipt: no log holds this certificate yet"
+        checks.skip("checkpoint", why)
+        checks.skip("inclusion", why)
+        if _revoked(bundle, trust.revoked):
+            checks.add("validity", "a key of its chain is revoked, and no log says it signed this before", "")
+        else:
+            checks.skip("validity", why)
+        return None, None
     try:
         opened = open_checkpoint(bundle.receipt.checkpoint_note, trust.logs)
     except RasuraError as error:
         checks.add("checkpoint", str(error), "")
         checks.skip("inclusion", "the checkpoint does not hold")
         checks.skip("validity", "no trusted log says when")
-        return None
+        return None, None
     origin, size = opened.checkpoint.origin, opened.checkpoint.size
     checks.add("checkpoint", None, f"the log {origin} signed a checkpoint of {size} entries")
     included = checks.add(
@@ -249,14 +302,30 @@ def _check_log(checks: _Checks, bundle: Bundle, trust: Trust) -> datetime | None
     )
     if opened.timestamp is None:
         checks.add("validity", "the log did not say when it signed the checkpoint", "")
-        return None
+        return opened, None
     moment = datetime.fromtimestamp(opened.timestamp, UTC)
     checks.add(
         "validity",
-        _validity_problems(bundle, moment),
+        _validity_problems(bundle, moment, trust.revoked),
         f"the site's signing certificate was valid when the log included it, by {moment:%Y-%m-%d %H:%M} UTC",
     )
-    return moment if included else None
+    return opened, moment if included else None
+
+
+def _check_start(checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedCheckpoint | None) -> None:
+    begun = bundle.claims.not_before
+    if begun is None:
+        checks.skip("start", "it names no checkpoint from its start: it may be older than it says")
+        return
+    start = look_at_start(begun.checkpoint, trust.logs, bundle.receipt, held)
+    if start.problem is None and start.opened is None:
+        checks.skip("start", "the checkpoint from its start is of a log that is not trusted here")
+        return
+    size, when = 0, ""
+    if start.opened is not None:
+        size, stamp = start.opened.checkpoint.size, start.opened.timestamp
+        when = f", after {datetime.fromtimestamp(stamp, UTC):%Y-%m-%d %H:%M} UTC" if stamp is not None else ""
+    checks.add("start", start.problem, f"it began when that log held {size} entries{when}")
 
 
 def _inclusion_problem(bundle: Bundle, opened: OpenedCheckpoint) -> str | None:

@@ -29,6 +29,10 @@ _PLATFORMS = (
     "manylinux_2_17_x86_64",
     "manylinux2014_x86_64",
 )
+_NOT_FOR_US = {"jc": frozenset({"pygments", "ruamel-yaml", "xmltodict"})}
+"""What a distribution needs for its own command line and for parts that the agent does not use."""
+_JC_PARSERS = frozenset({"__init__.py", "dmidecode.py"})
+"""jc has a hundred parsers; the agent imports one."""
 _MARKERS = {
     "python_version": PYTHON,
     "python_full_version": f"{PYTHON}.0",
@@ -53,7 +57,7 @@ def needed_distributions(extras: frozenset[str] = frozenset({"agent"})) -> froze
                 requirement.marker.evaluate({**_MARKERS, "extra": extra}) for extra in wanted | {""}
             )
             needed = canonicalize_name(requirement.name)
-            if applies and needed not in found:
+            if applies and needed not in found | _NOT_FOR_US.get(canonicalize_name(name), frozenset()):
                 found.add(needed)
                 waiting.append((needed, frozenset(requirement.extras)))
     return frozenset(found)
@@ -101,7 +105,14 @@ def install_wheels(lock: str, folder: Path, cache: Path) -> None:
         *folder.glob("*.dist-info/RECORD"),
         *folder.glob("*.dist-info/direct_url.json"),
     ):
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove(path)
+    for path in (folder / "jc/parsers").glob("*"):
+        if path.name not in _JC_PARSERS:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def agent_entries(root: Path, wheels: Path, work: Path, tools: ToolTree) -> Iterator[Entry]:

@@ -177,7 +177,7 @@ class Builder:
     def _agent_layer(self, lock: str, tools: ToolTree, work: Path, epoch: int) -> Path:
         wheels = self._kept(
             "wheels",
-            lock + agent_layer.PYTHON,
+            lock + _code(agent_layer),
             lambda folder: agent_layer.install_wheels(lock, folder, self._cache / "pip"),
         )
         entries = agent_layer.agent_entries(self._root, wheels, work / "agent", tools)

@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from rasura.bundle import Bundle
+from rasura.certificate import ErasureCertificate
+from rasura.machine_report import MachineReport
+
 BIN = Path(sys.executable).parent
 MARK = b"SECRET INVOICES "
 
@@ -83,10 +87,29 @@ class Workshop:
         )
 
     def pending(self) -> list[Path]:
-        return sorted((self.spool / "pending").glob("*.json"))
+        """The certificates that wait; reports are there besides."""
+        return self._kept("pending", ErasureCertificate)
 
     def sent(self) -> list[Path]:
-        return sorted((self.spool / "sent").glob("*.json"))
+        """The certificates that are logged."""
+        return self._kept("sent", ErasureCertificate)
+
+    def reports(self, part: str = "sent") -> list[Path]:
+        """The machine reports that are logged, or ``pending``."""
+        return self._kept(part, MachineReport)
+
+    def _kept(self, part: str, kind: type) -> list[Path]:
+        return _of_kind(self.spool / part, kind)
+
+
+def certificates_in(folder: Path) -> list[Path]:
+    """The certificates of drives among the signed documents in a folder."""
+    return _of_kind(folder, ErasureCertificate)
+
+
+def _of_kind(folder: Path, kind: type) -> list[Path]:
+    paths = sorted(folder.glob("*.json"))
+    return [path for path in paths if isinstance(Bundle.parse(path.read_bytes()).claims, kind)]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from functional.conftest import BIN, MARK, Workshop
+from functional.conftest import BIN, MARK, Workshop, certificates_in
 from rasura.site_kit import seal_site_key
 from simulators.web import refused_port
 
@@ -140,7 +140,8 @@ class Bench:
         return MARK not in content
 
     def certificates(self, part: str) -> list[Path]:
-        return sorted((self.data / "certificates" / part).glob("*.json"))
+        """The certificates of drives on the stick; the machine report is there besides."""
+        return certificates_in(self.data / "certificates" / part)
 
 
 @pytest.fixture
@@ -177,7 +178,11 @@ def test_led_by_a_person(bench: Bench) -> None:
     assert bench.erased(second)
     sent = bench.certificates("sent")
     assert len(sent) == 2
-    assert bench.workshop.run("rasura", "verify", *sent, "--trust", bench.workshop.trust).code == 0
+    everything = sorted((bench.data / "certificates/sent").glob("*.json"))
+    assert len(everything) == 3
+    verified = bench.workshop.run("rasura", "verify", *everything, "--trust", bench.workshop.trust)
+    assert verified.code == 0, verified.out
+    assert "all 2 certificates that the report names are there and fit" in verified.out
     claims = bench.workshop.run("rasura", "show", "--json", sent[0]).json[0]["predicate"]
     assert claims["source"]["lot"] == "LOT-9"
     assert max(map(len, live.shown.replace("\r", "\n").splitlines())) < 120, (
@@ -307,14 +312,14 @@ def test_a_certificate_in_memory_only_keeps_the_machine_on(bench: Bench) -> None
     bench.data.rename(away)
     live.type("1\n")
     live.expect("NOT WRITTEN TO DISK, NOT LOGGED YET")
-    live.expect("1 CERTIFICATE IN THE MEMORY OF THIS MACHINE ONLY")
-    live.expect("1 CERTIFICAT DANS LA SEULE MÉMOIRE DE CETTE MACHINE")
+    live.expect("2 CERTIFICATES IN THE MEMORY OF THIS MACHINE ONLY")
+    live.expect("2 CERTIFICATS DANS LA SEULE MÉMOIRE DE CETTE MACHINE")
     live.answer("[Enter] go on", "")
     live.answer("> ", "p")
     live.answer("type LOSE:", "lose")
     live.expect("the machine stays on")
     assert bench.ended_by == []
-    assert len(list((bench.root / "run/rasura/certificates/pending").glob("*.json"))) == 1
+    assert len(certificates_in(bench.root / "run/rasura/certificates/pending")) == 1
     live.expect("> ")
     away.rename(bench.data)
     live.type("s\n")
@@ -350,7 +355,7 @@ def test_armed_does_not_end_before_it_is_handed_over(bench: Bench) -> None:
     live.expect("Starts in 8 s")
     away = bench.data.with_name("pulled")
     bench.data.rename(away)
-    live.expect("1 CERTIFICATE IN THE MEMORY OF THIS MACHINE ONLY")
+    live.expect("2 CERTIFICATES IN THE MEMORY OF THIS MACHINE ONLY")
     time.sleep(1.5)
     assert bench.ended_by == []
     away.rename(bench.data)
@@ -468,7 +473,7 @@ def test_the_supervisor_speaks_for_an_agent_that_crashed(bench: Bench) -> None:
     live.expect("it was ended by signal 11")
     live.expect("NOT ERASED")
     live.expect("NE SONT PAS EFFACÉS")
-    live.expect("terminal.py")  # where it was, at the end of the log
+    live.expect("session.py")  # where it was, at the end of the log
     live.answer("> ", "")
     live.expect("1 drive would be erased")
     live.answer("> ", "p")

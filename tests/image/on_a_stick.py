@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from functional.conftest import certificates_in
 from image.places import ISO
 from rasura_agent.live.gpt import SECTOR_BYTES, parse_table
 
@@ -20,13 +21,15 @@ def data_partition(stick: Path) -> str:
     return f"{stick}@@{data.first * SECTOR_BYTES}"
 
 
-def certificates_on(stick: Path, folder: Path, *states: str) -> list[Path]:
-    """Copies of the certificates in the spool's folders of these ``states``, by default those sent."""
+def certificates_on(stick: Path, folder: Path, state: str = "sent") -> list[Path]:
+    """Copies in ``folder``/``state`` of what lies in the spool's folder of that name: those of drives.
+
+    The machine report, where there is one, is copied beside them.
+    """
     folder.mkdir()
-    for state in states or ("sent",):
-        source = f"::certificates/{state}"
-        subprocess.run(["mcopy", "-s", "-i", data_partition(stick), source, str(folder)], check=True)
-    return sorted(folder.glob("*/*.json"))
+    source = f"::certificates/{state}"
+    subprocess.run(["mcopy", "-s", "-i", data_partition(stick), source, str(folder)], check=True)
+    return certificates_in(folder / state)
 
 
 def _at(file: Path, offset: int, length: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -16,6 +17,7 @@ from rasura.site_kit import seal_site_key
 
 PASSPHRASE = "correct horse battery"
 GUEST_SEES_HOST_AS = "10.0.2.2"
+_PIN = re.compile(r"rasura\.ca=(\S+)\s")
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,14 @@ def registry_here(folder: Path) -> Iterator[RegistryHere]:
         server = subprocess.Popen([*serve, "--port", "0", "--port-file", port_file], stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 120
-        while not port_file.exists():
+        # The port's file comes before the last line.
+        while not port_file.exists() or (pin := _PIN.search(log_file.read_text())) is None:
             assert server.poll() is None, log_file.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        told = log_file.read_text().split()
-        pin = next(word.removeprefix("rasura.ca=") for word in told if word.startswith("rasura.ca="))
         # The registry keeps its own one open: it approves by it.
         site = Path(shutil.copytree(data / "sites/Workshop", folder / "for-the-stick"))
-        here = RegistryHere(data, site, port_file.read_text().strip(), pin)
+        here = RegistryHere(data, site, port_file.read_text().strip(), pin[1])
         with (here.site / "site.toml").open("a") as settings:
             settings.write(f'registry = "{here.url}"\nca = "{here.pin}"\n')
         seal_site_key(here.site, lambda: PASSPHRASE)

@@ -11,8 +11,9 @@ import pytest
 
 from image.collected import Planted, bitlocker, ext4, lvm, windows
 from image.on_a_stick import certificates_on, image_on
-from image.places import ISO, build_hash, missing
+from image.places import ISO, missing
 from image.registry_here import PASSPHRASE, RegistryHere
+from image.test_boot import boot_facts, check_boot
 from lab.attached import Nic, NvmeDrive, SataDisk, ScsiDisk, SdCard, UsbDisk, blank
 from lab.machine import BOOT_S, Firmware, Machine, Media
 from rasura.bundle import Bundle
@@ -64,9 +65,7 @@ def test_from_a_stick_to_the_registry(tmp_path: Path, registry: RegistryHere) ->
     }
     with Machine(tmp_path, Media(), firmware=Firmware.SECURE_BOOT, attached=attached, cpus=2) as machine:
         console = machine.console
-        facts = console.expect(r"rasura-boot: ([^\r\n]*)[\r\n]", BOOT_S)[1]
-        assert f"build={build_hash()}" in facts
-        assert "lockdown=integrity" in facts
+        check_boot(boot_facts(machine), Firmware.SECURE_BOOT)
         console.expect(r"\[k\]", BOOT_S)
         console.expect("> ", 60)
         console.send("k\r")
@@ -82,12 +81,17 @@ def test_from_a_stick_to_the_registry(tmp_path: Path, registry: RegistryHere) ->
         console.send("p\r")
         machine.wait_off(BOOT_S)
     said = console.text
-    assert said.count("on the stick, logged") == 6, said[-4000:]
+    # Of each drive, and the machine's report.
+    assert said.count("on the stick, logged") == 6 + 1, said[-4000:]
     assert {name: one.left() for name, one in planted.items()} == dict.fromkeys(planted, 0)
     assert image_on(stick) == image_before
     certificates = certificates_on(stick, tmp_path / "kept")
     assert len(certificates) == 6
-    assert registry.verify(*certificates).count("GENUINE: ERASED") == 6
+    documents = sorted(certificates[0].parent.glob("*.json"))
+    assert len(documents) == 6 + 1
+    verified = registry.verify(*documents)
+    assert verified.count("GENUINE: ERASED") == 6
+    assert "all 6 certificates that the report names are there and fit" in verified
     claims = [Bundle.parse(path.read_bytes()).certificate for path in certificates]
     assert {claim.drive.serial for claim in claims} >= {"QM-SATA", "QM-SAS", "QM-NVME", "QM-USB"}
     assert {claim.source.lot for claim in claims} == {"LOT-2026-001"}

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from lab.station import Station, fresh_folder, obstacle
+from lab.room import Room
+from lab.station import Station, obstacle
+
+
+@pytest.fixture(scope="package")
+def room(request: pytest.FixtureRequest) -> Iterator[Room]:
+    """Left when a worker has no test of the lab to do next: others wait for the machine's place."""
+    one = Room(request.session)
+    yield one
+    one.leave()
 
 
 @pytest.fixture(scope="module")
-def station(request: pytest.FixtureRequest) -> Iterator[Station]:
-    """The built image, booted once for a file; ``Station.cut_power`` boots it again.
-
-    Logs stay if a test failed. Switched off at the end of the file: others wait for its place.
-    """
+def station(room: Room) -> Station:
+    """The built image, booted once for the files that follow one another; ``cut_power`` boots it again."""
     why = obstacle()
     if why is not None:
         pytest.skip(why)
-    folder = fresh_folder("station")
-    with Station(folder) as one:
-        yield one
-    if not request.session.testsfailed:
-        shutil.rmtree(folder)
+    return room.station()

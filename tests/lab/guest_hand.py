@@ -19,6 +19,8 @@ from lab.shelf import Shelf, ShelfDrive
 
 HOST_SEEN_FROM_GUEST = "10.0.2.2"
 """The host's loopback, in QEMU's user-mode network."""
+ANSWER_S = 600.0
+"""For a guest that hangs, not for one that is slow: many drives at once keep an emulated processor busy."""
 _SCRIPTS = Path(__file__).parent / "guest"
 
 
@@ -97,7 +99,9 @@ class Hand:
 
     # Requests
 
-    def start(self, *argv: str, timeout_s: float = 120, env: Mapping[str, str] | None = None) -> Future[Ran]:
+    def start(
+        self, *argv: str, timeout_s: float = ANSWER_S, env: Mapping[str, str] | None = None
+    ) -> Future[Ran]:
         """Run a program; the answer comes when it has ended."""
         answer = self._ask("run", argv=argv, timeout=timeout_s, env=dict(env or {}))
         ran: Future[Ran] = Future()
@@ -113,7 +117,7 @@ class Hand:
         answer.add_done_callback(done)
         return ran
 
-    def run(self, *argv: str, timeout_s: float = 120, env: Mapping[str, str] | None = None) -> Ran:
+    def run(self, *argv: str, timeout_s: float = ANSWER_S, env: Mapping[str, str] | None = None) -> Ran:
         """Run a program to its end; what it ended with is for the caller to judge."""
         return self.start(*argv, timeout_s=timeout_s, env=env).result(timeout_s + 30)
 
@@ -137,11 +141,11 @@ class Hand:
             self._ask("attach", name=drive.name, port=shelf.port, size=len(drive.medium.data))
             for drive in drives
         ]
-        return [one.result(120)["path"] for one in asked]
+        return [one.result(ANSWER_S)["path"] for one in asked]
 
     def unplug(self, drive: ShelfDrive) -> None:
         """Take a drive away from the guest's kernel."""
-        self._ask("unplug", name=drive.name).result(90)
+        self._ask("unplug", name=drive.name).result(ANSWER_S)
 
     def _ask(self, what: str, **values: Any) -> Future[dict[str, Any]]:
         future: Future[dict[str, Any]] = Future()

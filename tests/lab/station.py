@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.attached import Nic, ScsiDisk, blank
-from lab.guest_hand import HOST_SEEN_FROM_GUEST, Hand, Ran
+from lab.guest_hand import ANSWER_S, HOST_SEEN_FROM_GUEST, Hand, Ran
 from lab.machine import BOOT_S, Kernel, Machine, missing
 from lab.modules import NoModulesError, lab_modules
 from lab.nvme_tcp import NvmeTarget
@@ -24,13 +24,15 @@ from rasura.bundle import Bundle
 from simulators.ports_media import PowerEvent
 
 ROOT = Path(__file__).parents[2]
-_PAYLOAD = ROOT / "build/image/netboot/rasura"
+PAYLOAD = ROOT / "build/image/netboot/rasura"
 _PACKAGES = ROOT / "build/cache/packages"
 _BIN = Path(sys.executable).parent
 
 SECRET = b"SECRET INVOICES OF THE DONOR    "
 SECTOR = SECRET * 16
 
+WORK_S = 1200.0
+"""For an agent that hangs, not for one that is slow: two dozen drives under emulation take it minutes."""
 SITE, SPOOL = "/run/lab/site", "/run/lab/spool"
 KEPT = "/run/lab/kept"
 """Where the guest mounts the disk that outlives it."""
@@ -49,7 +51,7 @@ reformat_sectors = true
 
 def obstacle() -> str | None:
     """Why there can be no lab here, or ``None``."""
-    if not (_PAYLOAD / "initrd").exists():
+    if not (PAYLOAD / "initrd").exists():
         return "there is no image: run ./scripts/build-image"
     if not any(_PACKAGES.glob("linux-image-[0-9]*.deb")):
         return "the packages that the image was built from are gone: run ./scripts/build-image"
@@ -86,7 +88,7 @@ class Station:
         command_line = "console=ttyS0 quiet rasura.test=fw_cfg"
         self.machine = Machine(
             folder,
-            Kernel(_PAYLOAD / "vmlinuz", _PAYLOAD / "initrd", command_line),
+            Kernel(PAYLOAD / "vmlinuz", PAYLOAD / "initrd", command_line),
             attached={
                 "nic": Nic(),
                 "kept": ScsiDisk(blank(folder / "kept.img", 40), "LAB-KEPT", absent=True),
@@ -126,11 +128,11 @@ class Station:
         self.hand.wait(BOOT_S)
         self.hand.copy(self.folder / "registry/sites/Lab", SITE)
 
-    def agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = 300) -> Ran:
+    def agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = WORK_S) -> Ran:
         """Run the agent to its end."""
         return self.start_agent(*argv, spool=spool, timeout_s=timeout_s).result(timeout_s + 30)
 
-    def start_agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = 300) -> Future[Ran]:
+    def start_agent(self, *argv: str, spool: str = SPOOL, timeout_s: float = WORK_S) -> Future[Ran]:
         """Start the agent, as an operator would from a shell."""
         env = {"RASURA_SITE": SITE, "RASURA_SPOOL": spool}
         return self.hand.start("rasura-agent", *argv, timeout_s=timeout_s, env=env)
@@ -187,7 +189,7 @@ class Station:
         controller: str = said.require().json["device"]
         self._attached.append(target)
         node = f"/dev/{controller}n1"
-        self.hand.run("sh", "-c", f"udevadm settle; test -b {node}").require()
+        self.hand.run("sh", "-c", f"udevadm settle --timeout={ANSWER_S:.0f}; test -b {node}").require()
         return node
 
     def clear(self) -> None:
@@ -205,10 +207,10 @@ class Station:
         serial = f"LAB-{name.upper()}"
         self.machine.plug_in(name)
         find = f"""
-            for try in $(seq 100); do
+            for try in $(seq 1000); do
                 for disk in /sys/block/sd*; do
                     if grep -qa {serial} $disk/device/vpd_pg80 2>/dev/null; then
-                        udevadm settle; echo /dev/${{disk##*/}}; exit
+                        udevadm settle --timeout={ANSWER_S:.0f}; echo /dev/${{disk##*/}}; exit
                     fi
                 done
                 sleep 0.2

@@ -7,8 +7,10 @@ and nvme-cli say of it in the guest, and against the simulated medium itself.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from lab.cases import BAD_SECTORS, CASES, SECTORS, Case
 from lab.nvme_tcp import NvmeTarget
 from lab.shelf import ShelfDrive
-from lab.station import GRANTING, SECRET, Station, by_serial
+from lab.station import GRANTING, SECRET, WORK_S, Station, by_serial
 from rasura.bundle import Bundle
 from rasura.certificate import Outcome, Presence
 from rasura.errors import ExitCode
@@ -62,24 +64,23 @@ def job(station: Station) -> Iterator[Job]:
     others = [one for one in CASES if one.policy != GRANTING]
     main = station.erase([paths[one] for one in paths if one not in {other.serial for other in others}])
     other = station.erase([paths[one.serial] for one in others], policy=others[0].policy)
-    _wait_for_writes(station, paths[VICTIM])
+    _wait_for_writes(station.folder / "victim.img")
     station.machine.unplug("victim")
-    ended = main.result(400)
-    yield Job(station, drives, paths, ended.code, by_serial(ended) | by_serial(other.result(400)))
+    ended = main.result(WORK_S)
+    yield Job(station, drives, paths, ended.code, by_serial(ended) | by_serial(other.result(WORK_S)))
     station.clear()
     station.machine.unplug("neighbour")
 
 
-def _wait_for_writes(station: Station, path: str) -> None:
-    name = path.removeprefix("/dev/")
-    written = f"""
-        for try in $(seq 600); do
-            set -- $(cat /sys/block/{name}/stat)
-            [ "$7" -gt 4096 ] && exit
-            sleep 0.2
-        done
-        exit 1"""
-    station.hand.run("sh", "-c", written, timeout_s=200).require()
+def _wait_for_writes(image: Path) -> None:
+    """Until half of what was planted is overwritten; looked at from outside, the guest has enough to do."""
+    deadline = time.monotonic() + WORK_S
+    while True:
+        with image.open("rb") as file:
+            if SECRET not in file.read(PLANTED[VICTIM] // 2):
+                return
+        assert time.monotonic() < deadline, "nothing was written"
+        time.sleep(0.5)
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)
@@ -91,7 +92,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 def test_the_drive_ends_as_it_must(job: Job, case: Case) -> None:
     told = job.told[case.serial]
     achieved = case.technique if case.outcome is Outcome.ERASED else None
-    assert (told["outcome"], told["technique"], told["method"]) == (case.outcome, achieved, case.method)
+    found = (told["outcome"], told["technique"], told["method"])
+    assert found == (case.outcome, achieved, case.method), told["reason"]
     assert case.says in (told["reason"] or "")
 
 
@@ -123,15 +125,13 @@ def test_hidden_sectors_were_lifted_and_erased(job: Job) -> None:
 
 def test_bad_sectors_are_on_the_certificate(job: Job) -> None:
     ranges = job.bundle("LAB-ATA-BAD-SECTORS").certificate.result.error_ranges
-    for sector in BAD_SECTORS:
-        assert any(one.offset <= sector * 512 < one.offset + one.length for one in ranges), (sector, ranges)
-    # The transfers before and after theirs were fine.
-    transfer = 4 << 20
-    for one in ranges:
-        assert transfer <= one.offset < one.offset + one.length <= 2 * transfer
+    covered = {
+        sector for one in ranges for sector in range(one.offset // 512, (one.offset + one.length) // 512)
+    }
+    assert covered == BAD_SECTORS
     drive = job.drives["LAB-ATA-BAD-SECTORS"]
     assert isinstance(drive, ShelfDrive)
-    assert BAD_SECTORS <= set(drive.sectors_with(SECRET)) < set(range(8192, 16384))
+    assert set(drive.sectors_with(SECRET)) == BAD_SECTORS
 
 
 def test_a_drive_pulled_out_takes_no_other_along(job: Job) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lab.cases import CONTENT, PLATTERS
 from lab.shelf import ShelfDrive, ata_drive
-from lab.station import SECRET, Station, by_serial
+from lab.station import SECRET, WORK_S, Station, by_serial
 from rasura.certificate import Method, Outcome, Technique
 from simulators.ata_options import AtaOptions, Freeze
 
@@ -45,7 +45,7 @@ def frozen(station: Station) -> Iterator[tuple[dict[str, ShelfDrive], dict[str, 
     said = station.hand.run("hdparm", "-I", paths[0]).require().out
     assert "\tfrozen" in said[said.index("Security:") :].replace("not\tfrozen", ""), said
     sleeping = station.during_suspend(*drives.values())
-    ended = station.erase(paths, "--unfreeze", policy=STRICT, number=1).result(300)
+    ended = station.erase(paths, "--unfreeze", policy=STRICT, number=1).result(WORK_S)
     sleeping.join(5)
     log = station.hand.run("dmesg").require().out
     yield drives, by_serial(ended), log

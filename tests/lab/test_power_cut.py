@@ -1,7 +1,7 @@
 """The power goes in the middle of erasing: the next boot recognises what was begun, and goes on.
 
 The simulated drives keep their state as real ones do, on the host; the agent keeps its journal on a disk.
-What an overwrite through the block layer had reached is not journalled yet: it starts anew.
+Overwrites go on by a journal of their own: tests/functional/test_live_interrupted.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from lab.cases import CONTENT, FLASH, PLATTERS
 from lab.nvme_tcp import NvmeTarget, nvme_target
 from lab.shelf import ShelfDrive, ata_drive, scsi_drive
-from lab.station import KEPT, SECRET, Station, by_serial
+from lab.station import KEPT, SECRET, WORK_S, Station, by_serial
 from rasura.bundle import Bundle
 from rasura.certificate import Outcome, Technique
 from simulators.ata_options import AtaOptions
@@ -29,7 +29,7 @@ from simulators.scsi_options import ScsiOptions
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 
-LONG_S = 20.0
+LONG_S = 30.0
 """What each of them takes: long enough that all are at work at once."""
 TECHNIQUES = {
     "LAB-CUT-SANITIZE": Technique.ATA_SANITIZE_BLOCK,
@@ -124,7 +124,7 @@ def cut(station: Station) -> Iterator[Cut]:
     station.hand.run("sh", "-c", f"mkfs.vfat {kept} && {mount.format(kept)}").require()
     spool = f"{KEPT}/spool"
     begun = station.erase(list(paths.values()), spool=spool)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + WORK_S
     while not all(_at_work(one) for one in drives.values()):
         assert time.monotonic() < deadline, [name for name, one in drives.items() if not _at_work(one)]
         assert not begun.done(), begun.result()
@@ -143,7 +143,7 @@ def cut(station: Station) -> Iterator[Cut]:
         f"for d in /dev/sd*; do {mount.format('$d')} 2>/dev/null && ls {spool} && exit; done; exit 1",
     )
     found.require()
-    ended = station.erase(list(paths.values()), spool=spool).result(300)
+    ended = station.erase(list(paths.values()), spool=spool).result(WORK_S)
     yield Cut(station, drives, held, said, by_serial(ended))
     station.clear()
     station.hand.run("umount", KEPT)

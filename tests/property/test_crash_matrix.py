@@ -12,7 +12,10 @@ from random import Random
 import pytest
 
 from rasura.certificate import Method, Outcome, Technique
+from rasura_agent.erase.firmware.family import Family
+from rasura_agent.erase.firmware.line import Line
 from rasura_agent.erase.policy import Policy
+from rasura_agent.inventory.model import Drive
 from simulators import bench
 from simulators.ata_options import AtaOptions
 from simulators.bench import (
@@ -91,6 +94,7 @@ def only(technique: Technique) -> Policy:
 @pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
 @pytest.mark.parametrize("line", ["device", "block"])
 def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: str) -> None:
+    resumed = 0
     for number in range(2000):
         journal = MemoryJournal()
         rig = DRIVES[technique](journal)
@@ -101,6 +105,7 @@ def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: 
         if schedule.faults:
             # The run is shorter than that: every command had its turn.
             assert number > 5
+            assert bool(resumed) == (technique is Technique.OVERWRITE and line == "block")
             return
         assert first is None, f"the power went at {number} and the run ended with {first}"
         for _ in range(FRESH_RUNS):
@@ -113,8 +118,58 @@ def test_power_cut_at_every_command(technique: Technique, cut: FaultKind, line: 
         assert result.outcome is Outcome.ERASED, f"cut at {number}: {result.reason}"
         assert not bench.old_sectors(CONTENT, rig.sectors())
         assert not bench.marker_sectors(result, rig.sectors())
+        resumed += result.resumed is not None
         assert not journal.intents, f"cut at {number}: an intent stays open"
     pytest.fail("the run never ends")
+
+
+def test_what_the_drive_refused_before_the_cut_is_not_asked_again() -> None:
+    """Its marks would go over what was written; the certificate says what was refused."""
+    policy = replace(overwrite_policy(), method=Method.PURGE, allow_weaker=True)
+    aborts = dict.fromkeys(range(6, 2000), FaultKind.ABORT)
+    # Five techniques are marked for before the overwrite begins.
+    for moment in range(50, 800):
+        rig = ata()(MemoryJournal())
+        station = Bench(rig, 1)
+        cut = FaultSchedule({moment: FaultKind.POWER_CUT_AFTER})
+        assert station.run(policy, FaultSchedule(dict(aborts)), cut) is None
+        if not (station.progress.saved and station.progress.saved[-1].has_begun):
+            continue
+        again = station.run(policy)
+        assert again is not None
+        _, result = again
+        assert (result.outcome, result.method) == (Outcome.ERASED, Method.CLEAR), result.reason
+        assert result.resumed is not None
+        assert {one.technique for one in result.resumed.refused} >= {Technique.ATA_SECURITY_ERASE}
+        assert not bench.old_sectors(CONTENT, rig.sectors())
+        return
+    pytest.fail("no overwrite was ever begun")
+
+
+class OnceDeaf(AtaRig):
+    """A drive that does not answer when it is met for the first time, as behind a bad cable."""
+
+    met = False
+
+    def meet(self, line: Line, drive: Drive, policy: Policy) -> Family | str:
+        if not self.met:
+            self.met = True
+            return "it does not answer"
+        return super().meet(line, drive, policy)
+
+
+def test_a_stronger_technique_that_can_be_tried_now_is() -> None:
+    policy = replace(overwrite_policy(), method=Method.PURGE, allow_weaker=True)
+    rig = OnceDeaf(AtaOptions(overwrite_s=20.0), None, CONTENT, MemoryJournal())
+    station = Bench(rig, 1)
+    assert station.run(policy, None, FaultSchedule({6: FaultKind.POWER_CUT_AFTER})) is None
+    assert station.progress.saved[-1].has_begun
+    again = station.run(policy)
+    assert again is not None
+    _, result = again
+    assert (result.outcome, result.method, result.resumed) == (Outcome.ERASED, Method.PURGE, None)
+    assert "a stronger technique can be tried now" in result.notes[0]
+    assert not bench.old_sectors(CONTENT, rig.sectors())
 
 
 @pytest.mark.parametrize("block_bytes", [520, 524, 528])

@@ -12,17 +12,21 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from rasura.certificate import Method, Outcome
+from rasura.certificate import Method, Outcome, ReadBackExtent
 from rasura_agent.drive.port import Disposition
 from rasura_agent.erase import engine
-from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.engine import execute
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
+from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from rasura_agent.inventory.model import Transport
+from rasura_agent.verify import samples
 from rasura_agent.verify.readback import ReadBack
 from rasura_agent.verify.spots import SpotCheck
 from simulators import bench
@@ -45,7 +49,7 @@ from simulators.ports_media import Lie
 from simulators.sat import BridgeOptions
 from simulators.scsi_options import ScsiOptions
 from simulators.signing import overwrite_policy
-from simulators.world import FaultKind, FaultSchedule, ManualClock
+from simulators.world import FaultKind, FaultSchedule
 
 SCHEDULES = int(os.environ.get("RASURA_FAULT_SCHEDULES", "1000"))
 CAPACITY = SECTORS * SECTOR_BYTES
@@ -66,31 +70,110 @@ def share(part: float) -> settings:
     )
 
 
-# Overwriting, against faults of single transfers. Two passes and a read-back are 24 transfers.
+# Overwriting, against faults of single transfers and bad ranges. Two passes and a read-back are 24 transfers.
+
+SILENT = [BlockFault.WRITE_LOST, BlockFault.WRITE_CORRUPT, BlockFault.WRITE_ELSEWHERE]
+bad_ranges = st.lists(
+    st.tuples(st.integers(0, CAPACITY - 1), st.sampled_from([1, 512, 3000, CAPACITY])).map(
+        lambda one: range(one[0], one[0] + one[1])
+    ),
+    max_size=2,
+).map(tuple)
+limits = st.builds(
+    Limits,
+    retries=st.integers(0, 2),
+    errors=st.sampled_from([1, 7, 60, 1000]),
+    zone_transfers=st.integers(1, 4),
+)
 
 
-@share(0.25)
+@share(0.4)
 @given(
-    faults=st.dictionaries(st.integers(0, 24), st.sampled_from(BlockFault), max_size=4),
+    faults=st.dictionaries(st.integers(0, 40), st.sampled_from([*BlockFault, *SILENT * 4]), max_size=4),
     pattern=st.sampled_from(PatternKind),
+    named=st.sampled_from([None, None, None, "flash-zero", "dod-5220-22-m", "dod-5220-22-m-ece"]),
     transport=st.sampled_from([Transport.SATA, Transport.USB]),
     fake=st.booleans(),
+    extent=st.sampled_from(ReadBackExtent),
+    bad=st.just(((), ())) | st.tuples(bad_ranges, bad_ranges),
+    heals_after=st.none() | st.integers(0, 30),
+    limits=limits,
+    lanes=st.sampled_from([1, 4]),
+    zeroes=st.sampled_from([Disposition.REFUSED, Disposition.DONE]),
+    offload=st.booleans(),
+    every_pass=st.booleans(),
+)
+@example(
+    # A single lost write: what a planted fault in reading back must always be caught by.
+    faults={3: BlockFault.WRITE_LOST},
+    pattern=PatternKind.ZERO,
+    named=None,
+    transport=Transport.SATA,
+    fake=False,
+    bad=((), ()),
+    heals_after=None,
+    limits=Limits(),
+    lanes=1,
+    zeroes=Disposition.REFUSED,
+    offload=False,
+    every_pass=False,
+    extent=ReadBackExtent.FULL,
 )
 def test_overwriting(
-    faults: dict[int, BlockFault], pattern: PatternKind, transport: Transport, fake: bool
+    faults: dict[int, BlockFault],
+    pattern: PatternKind,
+    named: str | None,
+    transport: Transport,
+    fake: bool,
+    bad: tuple[tuple[range, ...], tuple[range, ...]],
+    heals_after: int | None,
+    limits: Limits,
+    lanes: int,
+    zeroes: Disposition,
+    offload: bool,
+    every_pass: bool,
+    extent: ReadBackExtent,
 ) -> None:
+    # The scheme reads all of a drive as small as this one, so that sampling hides nothing here.
     drive = simulated_drive(CAPACITY, transport=transport, rotational=None)
-    block = SimulatedBlock(drive, dict(faults), real_bytes=CAPACITY // 2 if fake else None)
-    plan = plan_drive(drive, replace(overwrite_policy(), pattern=pattern), ())
-    key = bytes(range(32))
-    result = execute(plan, Ports(block), ManualClock(), lambda size: key[:size], lambda _event: None, BLOCK)
+    block = SimulatedBlock(
+        drive,
+        dict(faults),
+        real_bytes=CAPACITY // 2 if fake else None,
+        bad_writes=bad[0],
+        bad_reads=bad[1],
+        heals_after=heals_after,
+        zeroes=zeroes,
+        lanes=lanes,
+    )
+    policy = replace(
+        overwrite_policy(),
+        pattern=pattern,
+        scheme=named,
+        limits=limits,
+        offload=offload,
+        every_pass=every_pass,
+        read_back=extent,
+    )
+    plan = plan_drive(drive, policy, ())
+    draw = Random(0)
+    try:
+        result = execute(plan, Ports(block), block.clock, draw.randbytes, lambda _event: None, BLOCK)
+    finally:
+        block.released.set()
     if result.outcome is Outcome.ERASED:
         assert not block.old_data_left()
         assert result.method is Method.CLEAR
         assert not result.errors
+        assert all(one.bytes_written == CAPACITY for one in result.passes)
     else:
         assert result.method is None
         assert result.reason
+        failed = [one for one in result.passes if one.stopped is None and one.bytes_written != CAPACITY]
+        assert all(one.errors for one in failed)
+    assert all(one.offset >= 0 and one.offset + one.length <= CAPACITY for one in result.errors)
+    for one in result.passes:
+        assert one.cipher is None or not one.bytes_offloaded
 
 
 # The drives' own commands, against faulty drives on faulty paths, over power cuts.
@@ -202,20 +285,20 @@ def check(rig: Rig, journal: MemoryJournal, policy: Policy, faults: list[tuple[A
 runs = st.lists(st.tuples(fault_schedules, fault_schedules), min_size=1, max_size=RUNS)
 
 
-@share(0.25)
+@share(0.2)
 @given(options=ata_options, bridge=bridges, policy=policies, faults=runs)
 def test_ata(options: AtaOptions, bridge: BridgeOptions | None, policy: Policy, faults: Any) -> None:
     journal = MemoryJournal()
     check(AtaRig(options, bridge, CONTENT, journal), journal, policy, faults)
 
 
-@share(0.2)
+@share(0.15)
 @given(options=scsi_options, policy=policies, faults=runs)
 def test_scsi(options: ScsiOptions, policy: Policy, faults: Any) -> None:
     check(ScsiRig(options, CONTENT), MemoryJournal(), policy, faults)
 
 
-@share(0.2)
+@share(0.15)
 @given(
     options=nvme_options,
     namespaces=mostly(1, 2),
@@ -299,20 +382,23 @@ KINDS = pytest.mark.parametrize(
 )
 
 
-def believe(_port: object, capacity: int, *_more: object) -> ReadBack:
+def believe(
+    _port: object, end: int, _pattern: object, _told: object, _block: int, start: int = 0, **_others: object
+) -> ReadBack:
     """Reading back that believes the drive."""
-    return ReadBack(capacity, capacity, (), None)
+    return ReadBack(end - start, end, (), None)
 
 
 def test_a_planted_fault_in_reading_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "read_back", believe)
+    for module in (engine, samples):
+        monkeypatch.setattr(module, "read_back", believe)
     with pytest.raises(AssertionError):
         test_overwriting()
 
 
 @KINDS
 def test_a_planted_fault_in_looking_at_marks_is_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def see_nothing(_spots: object) -> SpotCheck:
+    def see_nothing(_spots: object, _on_progress: object) -> SpotCheck:
         return SpotCheck(BLOCK, 0, 0, (), ())
 
     monkeypatch.setattr(engine.Spots, "look", see_nothing)

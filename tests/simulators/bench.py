@@ -21,7 +21,7 @@ from rasura_agent.drive.port import (
     SenseData,
 )
 from rasura_agent.drive.scsi.disposition import judge
-from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.engine import execute
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.firmware.family_ata import AtaFamily
 from rasura_agent.erase.firmware.family_mmc import MmcFamily
@@ -32,6 +32,9 @@ from rasura_agent.erase.firmware.mmc_capabilities import MmcArea
 from rasura_agent.erase.pattern import RandomStream
 from rasura_agent.erase.plan import DrivePlan, plan_drive
 from rasura_agent.erase.policy import Policy
+from rasura_agent.erase.progress_record import JournalPace
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from rasura_agent.inventory.model import Drive, IdentityPage
 from simulators.ata_options import AtaOptions
 from simulators.mmc import SimulatedEmmc
@@ -44,6 +47,7 @@ from simulators.ports import ata_bay, scsi_bay
 from simulators.ports_reply import Reply
 from simulators.sat import BridgeOptions
 from simulators.scsi_options import ScsiOptions
+from simulators.volatile import TornStore
 from simulators.world import FaultSchedule, ManualClock, Medium, PowerCut
 
 SECTORS = 64
@@ -101,6 +105,9 @@ class Bench:
     rig: Rig
     seed: int = 0
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    progress: TornStore = field(default_factory=lambda: TornStore(Random(0)))
+    """Outlives the power as ``journal`` does; what is written to it while the power goes, others test."""
+    runs: int = 0
 
     def run(
         self,
@@ -110,6 +117,7 @@ class Bench:
         execute_plan: Callable[..., EraseResult] = execute,
     ) -> tuple[DrivePlan, EraseResult] | None:
         """One run of the agent; ``None`` when the power went. The drive keeps the state it was left in."""
+        self.runs += 1
         try:
             block, device = self.rig.connect(
                 device_faults or FaultSchedule(), block_faults or FaultSchedule()
@@ -122,12 +130,18 @@ class Bench:
             family = None if isinstance(met, str) else met
             offers = family.offers() if family is not None else ()
             plan = plan_drive(drive, policy, (), offers, met if isinstance(met, str) else None)
+            plan = replace(plan, journal_pace=JournalPace(interval_bytes=8192, interval_s=1e9))
             ports = Ports(block, device, family, self.rig.rescan)
-            draw = Random(self.seed)
-            return plan, execute_plan(plan, ports, self.rig.clock, draw.randbytes, lambda _event: None, 4096)
+            draw = Random(f"{self.seed} {self.runs}")
+            result = execute_plan(
+                plan, ports, self.rig.clock, draw.randbytes, lambda _event: None, 4096, self.progress
+            )
         except PowerCut:
             self.rig.power_cycle()
             return None
+        if result.is_settled:
+            self.progress.forget(result.identity_sha256)
+        return plan, result
 
 
 def old_sectors(before: bytes, after: bytes) -> list[int]:

@@ -12,12 +12,21 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rasura_agent.inventory.ports import Attempt, FileId, LoopBacking, Opening
+from rasura_agent.inventory.machine_model import Sensor
+from rasura_agent.inventory.ports import (
+    Attempt,
+    CommandError,
+    FileId,
+    LoopBacking,
+    Opening,
+    Ran,
+    Sources,
+)
 
 
 @dataclass
@@ -53,6 +62,11 @@ class Machine:
     udev: dict[tuple[int, int], dict[str, str]] = field(default_factory=dict)
     nodes: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Further names of device nodes, as udev links them."""
+    places: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What udev knows of other devices, by their folder in sysfs."""
+    outputs: dict[tuple[str, ...], Ran] = field(default_factory=dict)
+    """What programs print; others are not installed."""
+    sensors: tuple[Sensor, ...] = ()
     ids: dict[str, FileId] = field(default_factory=dict)
     read_only_files: set[str] = field(default_factory=set)
     _files: dict[str, bytes] = field(default_factory=dict)
@@ -267,6 +281,23 @@ class Machine:
 
     def properties(self, number: tuple[int, int]) -> Mapping[str, str]:
         return self.udev.get(number, {})
+
+    def properties_at(self, place: str) -> Mapping[str, str]:
+        return self.places.get(place, {})
+
+    # Programs and sensors
+
+    def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
+        if tuple(argv) not in self.outputs:
+            raise CommandError(f"{argv[0]} is not installed")
+        return self.outputs[tuple(argv)]
+
+    def read(self) -> tuple[Sensor, ...]:
+        return self.sensors
+
+    def sources(self) -> Sources:
+        """Everything that the inventory reads."""
+        return Sources(self, self, self, self, self)
 
     # Device nodes
 

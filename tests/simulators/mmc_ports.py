@@ -196,6 +196,9 @@ class SimulatedMmcBlock:
         self._hang_seconds = hang_seconds
         self._closed = False
 
+    lanes = 1
+    """So that a schedule counts the transfers in their order."""
+
     @property
     def direct(self) -> bool:
         """Always: the simulation has no page cache."""
@@ -251,6 +254,10 @@ class SimulatedMmcBlock:
             into[:] = self.device.read(self._area, sector, count)
 
         self._transfer(fill)
+
+    def write_zeroes(self, offset: int, length: int) -> Disposition:
+        """No Write Zeroes, as most drives."""
+        return Disposition.REFUSED
 
     def flush(self) -> None:
         """Flush the device's cache."""

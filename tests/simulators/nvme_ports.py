@@ -177,6 +177,9 @@ class SimulatedNamespace:
         self._hang_seconds = hang_seconds
         self._closed = False
 
+    lanes = 1
+    """So that a schedule counts the transfers in their order."""
+
     @property
     def direct(self) -> bool:
         """Always: the simulation has no page cache."""
@@ -230,6 +233,10 @@ class SimulatedNamespace:
         status, data = self.subsystem.read(self._controller, self._nsid, slba, blocks)
         self._after(status, fault)
         into[:] = data
+
+    def write_zeroes(self, offset: int, length: int) -> Disposition:
+        """No Write Zeroes, as most drives."""
+        return Disposition.REFUSED
 
     def flush(self) -> None:
         """Flush the drive's cache."""

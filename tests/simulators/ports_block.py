@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from rasura_agent.drive.port import Disposition
 from rasura_agent.inventory.model import Drive
 from simulators.ports_media import AccessError, HostTimeoutError
 from simulators.world import FaultKind, FaultSchedule, PowerCut
@@ -30,6 +31,9 @@ class SimulatedBlock:
         self._direct = direct
         self._opening = bay.opening
         self._closed = False
+
+    lanes = 1
+    """So that a schedule counts the transfers in their order."""
 
     @property
     def direct(self) -> bool:
@@ -65,6 +69,10 @@ class SimulatedBlock:
                 raise _error(errno.EIO) from error
             self._bay.clock.sleep(len(into) / self._bay.bytes_per_second)
         self._end(fault)
+
+    def write_zeroes(self, offset: int, length: int) -> Disposition:
+        """No Write Zeroes, as most drives."""
+        return Disposition.REFUSED
 
     def flush(self) -> None:
         """Flush the drive's own cache."""

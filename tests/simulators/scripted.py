@@ -1,11 +1,18 @@
-"""A console whose person follows a script, and presses no key that the script does not have."""
+"""A console whose person follows a script, and presses no key that the script does not have.
+
+What stands in the script in place of an answer is called while the question stands unanswered: the world
+changes, and the console waits until it is told of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from simulators.world import ManualClock
+
+_SOON_S = 10.0
 
 
 class ScriptEndedError(Exception):
@@ -18,7 +25,9 @@ class ScriptedTerminal:
     is_interactive = False
     width = 79
 
-    def __init__(self, clock: ManualClock, *answers: str, key_after: float | None = None) -> None:
+    def __init__(
+        self, clock: ManualClock, *answers: str | Callable[[], object], key_after: float | None = None
+    ) -> None:
         self.text = ""
         self._clock, self._answers, self._key_after = clock, list(answers), key_after
 
@@ -38,7 +47,16 @@ class ScriptedTerminal:
         self.write(prompt)
         if not self._answers:
             raise ScriptEndedError
-        return self._answers.pop(0)
+        answer = self._answers.pop(0)
+        if isinstance(answer, str):
+            return answer
+        answer()
+        deadline = time.monotonic() + _SOON_S
+        while (told := news()) is None:
+            assert time.monotonic() < deadline, "the console was told nothing"
+            time.sleep(0.01)
+        self.write(told)
+        return "" if told == "" else self.line(prompt, news)
 
     def secret(self, prompt: str) -> str:
         return self.line(prompt, lambda: None)

@@ -20,11 +20,13 @@ from rasura.receipt import Receipt
 from rasura.site_kit import SiteKit, write_site_kit
 from rasura.tree import inclusion_proof, leaf_hash, root_hash
 from rasura.trust import Trust
-from rasura_agent.erase.engine import Ports, execute
+from rasura_agent.erase.engine import execute
+from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.erase.policy import PatternKind, Policy
+from rasura_agent.erase.run import Ports
 from rasura_agent.guard import Protection
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.report import Circumstances, erasure_claims
 from rasura_agent.station import SigningStation
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
@@ -93,7 +95,7 @@ class TrustWorld:
         return Receipt(index, inclusion_proof(self.leaves, index), note)
 
 
-NO_MACHINE = Machine(None, None, None, None, None)
+NO_MACHINE = MachineIdentity(None, None, None, None, None)
 
 
 def overwrite_policy() -> Policy:
@@ -102,11 +104,17 @@ def overwrite_policy() -> Policy:
         sha256="0" * 64,
         method=Method.CLEAR,
         technique=None,
+        scheme=None,
+        offload=False,
+        every_pass=False,
+        second_reader=False,
+        limits=Limits(),
         pattern=PatternKind.RANDOM,
         allow_weaker=False,
         accept_r1_basis=False,
         allow_hidden=False,
         reformat_sectors=False,
+        skip_rejected=False,
         protection=Protection(),
     )
 

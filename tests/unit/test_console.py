@@ -118,10 +118,10 @@ def test_plain_lines_now_and_then() -> None:
     stream = io.StringIO()
     screen = PlainProgress(stream)
     for tenth in range(1, 11):
-        screen.progress(progress(tenth * 100, tenth * 4.0))
+        screen.told(progress(tenth * 100, tenth * 4.0))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 4
-    assert lines[0] == "/dev/sda  write 1/2   10 %  100 B of 1 kB  25 B/s  36 s left"
+    assert lines[0] == "/dev/sda  write 1/2   10 %  100 B of 1 kB  25 B/s  1 min 16 s left"
     assert "100 %" in lines[-1]
     assert "\x1b" not in stream.getvalue()
 
@@ -129,9 +129,9 @@ def test_plain_lines_now_and_then() -> None:
 def test_the_terminal_redraws_one_line_a_drive() -> None:
     stream = io.StringIO()
     screen = TerminalProgress(stream)
-    screen.progress(progress(100, 1.0))
-    screen.progress(progress(110, 1.1))
-    screen.progress(progress(1000, 2.0))
+    screen.told(progress(100, 1.0))
+    screen.told(progress(110, 1.1))
+    screen.told(progress(1000, 2.0))
     assert stream.getvalue().count("\n") == 2
     assert stream.getvalue().count("\x1b[1A") == 1
 

@@ -41,7 +41,7 @@ def test_its_leaf_is_the_hash_of_zero_and_the_lines() -> None:
         "\n" + TEXT,
         TEXT.replace("\n", "\r\n"),
         TEXT.replace("v1", "v2"),
-        TEXT.replace("erasure-certificate", "machine-report"),
+        TEXT.replace("erasure-certificate", "site-certificate"),
         TEXT.replace("erasure-certificate", "Erasure-certificate"),
         TEXT.replace(UUID, UUID.upper()),
         TEXT.replace(UUID, UUID.replace("-", "")),

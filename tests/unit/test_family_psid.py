@@ -8,11 +8,13 @@ from random import Random
 from rasura.certificate import Method, Outcome
 from rasura_agent.drive.nvme import status as nvme_status
 from rasura_agent.drive.tcg.psid import Psid
-from rasura_agent.erase.engine import EraseResult, Ports, execute
+from rasura_agent.erase.engine import execute
 from rasura_agent.erase.firmware.family_nvme import NvmeFamily
 from rasura_agent.erase.firmware.family_psid import PsidFirst, discovery_command
 from rasura_agent.erase.firmware.line import Line
 from rasura_agent.erase.plan import plan_drive
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports
 from simulators.bench import StableNamespace
 from simulators.nvme_ports import SimulatedNvmePort
 from simulators.nvme_security import Tcg

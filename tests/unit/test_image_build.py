@@ -136,8 +136,20 @@ def test_stanzas() -> None:
 
 def test_the_agent_takes_its_own_needs_and_no_others() -> None:
     needed = needed_distributions()
-    assert {"click", "cryptography", "cffi", "pycparser", "msgspec", "urllib3", "psutil", "pyudev"} <= needed
+    assert {
+        "click",
+        "cryptography",
+        "cffi",
+        "pycparser",
+        "msgspec",
+        "urllib3",
+        "psutil",
+        "pyudev",
+        "jc",
+        "pysmart",
+    } <= needed
     assert not needed & {"fastapi", "uvicorn", "pytest", "babel", "rasura"}
+    assert not needed & {"pygments", "ruamel-yaml", "xmltodict"}, "jc's command line is not taken along"
     lock = locked_wheels((ROOT / "requirements.lock").read_text(), needed)
     assert lock.count("==") == len(needed)
     assert lock.count("--hash=sha256:") >= len(needed)

@@ -13,7 +13,14 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = [
     *("scripts/try", "scripts/test", "scripts/setup.sh", ".ci/run"),
-    *("scripts/build-image", "scripts/write-usb", "scripts/pxe-serve"),
+    *(
+        "scripts/build-image",
+        "scripts/write-usb",
+        "scripts/pxe-serve",
+        "scripts/write-schemas",
+        "scripts/write-vectors",
+    ),
+    "certs/by_hand/verify.sh",
     *("image/initrd/init", "image/rootfs/usr/lib/rasura/console", "image/rootfs/usr/lib/rasura/test-hook"),
 ]
 

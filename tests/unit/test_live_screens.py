@@ -14,7 +14,7 @@ from rasura_agent.console.language import use
 from rasura_agent.erase.plan import plan_drive
 from rasura_agent.guard import Refusal, RefusalReason
 from rasura_agent.inventory.behind_raid import HiddenDrive
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, Build, Firmware
 from rasura_agent.live.boot_parameters import BootFrom, Entry
@@ -59,7 +59,7 @@ def survey(number: int = 2) -> Survey:
 def situation(**changes: Any) -> Situation:
     build = Build("0.2", "c0ffee", "sha256:" + "ab" * 32, {})
     plain = Situation(
-        machine=Machine("Dell Inc.", "OptiPlex 7050", "ABC1234", None, None),
+        machine=MachineIdentity("Dell Inc.", "OptiPlex 7050", "ABC1234", None, None),
         facts=BootFacts(
             build, Firmware.UEFI, True, "integrity", "6.12", 8192, BootFrom.NETWORK, Entry.NORMAL
         ),

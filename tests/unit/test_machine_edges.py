@@ -12,8 +12,11 @@ import pytest
 from rasura_agent.drive.transport.suspend import Suspender, SuspendError
 from rasura_agent.erase.firmware.line import Intent
 from rasura_agent.inventory.behind_raid import HiddenDrive, find_hidden_drives, hidden_drives
-from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.identity import read_identity
+from rasura_agent.inventory.ports import CommandError, Ran
 from rasura_agent.journal import FileJournal, JournalError
+from simulators.hardware import dmi
+from simulators.machine import Machine
 
 SCAN = json.dumps(
     {
@@ -50,33 +53,42 @@ class PciDrivers:
         raise FileNotFoundError(path)
 
 
+class Smartctl:
+    """A smartctl that prints one thing, or is not installed."""
+
+    def __init__(self, scan: str | None) -> None:
+        self._scan = scan
+        self.asked: list[tuple[str, ...]] = []
+
+    def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
+        self.asked.append(tuple(argv))
+        if self._scan is None:
+            raise CommandError("smartctl is not installed")
+        # Its status is a bitmask: not 0 is no reason to throw the answer away.
+        return Ran(4, self._scan.encode())
+
+
 def test_drives_behind_a_controller_are_listed() -> None:
-    asked: list[Sequence[str]] = []
-
-    def run(arguments: Sequence[str], timeout_s: float) -> str:
-        asked.append(arguments)
-        return SCAN
-
-    found, notes = find_hidden_drives(PciDrivers("megaraid_sas"), run)
+    smartctl = Smartctl(SCAN)
+    found, notes = find_hidden_drives(PciDrivers("megaraid_sas"), smartctl)
     assert [(one.name, one.kind) for one in found] == [
         ("/dev/bus/0", "megaraid,8"),
         ("/dev/bus/0", "sat+megaraid,9"),
     ]
     assert "HBA or JBOD mode" in found[0].sentence
     assert notes == ()
-    assert asked == [["--scan-open", "--json"]]
+    assert smartctl.asked == [("smartctl", "--scan-open", "--json")]
 
 
 def test_no_controller_no_question() -> None:
-    def run(arguments: Sequence[str], timeout_s: float) -> str:
-        raise AssertionError("smartctl must not be run where there is nothing to find")
-
-    assert find_hidden_drives(PciDrivers(), run) == ((), ())
+    smartctl = Smartctl(SCAN)
+    assert find_hidden_drives(PciDrivers(), smartctl) == ((), ())
+    assert smartctl.asked == [], "smartctl must not be run where there is nothing to find"
 
 
 @pytest.mark.parametrize(("answer", "word"), [(None, "did not answer"), ("{}", "sees no drive behind it")])
 def test_a_controller_that_tells_nothing_is_said(answer: str | None, word: str) -> None:
-    found, (note,) = find_hidden_drives(PciDrivers("hpsa"), lambda _arguments, _timeout: answer)
+    found, (note,) = find_hidden_drives(PciDrivers("hpsa"), Smartctl(answer))
     assert found == ()
     assert word in note
 
@@ -97,22 +109,23 @@ def test_published_scans() -> None:
     assert all(isinstance(one, HiddenDrive) for one in hidden_drives(scan))
 
 
-def test_the_machine_and_what_makers_leave_blank(tmp_path: Path) -> None:
-    for name, value in {
-        "sys_vendor": "LENOVO\n",
-        "product_name": "20HRCTO1WW\n",
-        "product_serial": "To Be Filled By O.E.M.\n",
-        "product_uuid": "00000000-0000-0000-0000-000000000000\n",
-        "chassis_asset_tag": "Télé-17\n",
-    }.items():
-        (tmp_path / name).write_bytes(value.encode())
-    machine = read_machine(tmp_path)
-    assert (machine.manufacturer, machine.model, machine.asset_tag) == ("LENOVO", "20HRCTO1WW", "Télé-17")
-    assert machine.serial is None
-    assert machine.uuid is None
-    (tmp_path / "sys_vendor").write_bytes(b"\xff\xfe")
-    assert read_machine(tmp_path).manufacturer == "\\xff\\xfe"
-    assert read_machine(tmp_path / "missing").model is None
+def test_the_machine_of_a_certificate_and_what_makers_leave_blank() -> None:
+    machine = Machine()
+    dmi(
+        machine,
+        sys_vendor="LENOVO",
+        product_name="20HRCTO1WW",
+        product_serial="To Be Filled By O.E.M.",
+        product_uuid="00000000-0000-0000-0000-000000000000",
+        chassis_asset_tag="Télé-17",
+    )
+    found = read_identity(machine)
+    assert (found.manufacturer, found.model, found.asset_tag) == ("LENOVO", "20HRCTO1WW", "Télé-17")
+    assert found.serial is None
+    assert found.uuid is None
+    dmi(machine, sys_vendor=b"AC\xffME\n")
+    assert read_identity(machine).manufacturer == "AC\\xffME"
+    assert read_identity(Machine()).model is None
 
 
 def sleeper(folder: Path, states: str = "freeze mem disk") -> Path:

@@ -7,12 +7,13 @@ from typing import Any
 
 from rasura.certificate import Outcome
 from rasura_agent.confirm import DriveOutcome
-from rasura_agent.erase.plan import DrivePlan, media_type
+from rasura_agent.erase.events import Continues, Event, Noted, Paused, Progress
+from rasura_agent.erase.plan import DrivePlan, Interrupted, media_type
 from rasura_agent.inventory.model import Drive
 from rasura_agent.spool import Sent
 from rasura_agent.survey import Survey
 
-__all__ = ["drive_facts", "outcome_facts", "plan_facts", "sent_facts", "survey_facts"]
+__all__ = ["drive_facts", "event_facts", "outcome_facts", "plan_facts", "sent_facts", "survey_facts"]
 
 
 def drive_facts(drive: Drive) -> dict[str, Any]:
@@ -43,18 +44,68 @@ def plan_facts(plan: DrivePlan) -> dict[str, Any]:
         "refusals": [{"reason": one.reason, "sentence": one.sentence} for one in plan.refusals],
         "unreachable": plan.unreachable,
         "noCommands": plan.no_commands,
+        "interrupted": _interrupted_facts(plan.interrupted),
         "ways": [
             {
                 "technique": way.technique,
                 "method": way.method,
                 "basis": way.basis,
-                "passes": list(way.passes),
+                "scheme": way.scheme,
+                "passes": [one.label for one in way.passes],
                 "estimateSeconds": round(way.estimate_s) if way.estimate_s is not None else None,
                 "out": way.out,
             }
             for way in plan.ways
         ],
     }
+
+
+def _interrupted_facts(cut: Interrupted | None) -> dict[str, Any] | None:
+    if cut is None:
+        return None
+    return {"step": cut.place.step, "position": cut.place.position, "misfit": cut.misfit}
+
+
+def event_facts(event: Event) -> dict[str, Any]:
+    """One event of a drive's way; sizes in bytes, rates in bytes a second, times in seconds."""
+    match event:
+        case Progress():
+            told: dict[str, Any] = {
+                "event": "progress",
+                "phase": event.phase,
+                "step": event.step,
+                "steps": event.steps,
+                "done": event.done,
+                "total": event.total,
+                "start": event.start,
+                "elapsedSeconds": round(event.elapsed_s, 3),
+                "rate": _rounded(event.rate),
+                "recentRate": _rounded(event.recent_rate),
+                "phaseLeftSeconds": _rounded(event.eta_s),
+                "leftSeconds": _rounded(event.left_s),
+            }
+        case Continues():
+            told = {
+                "event": "continues",
+                "step": event.step,
+                "steps": event.steps,
+                "position": event.position,
+                "total": event.total,
+                "interruptions": event.interruptions,
+            }
+        case Paused():
+            told = {
+                "event": "goes-on" if event.over else "paused",
+                "celsius": event.celsius,
+                "untilCelsius": event.until_celsius,
+            }
+        case Noted():
+            told = {"event": "note", "sentence": event.sentence}
+    return {"drive": event.drive, **told}
+
+
+def _rounded(value: float | None) -> int | None:
+    return round(value) if value is not None else None
 
 
 def outcome_facts(outcome: DriveOutcome) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from rasura_agent.console.words import (
     table,
     title,
 )
-from rasura_agent.erase.events import Progress
-from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.erase.events import Continues, Event, Noted, Paused, Progress
+from rasura_agent.erase.plan import DrivePlan, Interrupted
 from rasura_agent.inventory.model import Drive
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "TerminalProgress",
     "TextStream",
     "drives_table",
+    "interrupted_words",
     "plan_count",
     "plan_table",
     "result_lines",
@@ -88,8 +89,27 @@ def plan_table(plans: tuple[DrivePlan, ...]) -> str:
             lines.append(f"  {refused}  {fact(plan.unreachable)}")
         if not plan.refusals:
             lines += _ways(plan)
+        if plan.interrupted is not None:
+            lines.append("  " + interrupted_words(plan, plan.interrupted))
         blocks.append("\n".join(lines))
     return "\n\n".join([*blocks, plan_count(plans)])
+
+
+def interrupted_words(plan: DrivePlan, cut: Interrupted) -> str:
+    """That an interrupted erasure goes on and from where, or why it does not."""
+    way = plan.overwriting
+    if cut.misfit is not None or way is None:
+        words = _("an interrupted erasure of this drive is begun afresh: {reason}")
+        return words.format(reason=fact(cut.misfit))
+    where = _goes_on(cut.place.step, len(way.passes) + 1, cut.place.position, plan.drive.capacity_bytes)
+    return _("interrupted before: {goes_on}").format(goes_on=where)
+
+
+def _goes_on(step: int, steps: int, position: int, total: int) -> str:
+    if step == steps:
+        return _("all was written, verification begins again")
+    words = _("it goes on in pass {step} of {passes} at {done} of {total}")
+    return words.format(step=step, passes=steps - 1, done=size(position), total=size(total))
 
 
 def plan_count(plans: tuple[DrivePlan, ...]) -> str:
@@ -145,7 +165,8 @@ def result_lines(outcome: DriveOutcome) -> str:
 
 def _progress_words(event: Progress) -> str:
     percent = 100 * event.done // event.total if event.total else 100
-    rate = f"{size(event.rate)}/s" if event.rate else "-"
+    speed = event.recent_rate or event.rate
+    rate = f"{size(speed)}/s" if speed else "-"
     words = _("{drive}  {phase} {step}/{steps}  {percent:3} %  {done} of {total}  {rate}  {duration} left")
     return words.format(
         drive=shortened(event.drive, _DRIVE_COLUMNS, keep_end=True),
@@ -156,8 +177,23 @@ def _progress_words(event: Progress) -> str:
         done=size(event.done),
         total=size(event.total),
         rate=rate,
-        duration=duration(event.eta_s),
+        duration=duration(event.left_s),
     )
+
+
+def _event_words(event: Continues | Noted | Paused) -> str:
+    drive = shortened(event.drive, _DRIVE_COLUMNS, keep_end=True)
+    match event:
+        case Continues():
+            words = _goes_on(event.step, event.steps, event.position, event.total)
+        case Paused(over=True):
+            words = _("{degrees} °C: it goes on").format(degrees=round(event.celsius))
+        case Paused():
+            sentence = _("{degrees} °C: it rests until it is below {limit} °C")
+            words = sentence.format(degrees=round(event.celsius), limit=round(event.until_celsius))
+        case Noted():
+            words = _("note: {note}").format(note=fact(event.sentence))
+    return f"{drive}  {words}"
 
 
 class PlainProgress:
@@ -167,18 +203,24 @@ class PlainProgress:
         self._stream: TextStream = stream if stream is not None else sys.stderr
         self._last: dict[str, tuple[int, float]] = {}
 
-    def progress(self, event: Progress) -> None:
-        """Print when a phase begins or ends, and every ten seconds."""
+    def told(self, event: Event) -> None:
+        """Print when a phase begins or ends, every ten seconds, and what else happens."""
+        if not isinstance(event, Progress):
+            self._write(_event_words(event))
+            return
         step, elapsed = self._last.get(event.drive, (0, 0.0))
         over = event.done == event.total
         if event.step == step and not over and event.elapsed_s - elapsed < _PLAIN_EVERY_S:
             return
         self._last[event.drive] = (event.step, event.elapsed_s)
-        self._stream.write(_progress_words(event) + "\n")
-        self._stream.flush()
+        self._write(_progress_words(event))
 
     def ended(self, outcome: DriveOutcome) -> None:
         """Nothing: results are printed at the end."""
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
 
 class TerminalProgress:
@@ -190,8 +232,12 @@ class TerminalProgress:
         self._drawn = 0
         self._at: dict[str, float] = {}
 
-    def progress(self, event: Progress) -> None:
+    def told(self, event: Event) -> None:
         """Redraw, at most five times a second for each drive."""
+        if not isinstance(event, Progress):
+            self._lines[event.drive] = _event_words(event)
+            self._draw()
+            return
         over = event.done == event.total
         key = f"{event.drive} {event.step}"
         if not over and event.elapsed_s - self._at.get(key, -1.0) < _TERMINAL_EVERY_S:

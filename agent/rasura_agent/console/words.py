@@ -9,9 +9,13 @@ from rasura.certificate import Outcome, Technique
 from rasura.text import printable
 from rasura_agent.console.language import _
 from rasura_agent.erase.events import Phase
-from rasura_agent.erase.plan import PassKind, Way
+from rasura_agent.erase.plan import Way
+from rasura_agent.erase.scheme import Pass
 from rasura_agent.inventory.model import Drive
 from rasura_agent.sentence import Sentence
+
+_PASSES_SPELT_OUT = 7
+"""A scheme of more passes is named instead."""
 
 __all__ = [
     "aligned",
@@ -108,21 +112,29 @@ def how(way: Way) -> str:
     technique = _("overwrite") if way.technique is Technique.OVERWRITE else str(way.technique)
     words = _("{method} by {technique}").format(method=way.method, technique=technique)
     passes = _(", then ").join(_pass_word(one) for one in way.passes)
+    if len(way.passes) > _PASSES_SPELT_OUT:
+        passes = _("{scheme}, {number} passes").format(scheme=way.scheme, number=len(way.passes))
     return f"{words} ({passes})" if passes else words
 
 
-def _pass_word(one: PassKind) -> str:
-    return {
-        PassKind.ZERO: _("zero"),
-        PassKind.ONE: _("one"),
-        PassKind.RANDOM: _("random"),
-        PassKind.RANDOM_INVERTED: _("random, inverted"),
-    }[one]
+def _pass_word(one: Pass) -> str:
+    words = {
+        "zero": _("zero"),
+        "one": _("one"),
+        "random": _("random"),
+        "random, inverted": _("random, inverted"),
+    }
+    return words.get(one.label, one.label)
 
 
 def phase_word(phase: Phase) -> str:
     """What is being done to a drive."""
-    return {Phase.WRITE: _("write"), Phase.COMMAND: _("command"), Phase.VERIFY: _("verify")}[phase]
+    return {
+        Phase.WRITE: _("write"),
+        Phase.MARK: _("mark"),
+        Phase.COMMAND: _("command"),
+        Phase.VERIFY: _("verify"),
+    }[phase]
 
 
 def outcome_word(outcome: Outcome, *, bare: bool = False) -> str:

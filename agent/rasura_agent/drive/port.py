@@ -183,6 +183,11 @@ class BlockPort(Protocol):
     """
 
     @property
+    def lanes(self) -> int:
+        """How many transfers may be under way at once, from as many threads."""
+        ...
+
+    @property
     def direct(self) -> bool:
         """Whether transfers bypass the page cache (O_DIRECT)."""
         ...
@@ -199,10 +204,14 @@ class BlockPort(Protocol):
         """Fill ``into`` from ``offset``, from the drive and not from a cache."""
         ...
 
+    def write_zeroes(self, offset: int, length: int) -> Disposition:
+        """Have the drive zero a range by itself; ``REFUSED`` where it or its driver has no such command."""
+        ...
+
     def flush(self) -> None:
         """Return once everything written is on stable storage (the drive's own cache flushed)."""
         ...
 
     def close(self) -> None:
-        """Let go of the drive."""
+        """Let go of the drive; of one that still holds a transfer, only take no more."""
         ...

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
+from functools import lru_cache
 
-__all__ = ["BLOCK_BYTES", "aligned_buffer", "same"]
+__all__ = ["BLOCK_BYTES", "ROOM_BYTES", "aligned_buffer", "differing_sectors", "repeated", "repeats", "same"]
 
-BLOCK_BYTES = 4 * 1024 * 1024
-"""One transfer: large enough that the drive, not the system call, is the limit."""
+BLOCK_BYTES = 2 * 1024 * 1024
+"""The largest transfer, and a huge page of x86: the kernel pins one page for it instead of 512."""
+
+ROOM_BYTES = 2 * BLOCK_BYTES
+"""What the transfers of one drive among few use of memory."""
+
+_HUGE_PAGE_BYTES = 2 * 1024 * 1024
 
 _libc = ctypes.CDLL(None)
 _libc.memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -16,8 +23,30 @@ _libc.memcmp.restype = ctypes.c_int
 
 
 def aligned_buffer(size: int = BLOCK_BYTES) -> memoryview:
-    """A writable buffer that begins on a page, as O_DIRECT wants it (open(2))."""
-    return memoryview(mmap.mmap(-1, size))
+    """A writable buffer of zeros that begins on a page, as O_DIRECT wants it (open(2)).
+
+    One that fills huge pages is laid on them where the kernel lets us.
+    """
+    if size < _HUGE_PAGE_BYTES:
+        return memoryview(mmap.mmap(-1, size))
+    # Private, because shared anonymous memory is of small pages.
+    room = mmap.mmap(-1, size + _HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them: small pages do as well
+        room.madvise(mmap.MADV_HUGEPAGE)
+    start = -_address(memoryview(room)) % _HUGE_PAGE_BYTES
+    return memoryview(room)[start : start + size]
+
+
+@lru_cache(maxsize=8)
+def repeated(unit: bytes, size: int) -> memoryview:
+    """An aligned buffer that holds ``unit`` over and over; shared by all drives, so only to be read."""
+    buffer = aligned_buffer(size)
+    if any(unit):
+        buffer[:] = (unit * (size // len(unit) + 1))[:size]
+    else:
+        # Touched, so that direct I/O finds pages of its own there and not the kernel's one zero page.
+        buffer[:: mmap.PAGESIZE] = bytes(len(range(0, size, mmap.PAGESIZE)))
+    return buffer.toreadonly()
 
 
 def same(left: memoryview, right: memoryview) -> bool:
@@ -27,5 +56,37 @@ def same(left: memoryview, right: memoryview) -> bool:
     if not len(left):
         return True
     # memoryview's own == goes element by element; memcmp is ten times as fast and runs beside other drives.
-    first, second = (ctypes.addressof(ctypes.c_char.from_buffer(one)) for one in (left, right))
-    return bool(_libc.memcmp(first, second, len(left)) == 0)
+    return bool(_libc.memcmp(_address(left), _address(right), len(left)) == 0)
+
+
+def repeats(buffer: memoryview, unit: bytes) -> bool:
+    """Whether a writable buffer holds ``unit`` over and over, from its first byte on; releases the GIL.
+
+    It does if it begins with the unit and equals itself one unit further on: nothing else is read.
+    """
+    head = min(len(unit), len(buffer))
+    if bytes(buffer[:head]) != unit[:head]:
+        return False
+    if len(buffer) <= head:
+        return True
+    start = _address(buffer)
+    return bool(_libc.memcmp(start, start + head, len(buffer) - head) == 0)
+
+
+def differing_sectors(buffer: memoryview, unit: bytes, sector_bytes: int) -> list[tuple[int, int]]:
+    """Offset and length of the runs of sectors in ``buffer`` that do not hold ``unit`` over and over."""
+    wanted = unit * (len(buffer) // len(unit) + 1)
+    found: list[tuple[int, int]] = []
+    for at in range(0, len(buffer), sector_bytes):
+        piece = bytes(buffer[at : at + sector_bytes])
+        if piece == wanted[at : at + len(piece)]:
+            continue
+        if found and sum(found[-1]) == at:
+            found[-1] = (found[-1][0], found[-1][1] + len(piece))
+        else:
+            found.append((at, len(piece)))
+    return found
+
+
+def _address(buffer: memoryview) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

@@ -1,200 +1,44 @@
 """The engine: carries out one drive's plan through its ports and says what came of it.
 
-The way: identify again -> prepare -> for each way of the plan: overwrite and read back, or mark, have
-the drive erase itself, look at the spots -> identify again -> outcome. Only a technique that the drive
-*refused* hands over to the next one.
+The way: identify again -> prepare -> for each way of the plan: overwrite and read back, pass by pass, or
+mark, have the drive erase itself, look at the spots -> identify again -> outcome. Only a technique that
+the drive *refused* hands over to the next one. An overwrite that the power cut off goes on from where it
+was, if the drive holds what was written then.
 
 ERASED is said in one place only. It needs the drive to be still the one it was, and either that every
-pass wrote every byte and every byte was read back as written; or that the drive accepted its command in
-this run, was followed to its end, and none of the spots holds what it held.
+pass wrote every byte and every byte of every pass that the plan reads back was as written, the last one's
+always (a stated tenth of them, where the policy asks for that and nothing was interrupted); or that the
+drive accepted its command in this run, was followed to its end, and none of the spots holds what it held.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 
-from rasura.certificate import Method, Outcome, Range, Technique, VerificationStatus
+from rasura.certificate import Outcome, ReadBackExtent, Technique, VerificationStatus
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
-from rasura_agent.drive.port import BlockPort, Disposition, DrivePort
-from rasura_agent.erase.buffers import BLOCK_BYTES
-from rasura_agent.erase.events import Phase, Progress
-from rasura_agent.erase.firmware.family import Family, Prepared
-from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
-from rasura_agent.erase.overwrite import PassResult, write_pass
-from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
-from rasura_agent.erase.plan import DrivePlan, PassKind, Way
-from rasura_agent.inventory.model import Drive
+from rasura_agent.drive.port import Disposition
+from rasura_agent.erase.buffers import ROOM_BYTES
+from rasura_agent.erase.continuing import Continuing, find
+from rasura_agent.erase.events import Continues, Event, Phase
+from rasura_agent.erase.firmware.family import Family
+from rasura_agent.erase.overwrite import write_pass
+from rasura_agent.erase.pattern import Pattern
+from rasura_agent.erase.pipeline import REPORT_BYTES
+from rasura_agent.erase.plan import DrivePlan, Way
+from rasura_agent.erase.progress_record import Place, ProgressStore, Refused
+from rasura_agent.erase.result import EraseResult
+from rasura_agent.erase.run import Ports, Run
+from rasura_agent.erase.scheme import patterns
 from rasura_agent.verify.readback import ReadBack, read_back
+from rasura_agent.verify.samples import SampledReadBack, read_samples
+from rasura_agent.verify.sampling import plan_samples
 from rasura_agent.verify.spots import SEED_BYTES, MarkerError, SpotCheck, Spots
 
-__all__ = ["EraseResult", "Ports", "execute", "identity_change"]
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The lines to one drive; ``device`` and ``family`` only where its own commands can be used.
-
-    ``rescan`` has the block layer look at the capacity again; ``close_others`` lets go of what was opened
-    beside ``block``.
-    """
-
-    block: BlockPort
-    device: DrivePort | None = None
-    family: Family | None = None
-    rescan: Callable[[], None] = lambda: None
-    close_others: Callable[[], None] = lambda: None
-
-    def close(self) -> None:
-        """Let go of the drive."""
-        self.close_others()
-        self.block.close()
-
-
-@dataclass(frozen=True, slots=True)
-class EraseResult:
-    """What happened to one drive. ``touched`` is whether anything may have been written to it.
-
-    ``way`` is the last one that was tried. An overwrite fills ``passes`` and ``read_back``, a device
-    command ``commands``, ``spots`` and ``seed``.
-    """
-
-    outcome: Outcome
-    reason: str | None
-    way: Way | None
-    capacity_bytes: int
-    passes: tuple[PassResult, ...]
-    read_back: ReadBack | None
-    commands: tuple[CommandRecord, ...]
-    spots: SpotCheck | None
-    seed: bytes | None
-    prepared: Prepared | None
-    started_at: datetime
-    finished_at: datetime
-    duration_s: float
-    direct: bool
-    touched: bool
-
-    @property
-    def method(self) -> Method | None:
-        """The method achieved."""
-        return self.way.method if self.outcome is Outcome.ERASED and self.way is not None else None
-
-    @property
-    def errors(self) -> tuple[Range, ...]:
-        """Every range that some pass could not write, or that does not hold what it should."""
-        found = {one for result in self.passes for one in result.errors}
-        found.update(self.read_back.errors if self.read_back is not None else ())
-        found.update((*self.spots.unreadable, *self.spots.left) if self.spots is not None else ())
-        return tuple(sorted(found, key=lambda one: (one.offset, one.length, one.kind)))
-
-    @property
-    def bytes_read(self) -> int:
-        """How much was read to verify."""
-        parts = (self.read_back, self.spots)
-        return sum(part.bytes_read for part in parts if part is not None)
-
-    @property
-    def verification_status(self) -> VerificationStatus:
-        """What verification found."""
-        if self.read_back is not None:
-            mismatch, complete = self.read_back.mismatch, self.read_back.complete
-        elif self.spots is not None:
-            mismatch, complete = bool(self.spots.left), self.spots.complete
-        else:
-            return VerificationStatus.NOT_RUN
-        if mismatch:
-            return VerificationStatus.MISMATCH
-        return VerificationStatus.COMPLETE if complete else VerificationStatus.INCOMPLETE
-
-
-def identity_change(expected: Drive, found: Drive) -> str | None:
-    """How the drive behind the descriptor differs from the one expected, or ``None``."""
-    if found.identity_sha256 != expected.identity_sha256:
-        serial = found.serial or "no serial"
-        return f"the drive at {expected.path} is not the one that was planned: it now says {serial}"
-    if found.capacity_bytes != expected.capacity_bytes:
-        return f"the capacity went from {expected.capacity_bytes} to {found.capacity_bytes} bytes"
-    if found.diskseq != expected.diskseq:
-        return f"the drive at {expected.path} was removed and another attached"
-    return None
-
-
-@dataclass(slots=True)
-class _Run:
-    """One drive's run; collects what happened so that any exit can tell it."""
-
-    plan: DrivePlan
-    ports: Ports
-    clock: Clock
-    new_key: Callable[[int], bytes]
-    on_event: Callable[[Progress], str | None]
-    block_bytes: int
-    drive: Drive = field(init=False)
-    """The drive as it must answer now; preparing it may have changed its capacity."""
-    started_at: datetime = field(init=False)
-    start: float = field(init=False)
-    touched: bool = False
-    way: Way | None = None
-    passes: list[PassResult] = field(default_factory=list)
-    read: ReadBack | None = None
-    commands: list[CommandRecord] = field(default_factory=list)
-    spots: SpotCheck | None = None
-    seed: bytes | None = None
-    prepared: Prepared | None = None
-
-    def __post_init__(self) -> None:
-        self.drive = self.plan.drive
-        self.started_at, self.start = self.clock.wall(), self.clock.monotonic()
-
-    def end(self, outcome: Outcome, reason: str | None) -> EraseResult:
-        return EraseResult(
-            outcome=outcome,
-            reason=reason,
-            way=self.way,
-            capacity_bytes=self.drive.capacity_bytes,
-            passes=tuple(self.passes),
-            read_back=self.read,
-            commands=tuple(self.commands),
-            spots=self.spots,
-            seed=self.seed,
-            prepared=self.prepared,
-            started_at=self.started_at,
-            finished_at=self.clock.wall(),
-            duration_s=self.clock.monotonic() - self.start,
-            direct=self.ports.block.direct,
-            touched=self.touched,
-        )
-
-    def changed(self) -> str | None:
-        """What is wrong with the drive behind the descriptor now, or ``None``."""
-        try:
-            return identity_change(self.drive, self.ports.block.identify())
-        except (OSError, RasuraError) as error:
-            return f"the drive is gone: {error}"
-
-    def progress(self, phase: Phase, step: int, steps: int) -> Callable[[int], str | None]:
-        began = self.clock.monotonic()
-
-        def report(done: int) -> str | None:
-            elapsed = self.clock.monotonic() - began
-            total = self.drive.capacity_bytes
-            return self.on_event(Progress(self.drive.path, phase, step, steps, done, total, elapsed))
-
-        return report
-
-    def line(self) -> Line | None:
-        """A line for device commands, reporting progress in bytes of the drive as far as it is known."""
-        if self.ports.device is None:
-            return None
-        report = self.progress(Phase.COMMAND, 1, 2)
-
-        def watch(running: Running) -> str | None:
-            return report(int((running.fraction or 0.0) * self.drive.capacity_bytes))
-
-        return Line(self.ports.device, self.clock, watch)
+__all__ = ["execute"]
 
 
 def execute(
@@ -202,15 +46,18 @@ def execute(
     ports: Ports,
     clock: Clock,
     new_key: Callable[[int], bytes],
-    on_event: Callable[[Progress], str | None],
-    block_bytes: int = BLOCK_BYTES,
+    on_event: Callable[[Event], str | None],
+    room_bytes: int = ROOM_BYTES,
+    store: ProgressStore | None = None,
 ) -> EraseResult:
     """Carry out ``plan`` on the drive behind ``ports``; the only judge of the outcome.
 
     ``new_key`` gives that many fresh random bytes. ``on_event`` answers with why to stop, or ``None``
-    to go on. Never raises for what the drive does.
+    to go on, and may block. ``store`` has what earlier boots were cut off from, and gets what this one
+    may be; the caller lets go of the record once a result that ``is_settled`` is on a certificate that is
+    kept. Never raises for what the drive does.
     """
-    run = _Run(plan, ports, clock, new_key, on_event, block_bytes)
+    run = Run(plan, ports, clock, new_key, on_event, room_bytes, store)
     if not plan.runnable:
         return run.end(Outcome.REFUSED, "the plan does not allow it")
     change = run.changed()
@@ -220,20 +67,63 @@ def execute(
     obstacle = _prepare(run)
     if obstacle is not None:
         return run.end(Outcome.FAILED, obstacle)
-    refused = []
-    for way in plan.chosen:
+    return _go_on(run) or _begin(run)
+
+
+def _go_on(run: Run) -> EraseResult | None:
+    """Continue the overwrite that an earlier boot was cut off from; ``None`` if there is nothing to continue.
+
+    Stronger ways of the plan are not asked again: the drive has refused each of them.
+    """
+    way, wanted = run.plan.overwriting, run.plan.overwrite_of(run.drive)
+    if way is None or wanted is None:
+        return None
+    found = find(run.surroundings(way), wanted, functools.partial(patterns, way.passes))
+    if found is None:
+        return None
+    if _is_past_reading(way, found.record.place):
+        run.say("an interrupted erasure of this drive is begun afresh: every pass of it is to be read back")
+        return None
+    run.way = way
+    result = _overwrite(run, way, Continuing.going_on(run.surroundings(way), found))
+    over = run.is_settled and run.changed() is None
+    if not over or result.verification_status is not VerificationStatus.MISMATCH:
+        return result
+    # Either the drive lies or the record did: what is begun afresh is judged by itself.
+    run.say("what earlier boots wrote is not what the drive holds: the erasure is begun afresh")
+    run.passes.clear()
+    run.reads.clear()
+    run.resumed = run.way = None
+    run.is_settled = False
+    return None
+
+
+def _is_past_reading(way: Way, place: Place) -> bool:
+    """Whether a pass that is to be read back was followed by another before that could be finished."""
+    return any(way.is_read_back(number) for number in range(min(place.step, len(way.passes)) - 1))
+
+
+def _begin(run: Run) -> EraseResult:
+    """Try the ways of the plan, each from its beginning."""
+    refused: list[Refused] = []
+    wanted = run.plan.overwrite_of(run.drive)
+    for way in run.plan.chosen:
         run.way = way
-        if way.technique is Technique.OVERWRITE:
-            return _overwrite(run, way)
+        if way.technique is Technique.OVERWRITE and wanted is not None:
+            make = functools.partial(patterns, way.passes)
+            return _overwrite(
+                run, way, Continuing.afresh(run.surroundings(way), wanted, make, tuple(refused))
+            )
         result = _by_command(run, way.technique)
         if isinstance(result, EraseResult):
             return result
-        refused.append(f"{way.technique}: {result}")
-    reason = f"the drive refused every technique that the plan allows ({'; '.join(refused)})"
+        refused.append(Refused(technique=way.technique, reason=result))
+    reasons = "; ".join(f"{one.technique}: {one.reason}" for one in refused)
+    reason = f"the drive refused every technique that the plan allows ({reasons})"
     return run.end(Outcome.FAILED, reason)
 
 
-def _prepare(run: _Run) -> str | None:
+def _prepare(run: Run) -> str | None:
     """Have the drive ready for its own commands; why it is not, or ``None``."""
     family, line = run.ports.family, run.line()
     if family is None or line is None:
@@ -251,7 +141,7 @@ def _prepare(run: _Run) -> str | None:
     return _grown(run) if run.prepared.lifted else run.changed()
 
 
-def _grown(run: _Run) -> str | None:
+def _grown(run: Run) -> str | None:
     """Take over the capacity after hidden areas were lifted; what is wrong with the drive, or ``None``."""
     try:
         run.ports.rescan()
@@ -266,27 +156,99 @@ def _grown(run: _Run) -> str | None:
     return None
 
 
-def _overwrite(run: _Run, way: Way) -> EraseResult:
-    capacity, steps = run.drive.capacity_bytes, len(way.passes) + 1
-    patterns = _patterns(way.passes, run.new_key)
+def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
+    capacity, numbers = run.drive.capacity_bytes, range(len(way.passes))
+    step, steps = 0, len(numbers) + sum(map(way.is_read_back, numbers))
+    if way_on.resumed is not None:
+        cuts = way_on.resumed.interruptions
+        place = cuts[-1]
+        places = len(numbers) + 1
+        run.on_event(Continues(run.drive.path, place.step, places, place.position, capacity, len(cuts)))
+    run.resumed = way_on.resumed
     run.touched = True
-    for number, pattern in enumerate(patterns, 1):
-        progress = run.progress(Phase.WRITE, number, steps)
-        result = write_pass(run.ports.block, capacity, pattern, run.clock, progress, run.block_bytes)
-        run.passes.append(result)
-        if result.stopped is not None:
-            return run.end(Outcome.FAILED, result.stopped)
-    progress = run.progress(Phase.VERIFY, steps, steps)
-    run.read = read_back(run.ports.block, capacity, patterns[-1], progress, run.block_bytes)
+    for number, pattern in enumerate(way_on.patterns):
+        step += 1
+        before = way_on.before(number + 1)
+        if before is not None:
+            run.passes.append(before)
+        else:
+            start = way_on.start(number + 1)
+            report = run.progress(Phase.WRITE, step, steps, capacity, start)
+            result = write_pass(
+                run.ports.block,
+                capacity,
+                pattern,
+                run.clock,
+                way_on.following(number + 1, report),
+                run.room_bytes,
+                start,
+                limits=run.plan.limits,
+                sector_bytes=run.drive.logical_sector_bytes,
+                offload=way.offload and way.passes[number].is_zero,
+                on_failed=way_on.failed,
+                report_bytes=min(REPORT_BYTES, run.plan.journal_pace.interval_bytes),
+            )
+            run.passes.append(way_on.ended(number + 1, result))
+            if result.stopped is not None:
+                return run.end(Outcome.FAILED, result.stopped)
+        if number == run.last_pass:
+            return _read_last_pass(run, pattern, step + 1, steps)
+        if way.is_read_back(number):
+            step += 1
+            read = run.reads[number] = _read_back(run, pattern, step, steps)
+            if read.stopped is not None:
+                return run.end(Outcome.FAILED, read.stopped)
+    raise AssertionError("an overwrite has a last pass")
+
+
+def _read_last_pass(run: Run, pattern: Pattern, step: int, steps: int) -> EraseResult:
+    """Compare the drive with what was written: all of it, or samples where the policy wants no more.
+
+    What was interrupted is always read in full: the journal of an earlier boot is no evidence.
+    """
+    if run.plan.read_back is ReadBackExtent.FULL or run.resumed is not None:
+        read = run.reads[run.last_pass] = _read_back(run, pattern, step, steps)
+        run.is_settled = read.stopped is None
+        return _judge(run)
+    run.seed = run.new_key(SEED_BYTES)
+    plan = plan_samples(run.seed, run.drive.capacity_bytes, run.drive.logical_sector_bytes)
+    run.sampled = read_samples(
+        run.ports.block,
+        plan,
+        pattern,
+        run.progress(Phase.VERIFY, step, steps, plan.bytes),
+        run.room_bytes,
+        clock=run.clock,
+        limits=run.plan.limits,
+        sector_bytes=run.drive.logical_sector_bytes,
+    )
+    run.is_settled = run.sampled.stopped is None
     return _judge(run)
 
 
-def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
+def _read_back(run: Run, pattern: Pattern, step: int, steps: int) -> ReadBack:
+    reader = run.ports.reader or functools.partial(read_back, run.ports.block)
+    capacity = run.drive.capacity_bytes
+    return reader(
+        capacity,
+        pattern,
+        run.progress(Phase.VERIFY, step, steps, capacity),
+        run.room_bytes,
+        clock=run.clock,
+        limits=run.plan.limits,
+        sector_bytes=run.drive.logical_sector_bytes,
+    )
+
+
+def _by_command(run: Run, technique: Technique) -> EraseResult | str:
     """One device command; a string says why the drive refused it, so that the next way may be tried."""
     family, line = run.ports.family, run.line()
     if family is None or line is None:
         return "there is no line for the drive's own commands"
     run.touched = True
+    if run.store is not None:
+        # The marks go over what an interrupted overwrite had written.
+        run.store.forget(run.drive.identity_sha256)
     run.seed = run.new_key(SEED_BYTES)
     try:
         spots = _marked(run, family, technique, run.seed)
@@ -298,15 +260,18 @@ def _by_command(run: _Run, technique: Technique) -> EraseResult | str:
         return ended.reason
     if ended.disposition is Disposition.UNKNOWN:
         return run.end(Outcome.UNKNOWN, ended.reason)
-    run.spots = spots.look()
+    run.spots = spots.look(run.progress(Phase.VERIFY, 3, 3, spots.plan.bytes))
     return _judge(run)
 
 
-def _marked(run: _Run, family: Family, technique: Technique, seed: bytes) -> Spots:
+def _marked(run: Run, family: Family, technique: Technique, seed: bytes) -> Spots:
     """Mark the drive; one that a failed sanitize bars is first opened by one that is not believed."""
-    capacity = run.drive.capacity_bytes
+    capacity, visible = run.drive.capacity_bytes, run.plan.drive.capacity_bytes
+    samples = plan_samples(seed, capacity, run.drive.logical_sector_bytes, run.plan.sample_limit_bytes)
+    hidden_from = visible if visible < capacity else None
+    progress = run.progress(Phase.MARK, 1, 3, samples.bytes)
     try:
-        return Spots(run.ports.block, capacity, seed)
+        return Spots(run.ports.block, capacity, seed, samples, hidden_from, progress)
     except MarkerError:
         line = run.line()
         if run.prepared is None or not run.prepared.barred or line is None:
@@ -315,29 +280,56 @@ def _marked(run: _Run, family: Family, technique: Technique, seed: bytes) -> Spo
         run.commands.extend(opened.records)
         if opened.disposition is not Disposition.DONE:
             raise
-        return Spots(run.ports.block, capacity, seed)
+        return Spots(run.ports.block, capacity, seed, samples, hidden_from, progress)
 
 
-def _judge(run: _Run) -> EraseResult:
+def _judge(run: Run) -> EraseResult:
     """The one place that says ERASED."""
-    problem = run.changed() or (_spot_problem(run.spots) if run.read is None else _overwrite_problem(run))
+    by_overwriting = run.way is not None and run.way.technique is Technique.OVERWRITE
+    problem = run.changed() or (_overwrite_problem(run) if by_overwriting else _spot_problem(run.spots))
     if problem is not None:
         return run.end(Outcome.FAILED, problem)
     return run.end(Outcome.ERASED, None)
 
 
-def _overwrite_problem(run: _Run) -> str | None:
-    read = run.read
-    if any(one.errors or one.bytes_written != run.drive.capacity_bytes for one in run.passes):
+def _overwrite_problem(run: Run) -> str | None:
+    way, capacity = run.way, run.drive.capacity_bytes
+    if way is None or len(run.passes) != len(way.passes):
+        return "not every pass was written"
+    if any(one.errors or one.bytes_written != capacity for one in run.passes):
         return "part of the drive could not be written"
-    if read is None or not run.passes:
+    wanted = {number for number in range(len(way.passes)) if way.is_read_back(number)}
+    if run.sampled is not None:
+        wanted.remove(run.last_pass)
+    elif run.last_pass not in run.reads:
         return "nothing was read back"
+    if run.reads.keys() != wanted:
+        return "not every pass was read back"
+    if any(one.bytes_total != capacity for one in run.reads.values()):
+        return "part of the drive could not be read back"
+    reads: list[ReadBack | SampledReadBack] = list(run.reads.values())
+    if run.sampled is not None:
+        reads.append(run.sampled)
+    problems = (problem for one in reads if (problem := _read_problem(one)) is not None)
+    return next(problems, None) or _sampling_problem(run)
+
+
+def _read_problem(read: ReadBack | SampledReadBack) -> str | None:
     if read.stopped is not None:
         return read.stopped
     if read.mismatch:
         return "the drive does not hold what was written to it"
-    if not read.complete or read.bytes_total != run.drive.capacity_bytes:
-        return "part of the drive could not be read back"
+    return None if read.complete else "part of the drive could not be read back"
+
+
+def _sampling_problem(run: Run) -> str | None:
+    if run.sampled is None:
+        return None
+    samples = run.sampled.plan
+    if run.plan.read_back is not ReadBackExtent.SAMPLED or run.resumed is not None:
+        return "only samples were read back where all of the drive must be"
+    if not samples.is_whole_scheme or samples.capacity_bytes != run.drive.capacity_bytes:
+        return "fewer samples were read back than NIST SP 800-88 Rev. 1 asks for"
     return None
 
 
@@ -347,18 +339,8 @@ def _spot_problem(spots: SpotCheck | None) -> str | None:
     if spots.left:
         count = spots.surviving_markers + spots.unchanged_samples
         return f"the drive reports success, but old data is still there in {count} of the places looked at"
+    if spots.stopped is not None:
+        return spots.stopped
     if not spots.complete:
         return f"{len(spots.unreadable)} of the places to look at could not be read"
     return None
-
-
-def _patterns(passes: tuple[PassKind, ...], new_key: Callable[[int], bytes]) -> list[Pattern]:
-    # A random pass and its complement share one key: that is what makes them complements.
-    key = new_key(KEY_BYTES)
-    make: dict[PassKind, Callable[[], Pattern]] = {
-        PassKind.ZERO: lambda: Constant(0x00),
-        PassKind.ONE: lambda: Constant(0xFF),
-        PassKind.RANDOM: lambda: RandomStream(key),
-        PassKind.RANDOM_INVERTED: lambda: RandomStream(key, inverted=True),
-    }
-    return [make[kind]() for kind in passes]

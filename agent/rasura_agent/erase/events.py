@@ -1,25 +1,33 @@
-"""What is going on, as a stream of frozen events that console, journal and registry can share."""
+"""What is going on, as one stream of frozen events that console, journal and registry share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Phase", "Progress"]
+__all__ = ["Continues", "Event", "Noted", "Paused", "Phase", "Progress"]
 
 
 class Phase(StrEnum):
     """The part of a drive's way that is running."""
 
     WRITE = "write"
+    MARK = "mark"
+    """Before a device command: samples are read and marks written; ``total`` is what the samples have."""
     COMMAND = "command"
     """The drive erases itself; ``done`` is its own word on how far it is, in bytes of its capacity."""
     VERIFY = "verify"
+    """``total`` is less than the drive where samples are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``done`` of ``total`` bytes in this phase after ``elapsed_s`` seconds in it."""
+    """``done`` of ``total`` bytes in this phase after ``elapsed_s`` seconds in it.
+
+    ``start`` of these were done before, by an earlier boot. ``recent_rate`` is bytes a second over the
+    last half minute, ``command_left_s`` how long a device command still takes, estimated
+    (``erase/meter.py``); each ``None`` where it is not known.
+    """
 
     drive: str
     phase: Phase
@@ -28,13 +36,61 @@ class Progress:
     done: int
     total: int
     elapsed_s: float
+    start: int = 0
+    recent_rate: float | None = None
+    command_left_s: float | None = None
 
     @property
     def rate(self) -> float | None:
         """Bytes a second so far in this phase; ``None`` before there is anything to measure."""
-        return self.done / self.elapsed_s if self.done and self.elapsed_s > 0 else None
+        fresh = self.done - self.start
+        return fresh / self.elapsed_s if fresh > 0 and self.elapsed_s > 0 else None
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds until this phase is over, at the rate so far."""
-        return (self.total - self.done) / self.rate if self.rate else None
+        """Seconds until this phase is over, at the recent rate or, without one, at the rate so far."""
+        if self.phase is Phase.COMMAND:
+            return self.command_left_s
+        rate = self.recent_rate or self.rate
+        return (self.total - self.done) / rate if rate else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the drive has its outcome: the phases to come take the rate of this one."""
+        rate, phase = self.recent_rate or self.rate, self.eta_s
+        if phase is None or self.phase is Phase.COMMAND:
+            return phase
+        return phase + (self.steps - self.step) * self.total / rate if rate else None
+
+
+@dataclass(frozen=True, slots=True)
+class Continues:
+    """An interrupted overwrite goes on at byte ``position`` of ``step``; the last step is verification."""
+
+    drive: str
+    step: int
+    steps: int
+    position: int
+    total: int
+    interruptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The drive rests, at ``celsius`` degrees, until it is below ``until_celsius``; ``over``: it goes on."""
+
+    drive: str
+    celsius: float
+    until_celsius: float
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that a person should know of, in a sentence."""
+
+    drive: str
+    sentence: str
+
+
+Event = Progress | Continues | Paused | Noted

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
-from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import BLOCK_BYTES, aligned_buffer
+from rasura_agent.drive.port import BlockPort, Disposition
+from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES, aligned_buffer
+from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pattern import Pattern
+from rasura_agent.erase.pipeline import REPORT_BYTES, Span, Transfer, answered, move
+from rasura_agent.erase.ranges import gathered
 
-__all__ = ["MAX_ERRORS", "PassResult", "add_range", "is_gone", "write_pass"]
+__all__ = ["SECTOR_BYTES", "PassResult", "lane_buffers", "write_pass"]
 
-MAX_ERRORS = 16
-"""So many failing transfers end a pass: a dying drive must not hold the bench for days."""
+SECTOR_BYTES = 512
+"""The logical sector where nobody says otherwise."""
 
-_GONE = {errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
+_OFFLOAD_BLOCKS = 32
+"""One Write Zeroes request, in blocks: short enough for progress and deadline, long enough to be fast."""
 
+_PAGE_BYTES = 4096
 
-def is_gone(error: OSError) -> bool:
-    """Whether ``error`` says that the drive itself is no longer there."""
-    return error.errno in _GONE
+_LANE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """What one pass wrote, in bytes, and which ranges it could not."""
+    """What one pass wrote in this boot, in bytes, and which ranges it could not."""
 
     pattern: str
     cipher: str | None
@@ -36,14 +38,24 @@ class PassResult:
     errors: tuple[Range, ...]
     stopped: str | None
     """Why the pass ended before the end of the drive."""
+    bytes_offloaded: int = 0
+    """How much of it the drive was only told to zero (Write Zeroes), not sent."""
 
 
-def add_range(ranges: list[Range], offset: int, length: int, kind: RangeKind) -> None:
-    """Append a range, or lengthen the last one if they touch."""
-    if ranges and ranges[-1].kind is kind and ranges[-1].offset + ranges[-1].length == offset:
-        last = ranges.pop()
-        offset, length = last.offset, last.length + length
-    ranges.append(Range(offset=offset, length=length, kind=kind))
+def lane_buffers(port: BlockPort, room_bytes: int) -> list[memoryview]:
+    """A buffer for each lane that needs one of its own, all of one size and together about ``room_bytes``.
+
+    Two lanes at least hide each other's computing, where the port takes them; with more room there are
+    more, and none is larger than a mebibyte: so it was fastest (``data-mover.md``).
+    """
+    size = max(min(_PAGE_BYTES, room_bytes), min(_LANE_BYTES, room_bytes // 2))
+    count = _lane_count(port, room_bytes)
+    room = aligned_buffer(count * size)
+    return [room[at * size : (at + 1) * size] for at in range(count)]
+
+
+def _lane_count(port: BlockPort, room_bytes: int) -> int:
+    return min(port.lanes, max(2, room_bytes // _LANE_BYTES))
 
 
 def write_pass(
@@ -52,47 +64,115 @@ def write_pass(
     pattern: Pattern,
     clock: Clock,
     on_progress: Callable[[int], str | None],
-    block_bytes: int = BLOCK_BYTES,
+    room_bytes: int = ROOM_BYTES,
+    start: int = 0,
+    *,
+    limits: Limits | None = None,
+    sector_bytes: int = SECTOR_BYTES,
+    offload: bool = False,
+    on_failed: Callable[[Span], None] = lambda _span: None,
+    report_bytes: int = REPORT_BYTES,
 ) -> PassResult:
-    """Write ``pattern`` over bytes 0 to ``capacity`` and flush the drive's cache.
+    """Write ``pattern`` over bytes ``start`` to ``capacity`` and flush the drive's cache.
 
-    A transfer that fails is recorded whole and the pass goes on behind it, up to
-    :data:`MAX_ERRORS`. A flush that fails means that nothing is known to be written.
-    ``on_progress`` gets the position in bytes after every transfer and answers with why to stop,
-    or ``None`` to go on.
+    What lies before ``start`` was written earlier and is left alone; it is not in ``bytes_written``.
+    How ``on_progress`` and ``on_failed`` are called, what a failing transfer leads to, and how ``limits``
+    end it, says :func:`~rasura_agent.erase.pipeline.move`. A flush that fails means that nothing is
+    known to be written. ``offload`` has the drive zero itself where it can (for a pattern of zeros only);
+    from the first refusal on zeros are sent. ``room_bytes`` is what the pass may use of memory.
     """
-    buffer = aligned_buffer(block_bytes)
-    errors: list[Range] = []
-    stopped = None
-    written = offset = failures = 0
-    start = clock.monotonic()
-    while offset < capacity:
-        piece = buffer[: min(block_bytes, capacity - offset)]
-        pattern.fill(offset, piece)
-        try:
-            port.write(offset, piece)
-        except OSError as error:
-            failures += 1
-            add_range(errors, offset, len(piece), RangeKind.NOT_WRITTEN)
-            if is_gone(error):
-                stopped = "the drive is gone"
-            elif failures == MAX_ERRORS:
-                stopped = f"{failures} transfers failed, the last with {error.strerror}"
-        else:
-            written += len(piece)
-        offset += len(piece)
-        stopped = on_progress(offset) or stopped
-        if stopped is not None:
-            break
-    if offset < capacity:
-        add_range(errors, offset, capacity - offset, RangeKind.NOT_WRITTEN)
+    limits = limits or Limits()
+    began = clock.monotonic()
+    size, lanes, offloaded = _lanes(port, pattern, room_bytes, offload=offload)
+    moved = move(
+        lanes,
+        start=start,
+        capacity=capacity,
+        block_bytes=size,
+        sector_bytes=sector_bytes,
+        limits=limits,
+        clock=clock,
+        on_progress=on_progress,
+        on_failed=on_failed,
+        report_bytes=report_bytes,
+    )
+    failed, stopped = list(moved.failed), moved.stopped
     if stopped is None:
         try:
-            port.flush()
+            answered(port.flush, limits, clock)
         except OSError as error:
             stopped = f"the drive could not flush its cache: {error.strerror}"
-            errors = [Range(offset=0, length=capacity, kind=RangeKind.NOT_WRITTEN)]
-            written = 0
+            failed = [(start, capacity - start)]
+    written = max(0, capacity - start - sum(length for _, length in failed))
     return PassResult(
-        pattern.label, pattern.cipher, written, clock.monotonic() - start, tuple(errors), stopped
+        pattern.label,
+        pattern.cipher,
+        written,
+        clock.monotonic() - began,
+        gathered(((*span, RangeKind.NOT_WRITTEN) for span in failed), capacity),
+        stopped,
+        min(written, sum(offloaded)),
     )
+
+
+def _lanes(
+    port: BlockPort, pattern: Pattern, room_bytes: int, *, offload: bool
+) -> tuple[int, list[Transfer], list[int]]:
+    """How large a transfer is, one for each lane, and where they note what was offloaded."""
+    block = pattern.block(min(room_bytes, BLOCK_BYTES))
+    if block is None:
+        buffers = lane_buffers(port, room_bytes)
+        return len(buffers[0]), [_Filled(port, pattern, buffer) for buffer in buffers], []
+    sent = _Sent(port, block)
+    if offload and not any(block):
+        zeroed = _Zeroed(port, sent, len(block))
+        return _OFFLOAD_BLOCKS * len(block), [zeroed] * port.lanes, zeroed.offloaded
+    # A constant needs no buffer of a lane's own: all of them send the same one.
+    return len(block), [sent] * _lane_count(port, room_bytes), []
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """Sends the block that a constant pattern repeats."""
+
+    port: BlockPort
+    block: memoryview
+
+    def __call__(self, offset: int, length: int) -> None:
+        at = offset % len(self.block)
+        self.port.write(offset, self.block[at : at + length])
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """Makes a stream's next bytes and sends them."""
+
+    port: BlockPort
+    pattern: Pattern
+    buffer: memoryview
+
+    def __call__(self, offset: int, length: int) -> None:
+        piece = self.buffer[:length]
+        self.pattern.fill(offset, piece)
+        self.port.write(offset, piece)
+
+
+class _Zeroed:
+    """Has the drive zero itself; what it refuses is sent."""
+
+    def __init__(self, port: BlockPort, sent: _Sent, block_bytes: int) -> None:
+        self._port, self._sent, self._block_bytes = port, sent, block_bytes
+        self._takes = True
+        self.offloaded: list[int] = []
+
+    def __call__(self, offset: int, length: int) -> None:
+        if self._takes:
+            if self._port.write_zeroes(offset, length) is Disposition.DONE:
+                self.offloaded.append(length)
+                return
+            self._takes = False
+        end = offset + length
+        while offset < end:
+            step = min(end, (offset // self._block_bytes + 1) * self._block_bytes) - offset
+            self._sent(offset, step)
+            offset += step

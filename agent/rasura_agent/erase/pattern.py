@@ -5,20 +5,28 @@ So verification needs no stored copy: it makes the same bytes afresh and compare
 
 from __future__ import annotations
 
+import math
+import mmap
+import threading
 from typing import Protocol
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
-__all__ = ["KEY_BYTES", "Constant", "Pattern", "RandomStream"]
+from rasura_agent.erase.buffers import BLOCK_BYTES, repeated
+
+__all__ = ["KEY_BYTES", "UNIT_BYTES_MAX", "Constant", "Pattern", "RandomStream"]
 
 KEY_BYTES = 32
 """AES-256 (FIPS 197)."""
+
+UNIT_BYTES_MAX = 16
+"""The longest byte sequence that a constant pattern repeats."""
 
 _AES_BLOCK_BYTES = 16
 
 
 class Pattern(Protocol):
-    """A reproducible stream over the whole drive."""
+    """A reproducible stream over the whole drive. Several threads may use one at once."""
 
     @property
     def label(self) -> str:
@@ -39,20 +47,49 @@ class Pattern(Protocol):
         """Write the stream's bytes from ``offset`` (a multiple of 16) into the buffer."""
         ...
 
+    def block(self, at_most: int) -> memoryview | None:
+        """A read-only block of at most about ``at_most`` bytes of which the whole stream is a repetition.
+
+        ``None`` for a stream that never repeats. Whole pages.
+        """
+        ...
+
+    def reduce(self, offset: int, found: memoryview) -> bytes:
+        """What ``found``, read at ``offset``, now repeats from its first byte on if it is this stream.
+
+        May change ``found``: a random stream is taken out of it in place, which leaves one byte
+        everywhere. So the compare needs no buffer for what is expected.
+        """
+        ...
+
 
 class Constant:
-    """One byte, everywhere."""
+    """One byte everywhere, or a short sequence of bytes that keeps its phase over the whole drive."""
 
     cipher = None
     tells_addresses_apart = False
 
-    def __init__(self, byte: int) -> None:
-        self._byte = byte
-        self.label = {0x00: "zero", 0xFF: "one"}.get(byte, f"0x{byte:02x}")
+    def __init__(self, unit: bytes) -> None:
+        self.unit = unit
+        self.label = {b"\x00": "zero", b"\xff": "one"}.get(unit, f"0x{unit.hex()}")
 
-    def fill(self, offset: int, into: memoryview) -> None:  # noqa: ARG002  the same at every offset
-        """Fill the buffer with the byte."""
-        into[:] = bytes([self._byte]) * len(into)
+    def fill(self, offset: int, into: memoryview) -> None:
+        """Fill the buffer with the sequence, in the phase that it has at ``offset``."""
+        unit = self._unit_at(offset)
+        into[:] = (unit * (len(into) // len(unit) + 1))[: len(into)]
+
+    def block(self, at_most: int) -> memoryview:
+        """As many whole pages as hold the sequence a whole number of times."""
+        step = math.lcm(len(self.unit), mmap.PAGESIZE)
+        return repeated(self.unit, max(step, at_most // step * step))
+
+    def reduce(self, offset: int, found: memoryview) -> bytes:  # noqa: ARG002  a constant needs no work
+        """The sequence in its phase; nothing is changed."""
+        return self._unit_at(offset)
+
+    def _unit_at(self, offset: int) -> bytes:
+        phase = offset % len(self.unit)
+        return self.unit[phase:] + self.unit[:phase]
 
 
 class RandomStream:
@@ -66,16 +103,33 @@ class RandomStream:
     tells_addresses_apart = True
 
     def __init__(self, key: bytes, *, inverted: bool = False) -> None:
-        self._key = algorithms.AES(key)
-        self._source_byte = b"\xff" if inverted else b"\x00"
-        self._source = b""
+        self.key, self.inverted = key, inverted
+        self._plain = b"\xff" if inverted else b"\x00"
+        self._contexts = threading.local()
         self.label = "random, inverted" if inverted else "random"
 
     def fill(self, offset: int, into: memoryview) -> None:
         """Fill the buffer with the keystream at ``offset``."""
-        counter = offset // _AES_BLOCK_BYTES
         # CTR adds the keystream to its input: zeroes give the stream, ones its complement.
-        if len(self._source) != len(into):
-            self._source = self._source_byte * len(into)
-        encryptor = Cipher(self._key, modes.CTR(counter.to_bytes(_AES_BLOCK_BYTES, "big"))).encryptor()
-        encryptor.update_into(self._source, into)
+        self._at(offset).update_into(repeated(self._plain, max(len(into), BLOCK_BYTES))[: len(into)], into)
+
+    def block(self, at_most: int) -> None:  # noqa: ARG002  as long as the drive
+        """There is none."""
+        return
+
+    def reduce(self, offset: int, found: memoryview) -> bytes:
+        """Take the keystream out of ``found``; what was written to make it is left."""
+        # EVP_EncryptUpdate allows input and output to be one buffer.
+        self._at(offset).update_into(found, found)
+        return self._plain
+
+    def _at(self, offset: int) -> CipherContext:
+        """This thread's cipher, its counter at ``offset``; the key schedule is made once."""
+        counter = (offset // _AES_BLOCK_BYTES).to_bytes(_AES_BLOCK_BYTES, "big")
+        context: CipherContext | None = getattr(self._contexts, "cipher", None)
+        if context is None:
+            context = Cipher(algorithms.AES(self.key), modes.CTR(counter)).encryptor()
+            self._contexts.cipher = context
+        else:
+            context.reset_nonce(counter)
+        return context

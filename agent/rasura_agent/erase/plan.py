@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from rasura.certificate import Method, Technique
+from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura_agent.erase.firmware.offer import Offer
-from rasura_agent.erase.policy import PatternKind, Policy
+from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.policy import SAMPLE_LIMIT_BYTES, PatternKind, Policy
+from rasura_agent.erase.progress_record import (
+    JOURNAL_PACE,
+    JournalPace,
+    Place,
+    ProgressRecord,
+    Wanted,
+    misfit,
+)
+from rasura_agent.erase.scheme import Pass, Scheme, scheme
 from rasura_agent.guard import Refusal
 from rasura_agent.inventory.model import Drive, Transport
 
 __all__ = [
     "DrivePlan",
+    "Interrupted",
     "MediaType",
-    "PassKind",
     "Way",
+    "interrupted",
     "media_type",
     "plan_drive",
     "residual_risks",
@@ -33,20 +44,12 @@ class MediaType(StrEnum):
     UNKNOWN = "unknown"
 
 
-class PassKind(StrEnum):
-    """One pass of an overwrite."""
-
-    ZERO = "zero"
-    ONE = "one"
-    RANDOM = "random"
-    RANDOM_INVERTED = "random, inverted"
-
-
 @dataclass(frozen=True, slots=True)
 class Way:
     """One technique for one drive, in or out.
 
-    ``passes`` are those of an overwrite, empty for a device command. ``estimate_s`` is seconds, by
+    ``passes`` are those of an overwrite and of its ``scheme``, empty for a device command; the drive may
+    zero itself in those of zeros where ``offload`` is set. ``estimate_s`` is seconds, by
     the drive's own word or by the media's usual rate; ``None`` where nobody can say. ``out`` says
     why it is not used; ``None`` means that it will be tried, in the plan's order.
     """
@@ -54,9 +57,29 @@ class Way:
     technique: Technique
     method: Method
     basis: str
-    passes: tuple[PassKind, ...]
+    passes: tuple[Pass, ...]
     estimate_s: float | None
     out: str | None = None
+    scheme: str | None = None
+    offload: bool = False
+    every_pass: bool = False
+    """Whether every pass is read back, not only the last and what the drive zeroed itself."""
+
+    def is_read_back(self, number: int) -> bool:
+        """Whether the pass of that number, from 0, is read back before the next one."""
+        one = self.passes[number]
+        return self.every_pass or number == len(self.passes) - 1 or (self.offload and one.is_zero)
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """An overwrite that was cut off at ``place``. It goes on, or ``misfit`` says why it is begun afresh.
+
+    When it is opened for erasing, the drive itself is asked too whether it holds what was written.
+    """
+
+    place: Place
+    misfit: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,16 @@ class DrivePlan:
     """Why the method that the policy asks for cannot be reached (then nothing is done)."""
     hidden_allowed: bool = False
     """Whether the drive may be called erased although an area of it stays hidden."""
+    read_back: ReadBackExtent = ReadBackExtent.FULL
+    """How much of the drive is read back after overwriting."""
+    sample_limit_bytes: int = SAMPLE_LIMIT_BYTES
+    """How much is read before and after a device command; 0 is no limit."""
+    policy_sha256: str = ""
+    """Hex digest of the policy; an interrupted erasure goes on by the same one only."""
+    journal_pace: JournalPace = JOURNAL_PACE
+    interrupted: Interrupted | None = None
+    """What an earlier boot left unfinished on this drive."""
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def chosen(self) -> tuple[Way, ...]:
@@ -79,13 +112,24 @@ class DrivePlan:
         return tuple(way for way in self.ways if way.out is None)
 
     @property
+    def overwriting(self) -> Way | None:
+        """The overwrite among the ways that will be tried."""
+        return next((way for way in self.chosen if way.technique is Technique.OVERWRITE), None)
+
+    def overwrite_of(self, drive: Drive) -> Wanted | None:
+        """The overwrite that would be done to ``drive``, this plan's own as it is by then."""
+        way = self.overwriting
+        if way is None:
+            return None
+        before = self.chosen[: self.chosen.index(way)]
+        passes = tuple(one.label for one in way.passes)
+        return Wanted(drive, passes, self.policy_sha256, tuple(one.technique for one in before))
+
+    @property
     def runnable(self) -> bool:
         """Whether the drive may and can be erased."""
         return not self.refusals and self.unreachable is None
 
-
-_BASIS = "NIST SP 800-88r2 Clear"
-_BASIS_FLASH = "NIST SP 800-88r1 A-1, two passes on flash"
 
 # Bytes a second, what such media commonly sustain; an estimate for people, never a deadline.
 _USUAL_RATE = {
@@ -142,7 +186,20 @@ def plan_drive(
         refusals=refusals,
         unreachable=unreachable,
         hidden_allowed=policy.allow_hidden,
+        read_back=policy.read_back,
+        sample_limit_bytes=policy.sample_limit_bytes,
+        policy_sha256=policy.sha256,
+        journal_pace=policy.journal_pace,
+        limits=policy.limits,
     )
+
+
+def interrupted(plan: DrivePlan, record: ProgressRecord) -> Interrupted:
+    """What ``record`` means for ``plan``; total, never raises."""
+    wanted = plan.overwrite_of(plan.drive)
+    if wanted is None:
+        return Interrupted(record.place, "the plan does not overwrite")
+    return Interrupted(record.place, misfit(record, wanted))
 
 
 def _judge(way: Way, policy: Policy) -> Way:
@@ -167,9 +224,19 @@ def _offered(offer: Offer) -> Way:
 
 def _overwriting(drive: Drive, policy: Policy) -> Way:
     medium = media_type(drive)
-    passes = _passes(policy.pattern, medium)
-    basis = _BASIS_FLASH if len(passes) > 1 else _BASIS
-    return Way(Technique.OVERWRITE, Method.CLEAR, basis, passes, _estimate(drive, medium, len(passes)))
+    chosen = scheme(policy.scheme) if policy.scheme is not None else _usual_scheme(policy.pattern, medium)
+    way = Way(
+        Technique.OVERWRITE,
+        Method.CLEAR,
+        chosen.basis,
+        chosen.passes,
+        None,
+        scheme=chosen.name,
+        offload=policy.offload and any(one.is_zero for one in chosen.passes),
+        every_pass=policy.every_pass,
+    )
+    reads = sum(map(way.is_read_back, range(len(way.passes))))
+    return replace(way, estimate_s=_estimate(drive, medium, len(way.passes) + reads))
 
 
 def _no_commands(drive: Drive) -> str:
@@ -178,19 +245,16 @@ def _no_commands(drive: Drive) -> str:
     return "the drive's own commands were not asked for"
 
 
-def _passes(pattern: PatternKind, medium: MediaType) -> tuple[PassKind, ...]:
+def _usual_scheme(pattern: PatternKind, medium: MediaType) -> Scheme:
     # NIST SP 800-88r1 table A-7: USB flash and memory cards take a pattern and its complement.
     # The complement comes first, so that the pattern asked for is what stays and is read back.
-    if pattern is PatternKind.ZERO:
-        return (PassKind.ONE, PassKind.ZERO) if medium is MediaType.FLASH else (PassKind.ZERO,)
-    if medium is MediaType.FLASH:
-        return (PassKind.RANDOM_INVERTED, PassKind.RANDOM)
-    return (PassKind.RANDOM,)
+    kind = "flash" if medium is MediaType.FLASH else "nist-clear"
+    return scheme(f"{kind}-{pattern}")
 
 
-def _estimate(drive: Drive, medium: MediaType, passes: int) -> float | None:
+def _estimate(drive: Drive, medium: MediaType, times: int) -> float | None:
     rate = _USUAL_RATE_NVME if drive.transport is Transport.NVME else _USUAL_RATE.get(medium)
-    return drive.capacity_bytes * (passes + 1) / rate if rate is not None else None
+    return drive.capacity_bytes * times / rate if rate is not None else None
 
 
 def residual_risks(drive: Drive, way: Way, *, direct: bool, examined: bool) -> tuple[str, ...]:
@@ -213,7 +277,8 @@ def residual_risks(drive: Drive, way: Way, *, direct: bool, examined: bool) -> t
         risks.append("hidden-areas: HPA, AMA and DCO were not examined")
     if drive.transport is Transport.USB:
         risks.append("bridge: a USB bridge stands between; capacity and identity are its word")
-    constant = by_overwriting and PassKind.RANDOM not in way.passes
+    # What is read back decides: a last pass that is the same everywhere tells no place from another.
+    constant = by_overwriting and way.passes[-1].unit is not None
     if constant and medium in {MediaType.FLASH, MediaType.UNKNOWN}:
         risks.append(
             "capacity-not-proven: a constant pattern cannot show that every address is a place of its own"

@@ -6,16 +6,12 @@ They cannot be erased from here, and must not be silently absent: each is listed
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rasura_agent.inventory.local import LocalFiles
-from rasura_agent.inventory.ports import SystemFiles
+from rasura_agent.inventory.ports import CommandError, Commands, SystemFiles
 from rasura_agent.sentence import Sentence
 
-__all__ = ["RAID_DRIVERS", "HiddenDrive", "find_hidden_drives", "hidden_drives", "run_smartctl"]
+__all__ = ["RAID_DRIVERS", "SCAN", "HiddenDrive", "find_hidden_drives", "hidden_drives"]
 
 RAID_DRIVERS = (
     "3w-9xxx",
@@ -36,8 +32,7 @@ _BEHIND = ("megaraid,", "sssraid,", "cciss,", "aacraid,", "areca,", "3ware,", "h
 
 _TIMEOUT_S = 60.0
 
-Run = Callable[[Sequence[str], float], str | None]
-"""Runs a command with a time limit in seconds; its standard output, ``None`` if there is none to be had."""
+SCAN = ("smartctl", "--scan-open", "--json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +53,6 @@ class HiddenDrive:
         )
 
 
-def run_smartctl(arguments: Sequence[str], timeout_s: float) -> str | None:
-    """Run smartctl; a non-zero status is a bitmask and no reason to throw its output away (smartctl(8))."""
-    path = shutil.which("smartctl", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if path is None:
-        return None
-    try:
-        done = subprocess.run([path, *arguments], capture_output=True, timeout=timeout_s, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "replace")
-
-
 def hidden_drives(scan: str) -> tuple[HiddenDrive, ...]:
     """The drives behind controllers in the output of ``smartctl --scan-open --json``; garbage has none."""
     try:
@@ -88,23 +71,25 @@ def hidden_drives(scan: str) -> tuple[HiddenDrive, ...]:
 
 
 def find_hidden_drives(
-    files: SystemFiles | None = None, run: Run = run_smartctl
+    files: SystemFiles, commands: Commands
 ) -> tuple[tuple[HiddenDrive, ...], tuple[str, ...]]:
     """Look behind the RAID controllers of this machine, if it has any.
 
     Returns the drives found, and sentences about what could not be looked at. Never raises.
     """
-    files = files or LocalFiles()
     drivers = [driver for driver in RAID_DRIVERS if _in_use(files, driver)]
     if not drivers:
         return (), ()
-    scan = run(["--scan-open", "--json"], _TIMEOUT_S)
     names = ", ".join(drivers)
-    if scan is None:
+    try:
+        # smartctl's status is a bitmask and no reason to throw its output away (smartctl(8)).
+        scan = commands.run(SCAN, _TIMEOUT_S).stdout.decode("utf-8", "replace")
+    except CommandError as error:
         note = Sentence(
             "a RAID controller ({names}) may hide drives, and smartctl, which could list them, did not "
-            "answer: install smartmontools, or set the controller to HBA mode",
+            "answer ({reason}): install smartmontools, or set the controller to HBA mode",
             names=names,
+            reason=error,
         )
         return (), (note,)
     found = hidden_drives(scan)

@@ -16,7 +16,7 @@ from rasura_agent.inventory.ports import SystemFiles, Udev
 from rasura_agent.inventory.same import Note, NoteKind, drive_notes
 from rasura_agent.inventory.text import text
 
-__all__ = ["HARDWARE_PARTITION", "Inventory", "InventoryError", "drive_at", "enumerate_drives"]
+__all__ = ["HARDWARE_PARTITION", "Inventory", "InventoryError", "drive_at", "drive_named", "enumerate_drives"]
 
 HARDWARE_PARTITION = re.compile(r"(mmcblk\d+)(boot\d+|gp\d+|rpmb)")
 """Areas of an eMMC drive outside its main one (JESD84-B51 clause 6.2): block devices, but no drives."""
@@ -63,16 +63,35 @@ def enumerate_drives(
         ) from None
     drives, notes = [], []
     for name in sorted(names, key=_natural):
-        try:
-            place = files.real_path(f"/sys/block/{name}")
-        except OSError:  # removed since it was listed
+        found = _look(files, udev, name)
+        if found is None:
             continue
-        attributes = block_attributes(files, place)
-        drive = drive_at(files, udev, place, attributes)
+        drive, place, attributes = found
         if _is_drive(name, place, attributes, include_loop=include_loop):
             drives.append(drive)
         notes.extend(_notes(name, drive, attributes))
     return Inventory(tuple(drives), (*notes, *drive_notes(drives)))
+
+
+def drive_named(
+    name: str, files: SystemFiles | None = None, udev: Udev | None = None, *, include_loop: bool = False
+) -> Drive | None:
+    """The drive with this kernel name; ``None`` if there is no such block device, or it is no drive."""
+    found = _look(files or LocalFiles(), udev or LocalUdev(), name)
+    if found is None:
+        return None
+    drive, place, attributes = found
+    return drive if _is_drive(name, place, attributes, include_loop=include_loop) else None
+
+
+def _look(files: SystemFiles, udev: Udev, name: str) -> tuple[Drive, str, dict[str, bytes]] | None:
+    """A block device, its folder and what sysfs says of it; ``None`` if it is gone."""
+    try:
+        place = files.real_path(f"/sys/block/{name}")
+    except OSError:
+        return None
+    attributes = block_attributes(files, place)
+    return drive_at(files, udev, place, attributes), place, attributes
 
 
 def drive_at(files: SystemFiles, udev: Udev, place: str, attributes: Mapping[str, bytes | str]) -> Drive:

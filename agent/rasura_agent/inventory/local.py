@@ -7,16 +7,18 @@ import fcntl
 import os
 import stat
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyudev
 
 from rasura_agent.inventory.labels import has_our_label
-from rasura_agent.inventory.ports import Attempt, FileId, LoopBacking, Opening
+from rasura_agent.inventory.local_commands import LocalCommands
+from rasura_agent.inventory.local_sensors import LocalSensors
+from rasura_agent.inventory.ports import Attempt, FileId, LoopBacking, Opening, Sources
 
-__all__ = ["LocalFiles", "LocalProbe", "LocalUdev", "has_uberblock"]
+__all__ = ["LocalFiles", "LocalProbe", "LocalUdev", "has_uberblock", "local_sources"]
 
 LOOP_GET_STATUS64 = 0x4C05
 """linux/loop.h"""
@@ -26,6 +28,11 @@ _LOOP_INFO64 = struct.Struct("=QQQQQIIII64s64s32sQQ")
 _ZFS_UBERBLOCKS_OFFSET = _ZFS_UBERBLOCKS_BYTES = 128 * 1024
 _ZFS_UBERBLOCK_BYTES = 1024
 _ZFS_UBERBLOCK_MAGIC = 0x00BAB10C
+
+
+def local_sources() -> Sources:
+    """The running machine."""
+    return Sources(LocalFiles(), LocalUdev(), LocalCommands(), LocalProbe(), LocalSensors())
 
 
 class LocalFiles:
@@ -55,11 +62,20 @@ class LocalUdev:
 
     def properties(self, number: tuple[int, int]) -> Mapping[str, str]:
         """See :class:`Udev`."""
+        return self._properties(
+            lambda context: pyudev.Devices.from_device_number(context, "block", os.makedev(*number))
+        )
+
+    def properties_at(self, place: str) -> Mapping[str, str]:
+        """See :class:`Udev`."""
+        return self._properties(lambda context: pyudev.Devices.from_sys_path(context, place))
+
+    def _properties(self, find: Callable[[pyudev.Context], pyudev.Device]) -> Mapping[str, str]:
         if self._context is None:
             return {}
         found: dict[str, str] = {}
         try:
-            device = pyudev.Devices.from_device_number(self._context, "block", os.makedev(*number))
+            device = find(self._context)
             names = list(device.properties)
         except (pyudev.DeviceNotFoundError, OSError, UnicodeDecodeError):
             return {}

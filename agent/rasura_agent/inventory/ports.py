@@ -6,17 +6,24 @@ Paths are absolute and use ``/``.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from rasura_agent.inventory.machine_model import Sensor
+
 __all__ = [
     "Attempt",
+    "CommandError",
+    "Commands",
     "DeviceProbe",
     "FileId",
     "LoopBacking",
     "Opening",
+    "Ran",
+    "Sensors",
+    "Sources",
     "SystemFiles",
     "Udev",
     "optional_text",
@@ -47,6 +54,44 @@ class Udev(Protocol):
 
     def properties(self, number: tuple[int, int]) -> Mapping[str, str]:
         """The properties of the device (major, minor); empty where udev does not run or does not know it."""
+        ...
+
+    def properties_at(self, place: str) -> Mapping[str, str]:
+        """The properties of the device whose folder in sysfs is ``place`` (a real path); empty likewise."""
+        ...
+
+
+class CommandError(Exception):
+    """A command could not be run, or did not end in its time; the sentence says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended, with whatever it said."""
+
+    status: int
+    """Its exit status; negative is the signal that ended it."""
+    stdout: bytes
+    stderr: bytes = b""
+
+
+class Commands(Protocol):
+    """Runs programs of the system."""
+
+    def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
+        """Run a program found by its bare name; a status that is not 0 is an answer like others.
+
+        Raises:
+            CommandError: it is not installed, cannot be started, or was stopped after ``timeout_s``.
+        """
+        ...
+
+
+class Sensors(Protocol):
+    """The sensors of the machine."""
+
+    def read(self) -> tuple[Sensor, ...]:
+        """What they say now; empty where there are none."""
         ...
 
 
@@ -109,6 +154,19 @@ class DeviceProbe(Protocol):
     def is_writable(self, path: str) -> bool:
         """Whether the file ``path`` may be written."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All that a machine can be seen through: the running one (``local.py``), or a capture of one."""
+
+    files: SystemFiles
+    udev: Udev
+    commands: Commands
+    probe: DeviceProbe
+    sensors: Sensors
+    missing: Callable[[], tuple[str, ...]] = tuple
+    """Sentences about what a capture did not hold and was asked for; a running machine misses nothing."""
 
 
 def optional_text(files: SystemFiles, path: str) -> str | None:

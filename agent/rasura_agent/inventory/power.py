@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import psutil
+from rasura_agent.inventory.batteries import is_on_battery
+from rasura_agent.inventory.ports import SystemFiles
 
 __all__ = ["power_note"]
 
 
-def power_note() -> str | None:
+def power_note(files: SystemFiles) -> str | None:
     """A sentence for a laptop that runs on its battery, ``None`` for every other machine."""
-    battery = psutil.sensors_battery()
-    # power_plugged is None where the firmware does not say; a machine without a battery has none at all.
-    if battery is None or battery.power_plugged is not False:
+    percent = is_on_battery(files)
+    if percent is None:
         return None
-    return (
-        f"this machine runs on its battery ({battery.percent:.0f} %): plug it in, an erasure can take hours"
-    )
+    return f"this machine runs on its battery ({percent} %): plug it in, an erasure can take hours"

@@ -19,7 +19,8 @@ from rasura_agent.drive.transport.suspend import Suspender
 from rasura_agent.erase.policy import Policy
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.drives import enumerate_drives
-from rasura_agent.inventory.machine import read_machine
+from rasura_agent.inventory.hotplug import local_drive_watch
+from rasura_agent.inventory.identity import read_identity
 from rasura_agent.live import screens
 from rasura_agent.live.boot_facts import BootFacts, Build, boot_line, read_boot_facts
 from rasura_agent.live.boot_parameters import (
@@ -40,6 +41,8 @@ from rasura_agent.live.stick import make_data_partition
 from rasura_agent.live.terminal import Terminal
 from rasura_agent.live.volumes import local_volumes
 from rasura_agent.opener import DriveOpener
+from rasura_agent.report_commands import look_around
+from rasura_agent.spool import default_folder
 from rasura_agent.survey import Survey, survey_drives
 
 __all__ = ["live"]
@@ -112,7 +115,7 @@ def _live(options: _Options, clock: Clock, logger: logging.Logger) -> None:
         clock=clock,
         run=root / "run/rasura",
         medium=_medium(terminal, root, facts, clock, logger),
-        machine=read_machine(),
+        machine=read_identity(),
         facts=facts,
         integrity=integrity,
         parameters=parameters,
@@ -120,6 +123,8 @@ def _live(options: _Options, clock: Clock, logger: logging.Logger) -> None:
         network=network_ports,
         suspender=Suspender(),
         end=lambda how: end_machine(options.systemctl, how),
+        around=lambda found: look_around(found, default_folder(), None),
+        watch=local_drive_watch() if not options.virtual else None,
         second_s=options.second_s,
     )
     Session(station).run()

@@ -6,6 +6,7 @@ loses none; what is there when the agent starts is taken up again.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ __all__ = ["Keeper"]
 
 
 class Keeper:
-    """The :class:`~rasura_agent.job.CertificateStore` of a live station; used by many threads."""
+    """The :class:`~rasura_agent.handing.CertificateStore` of a live station; used by many threads."""
 
     def __init__(self, memory: Path, stick: Callable[[], Path | None]) -> None:
         """``memory`` is a folder that lives as long as this boot; ``stick`` gives the stick's, if any."""
@@ -66,6 +67,18 @@ class Keeper:
         except SpoolError:
             self._unwritten[bundle.certificate_id] = bundle
         return self._store(bundle, Spool.mark_sent)
+
+    def keep_evidence(self, sha256: str, document: bytes) -> Path:
+        """Keep a document that certificates name by its hash, on the stick or else in memory.
+
+        Raises:
+            SpoolError: neither takes it.
+        """
+        folder = self._stick()
+        if folder is not None:
+            with contextlib.suppress(SpoolError):
+                return Spool(folder).keep_evidence(sha256, document)
+        return self._memory.keep_evidence(sha256, document)
 
     def retry(self, client: RegistryClient | None) -> tuple[Sent, ...]:
         """Try to hand over what is not, and to have logged what waits on the stick since earlier.

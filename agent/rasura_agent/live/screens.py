@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from rasura import __version__
 from rasura.certificate import Outcome
+from rasura.machine_report import MachineReport
 from rasura_agent.confirm import DriveOutcome
+from rasura_agent.console.health_screen import claimed_proposal_lines
 from rasura_agent.console.language import _, counted_in, ngettext, said_in
-from rasura_agent.console.screens import plan_count, way_estimate
+from rasura_agent.console.screens import interrupted_words, plan_count, way_estimate
 from rasura_agent.console.words import aligned, fact, how, outcome_word, shortened, size, wrapped
 from rasura_agent.erase.plan import DrivePlan
+from rasura_agent.handing import Handed
 from rasura_agent.live.boot_facts import BootFacts, Firmware
 from rasura_agent.live.boot_parameters import BootFrom, Language
 from rasura_agent.live.handover import Handover
@@ -147,6 +150,8 @@ def _groups(plans: tuple[DrivePlan, ...]) -> Iterable[str]:
     for text, numbers in groups.items():
         yield f"  {', '.join(map(str, numbers))}: {text}"
     for number, plan in enumerate(plans, 1):
+        if plan.interrupted is not None:
+            yield f"  {number}: {interrupted_words(plan, plan.interrupted)}"
         reasons: list[str] = [refusal.sentence for refusal in plan.refusals]
         if not reasons and plan.unreachable is not None:
             reasons = [plan.unreachable]
@@ -188,6 +193,7 @@ def menu(situation: Situation, width: int) -> str:
         "[o] " + _("other policy"),
         *(["[k] " + _("passphrase")] if situation.is_sealed else []),
         *(["[z] " + _("sleep")] if situation.survey.frozen else []),
+        "[m] " + _("decide on the machine"),
         "[s] " + _("send certificates"),
         # Translators: the other language, in its own name.
         "[f] " + _("français"),
@@ -222,6 +228,20 @@ def results_screen(outcomes: tuple[DriveOutcome, ...], survey: Survey, width: in
             for problem in one.problems
         ]
     return "\n".join([*lines, *_hidden(survey, width)])
+
+
+def report_lines(handed: Handed, width: int) -> str:
+    """What became of the machine report."""
+    place = _("on the stick") if handed.path is not None else _("NOT WRITTEN TO DISK")
+    state = _("logged") if handed.logged else _("NOT LOGGED YET")
+    lines = [
+        _("machine report {id} ({state})").format(id=handed.bundle.certificate_id, state=f"{place}, {state}")
+    ]
+    claims = handed.bundle.claims
+    if isinstance(claims, MachineReport) and claims.proposal is not None:
+        lines += claimed_proposal_lines(claims.proposal)
+    lines += [_("note: {note}").format(note=fact(problem)) for problem in handed.problems]
+    return "\n".join(wrapped(line, width, _DEEP) for line in lines)
 
 
 def only_in_memory(handover: Handover, width: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rasura.certificate import Outcome
 from rasura_agent.console.language import _
 from rasura_agent.erase.policy import Policy
-from rasura_agent.inventory.machine import Machine
+from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.live.boot_facts import BootFacts
 from rasura_agent.live.handover import Handover
 from rasura_agent.live.host import NetworkPort
@@ -22,7 +22,7 @@ __all__ = ["Situation"]
 class Situation:
     """Everything at one moment."""
 
-    machine: Machine
+    machine: MachineIdentity
     facts: BootFacts
     integrity: Integrity
     ports: tuple[NetworkPort, ...]

@@ -1,17 +1,26 @@
-"""Full read-back: every byte of the drive read again and compared with what the last pass wrote."""
+"""Full read-back: every byte of the drive read again and compared with what a pass wrote."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from rasura.certificate import Range, RangeKind
+from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import BLOCK_BYTES, aligned_buffer, same
-from rasura_agent.erase.overwrite import MAX_ERRORS, add_range, is_gone
+from rasura_agent.erase.buffers import ROOM_BYTES, differing_sectors, repeats
+from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
 from rasura_agent.erase.pattern import Pattern
+from rasura_agent.erase.pipeline import Span, move
+from rasura_agent.erase.ranges import gathered
 
-__all__ = ["ReadBack", "read_back"]
+__all__ = ["ReadBack", "Reader", "read_back"]
+
+_EXACT_MISMATCHES = 256
+"""So many blocks that differ are looked at sector by sector; of a drive full of them the rest goes whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +44,113 @@ class ReadBack:
         return any(one.kind is RangeKind.MISMATCH for one in self.errors)
 
 
+class Reader(Protocol):
+    """Who reads back: :func:`read_back` on a port, or a process that opens the drive itself."""
+
+    def __call__(
+        self,
+        capacity: int,
+        pattern: Pattern,
+        on_progress: Callable[[int], str | None],
+        room_bytes: int = ROOM_BYTES,
+        start: int = 0,
+        *,
+        clock: Clock,
+        limits: Limits | None = None,
+        sector_bytes: int = SECTOR_BYTES,
+        on_failed: Callable[[Span], None] = lambda _span: None,
+    ) -> ReadBack:
+        """As :func:`read_back`; never raises for what drive or process do."""
+        ...
+
+
 def read_back(
     port: BlockPort,
     capacity: int,
     pattern: Pattern,
     on_progress: Callable[[int], str | None],
-    block_bytes: int = BLOCK_BYTES,
+    room_bytes: int = ROOM_BYTES,
+    start: int = 0,
+    *,
+    clock: Clock,
+    limits: Limits | None = None,
+    sector_bytes: int = SECTOR_BYTES,
+    on_failed: Callable[[Span], None] = lambda _span: None,
 ) -> ReadBack:
-    """Read bytes 0 to ``capacity`` and compare each with ``pattern``; the twin of ``write_pass``."""
-    expected, found = aligned_buffer(block_bytes), aligned_buffer(block_bytes)
-    errors: list[Range] = []
-    stopped = None
-    read = offset = failures = 0
-    while offset < capacity:
-        length = min(block_bytes, capacity - offset)
-        want, got = expected[:length], found[:length]
-        pattern.fill(offset, want)
-        try:
-            port.read(offset, got)
-        except OSError as error:
-            failures += 1
-            add_range(errors, offset, length, RangeKind.NOT_READ)
-            if is_gone(error):
-                stopped = "the drive is gone"
-            elif failures == MAX_ERRORS:
-                stopped = f"{failures} transfers failed, the last with {error.strerror}"
-        else:
-            read += length
-            if not same(want, got):
-                add_range(errors, offset, length, RangeKind.MISMATCH)
-        offset += length
-        stopped = on_progress(offset) or stopped
-        if stopped is not None:
-            break
-    if offset < capacity:
-        add_range(errors, offset, capacity - offset, RangeKind.NOT_READ)
-    return ReadBack(read, capacity, tuple(errors), stopped)
+    """Read bytes ``start`` to ``capacity`` and compare each with ``pattern``; the twin of ``write_pass``.
+
+    What lies before ``start`` was compared earlier and is not in ``bytes_read``: what is returned is
+    complete only together with it. ``on_failed`` also gets what differs. ``room_bytes`` as there.
+    """
+    differing = _Differing(sector_bytes)
+    buffers = lane_buffers(port, room_bytes)
+    moved = move(
+        [_Compared(port, pattern, buffer, differing) for buffer in buffers],
+        start=start,
+        capacity=capacity,
+        block_bytes=len(buffers[0]),
+        sector_bytes=sector_bytes,
+        limits=limits or Limits(),
+        clock=clock,
+        on_progress=differing.told(on_progress, on_failed),
+        on_failed=on_failed,
+    )
+    unread = sum(length for _, length in moved.failed)
+    errors = [(*span, RangeKind.NOT_READ) for span in moved.failed]
+    errors.extend((*span, RangeKind.MISMATCH) for span in differing.spans)
+    return ReadBack(capacity - start - unread, capacity, gathered(errors, capacity), moved.stopped)
+
+
+class _Differing:
+    """What the lanes found to differ."""
+
+    def __init__(self, sector_bytes: int) -> None:
+        self.spans: list[Span] = []
+        self._sector_bytes = sector_bytes
+        self._blocks = 0
+        self._told = 0
+        self._lock = threading.Lock()
+
+    def add(self, offset: int, found: memoryview, unit: bytes) -> None:
+        """Note which sectors of a block differ; the block whole where too many do."""
+        with self._lock:
+            self._blocks += 1
+            exact = self._blocks <= _EXACT_MISMATCHES
+        spans = differing_sectors(found, unit, self._sector_bytes) if exact else [(0, len(found))]
+        with self._lock:
+            for at, length in spans:
+                if self.spans and len(self.spans) > self._told and sum(self.spans[-1]) == offset + at:
+                    self.spans[-1] = (self.spans[-1][0], self.spans[-1][1] + length)
+                else:
+                    self.spans.append((offset + at, length))
+
+    def told(
+        self, on_progress: Callable[[int], str | None], on_failed: Callable[[Span], None]
+    ) -> Callable[[int], str | None]:
+        """``on_progress``, with ``on_failed`` called first for what was found since."""
+
+        def report(mark: int) -> str | None:
+            with self._lock:
+                fresh, self._told = self.spans[self._told :], len(self.spans)
+            for span in fresh:
+                on_failed(span)
+            return on_progress(mark)
+
+        return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Reads one span and compares it."""
+
+    port: BlockPort
+    pattern: Pattern
+    buffer: memoryview
+    differing: _Differing
+
+    def __call__(self, offset: int, length: int) -> None:
+        found = self.buffer[:length]
+        self.port.read(offset, found)
+        unit = self.pattern.reduce(offset, found)
+        if not repeats(found, unit):
+            self.differing.add(offset, found, unit)

@@ -2,15 +2,16 @@
 
 Two kinds. *Markers* are random blocks that we write at seeded places and read back, just before the
 command; one that is still there afterwards proves that the command did not do what it reported.
-*Samples* are seeded places in between that are only read: one whose old content is still there proves
-the same of the data that was really on the drive. The seed is on the certificate, so that the places
-can be known again.
+*Samples* are extents that are only read (``verify/sampling.py``): one that holds what it held before
+proves the same of the data that was really on the drive. The seed is on the certificate, so that the
+places can be known again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rasura.certificate import Range, RangeKind
@@ -18,16 +19,27 @@ from rasura.errors import RasuraError
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import aligned_buffer, same
 from rasura_agent.erase.pattern import RandomStream
+from rasura_agent.verify.samples import Compared, Samples
+from rasura_agent.verify.sampling import Extent, SamplePlan
 
-__all__ = ["MARKERS", "SAMPLES", "SEED_BYTES", "SPOT_BYTES", "MarkerError", "SpotCheck", "Spots", "places"]
+__all__ = [
+    "HIDDEN_MARKERS",
+    "MARKERS",
+    "SEED_BYTES",
+    "SPOT_BYTES",
+    "MarkerError",
+    "SpotCheck",
+    "Spots",
+    "places",
+]
 
 SEED_BYTES = 32
 SPOT_BYTES = 4096
 """A multiple of every logical sector in use but 520 and 528, which the block layer does not show."""
 
 MARKERS = 64
-SAMPLES = 1000
-"""As many sections as NIST SP 800-88r1 §4.7 wants for representative sampling; the share read is stated."""
+HIDDEN_MARKERS = 8
+"""More of them in an area that was hidden: it may be too small for one of the others to lie there."""
 
 
 class MarkerError(RasuraError):
@@ -44,11 +56,20 @@ class SpotCheck:
     unreadable: tuple[Range, ...]
     left: tuple[Range, ...]
     """Where old data was found."""
+    compared: Compared | None = None
+    plan: SamplePlan | None = None
+    witnesses: int = 0
+    """Granules of the samples that would have shown old data."""
+
+    @property
+    def stopped(self) -> str | None:
+        """Why not all of them were looked at."""
+        return self.compared.stopped if self.compared is not None else None
 
     @property
     def complete(self) -> bool:
         """Every spot could be read and none holds what it held."""
-        return not self.unreadable and not self.left
+        return not self.unreadable and not self.left and self.stopped is None
 
 
 def places(seed: bytes, purpose: str, capacity: int, count: int) -> tuple[int, ...]:
@@ -69,33 +90,63 @@ def places(seed: bytes, purpose: str, capacity: int, count: int) -> tuple[int, .
     return tuple(sorted(found))
 
 
+def _marker_places(seed: bytes, capacity: int, hidden_from: int | None) -> tuple[int, ...]:
+    found = set(places(seed, "marker", capacity, MARKERS))
+    if hidden_from is not None and hidden_from < capacity:
+        first = -(-hidden_from // SPOT_BYTES) * SPOT_BYTES
+        hidden = places(seed, "hidden marker", capacity - first, HIDDEN_MARKERS)
+        found |= {first + offset for offset in hidden}
+    return tuple(sorted(found))
+
+
 class Spots:
     """The markers and samples of one drive, taken before a device command.
 
     Raises:
-        MarkerError: a marker cannot be written or does not read back.
+        MarkerError: a marker cannot be written or does not read back, or ``on_progress`` says why to stop.
     """
 
-    def __init__(self, port: BlockPort, capacity: int, seed: bytes) -> None:
+    def __init__(
+        self,
+        port: BlockPort,
+        capacity: int,
+        seed: bytes,
+        samples: SamplePlan,
+        hidden_from: int | None = None,
+        on_progress: Callable[[int], str | None] = lambda _done: None,
+    ) -> None:
+        """``hidden_from`` is where an area begins that was hidden until this run lifted it, if any.
+
+        ``on_progress`` gets how many bytes of ``samples`` were read.
+        """
         self._port = port
         self._found, self._wanted = aligned_buffer(SPOT_BYTES), aligned_buffer(SPOT_BYTES)
         self._stream = RandomStream(hashlib.sha256(b"marker content" + seed).digest())
-        self.markers = places(seed, "marker", capacity, MARKERS)
+        self.markers = _marker_places(seed, capacity, hidden_from)
         if not self.markers:
             raise MarkerError("the drive is too small to be marked")
-        self._before = self._sample(places(seed, "sample", capacity, SAMPLES))
+        marks = tuple(Extent(offset, SPOT_BYTES) for offset in self.markers)
+        self._samples = Samples(port, samples, marks)
+        stopped = self._samples.take(on_progress)
+        if stopped is not None:
+            raise MarkerError(stopped)
         self._mark()
 
     @property
-    def count(self) -> int:
-        """How many places will be looked at again."""
-        return len(self.markers) + len(self._before)
+    def plan(self) -> SamplePlan:
+        """Which samples were taken."""
+        return self._samples.plan
 
-    def look(self) -> SpotCheck:
+    @property
+    def witnesses(self) -> int:
+        """How many granules of the samples would show old data."""
+        return self._samples.witnesses
+
+    def look(self, on_progress: Callable[[int], str | None] = lambda _done: None) -> SpotCheck:
         """Read every spot again; never raises for what the drive does."""
         unreadable: list[Range] = []
         left: list[Range] = []
-        read = markers = samples = 0
+        read = markers = 0
         for offset in self.markers:
             self._stream.fill(offset, self._wanted)
             if not self._read(offset):
@@ -105,24 +156,17 @@ class Spots:
             if _shares_a_sector(self._found, self._wanted):
                 markers += 1
                 left.append(_range(offset, RangeKind.MISMATCH))
-        for offset, before in self._before.items():
-            if not self._read(offset):
-                unreadable.append(_range(offset, RangeKind.NOT_READ))
-                continue
-            read += SPOT_BYTES
-            if hashlib.sha256(self._found).digest() == before:
-                samples += 1
-                left.append(_range(offset, RangeKind.MISMATCH))
-        return SpotCheck(read, markers, samples, tuple(unreadable), tuple(left))
-
-    def _sample(self, offsets: tuple[int, ...]) -> dict[int, bytes]:
-        """Digests of what stands at ``offsets``; blocks of one repeated byte say nothing and are left out."""
-        before = {}
-        for offset in offsets:
-            # A bad sector now is a bad sector later: it is no witness.
-            if offset not in self.markers and self._read(offset) and not _is_constant(self._found):
-                before[offset] = hashlib.sha256(self._found).digest()
-        return before
+        compared = self._samples.compare(on_progress)
+        return SpotCheck(
+            read + compared.bytes_read,
+            markers,
+            compared.unchanged,
+            (*unreadable, *compared.unreadable),
+            (*left, *compared.left),
+            compared,
+            self._samples.plan,
+            self._samples.witnesses,
+        )
 
     def _mark(self) -> None:
         try:
@@ -148,11 +192,6 @@ class Spots:
 
 def _range(offset: int, kind: RangeKind) -> Range:
     return Range(offset=offset, length=SPOT_BYTES, kind=kind)
-
-
-def _is_constant(block: memoryview) -> bool:
-    data = bytes(block)
-    return data == data[:1] * len(data)
 
 
 def _shares_a_sector(found: memoryview, wanted: memoryview) -> bool:

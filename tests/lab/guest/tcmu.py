@@ -91,7 +91,7 @@ class Relay:
         else:
             raise RuntimeError(f"no ring for {self.name}")
         node = Path("/dev", folder.name)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 200
         while not node.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         self._uio = os.open(node, os.O_RDWR | os.O_CLOEXEC)
@@ -109,7 +109,7 @@ class Relay:
         (lun / "drive").symlink_to(self._core)
         address = (group / "address").read_text().strip()
         device = Path("/sys/bus/scsi/devices", f"{address}:0")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 500
         while time.monotonic() < deadline:
             for block in device.glob("block/*"):
                 node = Path("/dev", block.name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rasura_agent.drive.transport.nvme_ioctl import NvmeIoctlTransport
 from rasura_agent.drive.transport.sg_io import SgIoTransport
 from rasura_agent.inventory.model import Drive, Transport
 
-__all__ = ["DeviceLine", "device_line"]
+__all__ = ["AskingLine", "DeviceLine", "asking_line", "device_line"]
 
 _SG_IO = frozenset(
     {
@@ -61,6 +62,29 @@ def device_line(drive: Drive, descriptor: int) -> DeviceLine | str:
     if drive.transport is Transport.MMC:
         return _mmc(drive, descriptor)
     return "drives that are attached like this are only overwritten"
+
+
+AskingLine = Callable[[Drive], AbstractContextManager[DeviceLine | str]]
+"""Opens the line to a drive for questions only, for as long as the context lasts."""
+
+
+@contextmanager
+def asking_line(drive: Drive) -> Iterator[DeviceLine | str]:
+    """The line to a drive of this machine, to ask it what it can do; a string says why there is none."""
+    try:
+        descriptor = open_for_questions(drive.path)
+    except RasuraError as error:
+        yield str(error)
+        return
+    try:
+        device = device_line(drive, descriptor)
+        try:
+            yield device
+        finally:
+            if isinstance(device, DeviceLine):
+                device.close()
+    finally:
+        os.close(descriptor)
 
 
 def _nvme(descriptor: int) -> DeviceLine | str:

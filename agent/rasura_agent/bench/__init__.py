@@ -1,0 +1,1 @@
+"""How fast erasing is, held against what the device can do."""

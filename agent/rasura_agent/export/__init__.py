@@ -1,0 +1,1 @@
+"""A machine and its drives for other programs: JSON, spreadsheets, GLPI."""

@@ -1,0 +1,1 @@
+"""Health: what drives say of themselves through smartctl, the grade it amounts to, and self-tests."""

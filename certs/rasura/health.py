@@ -1,0 +1,74 @@
+"""The claims about a drive's health: a grade, why, and the document it was read from, by its hash."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from rasura.claims import Claims
+
+__all__ = ["FigureChange", "Grade", "HealthClaims", "HealthFigure", "HealthSource", "figure_changes"]
+
+
+class Grade(StrEnum):
+    """The health verdict. ``UNKNOWN`` is one of its own: nobody may read it as good."""
+
+    GOOD = "good"
+    WATCH = "watch"
+    REJECT = "reject"
+    UNKNOWN = "unknown"
+
+
+class HealthSource(Claims, frozen=True):
+    """The document the values were read from, kept beside the certificate under its hash."""
+
+    tool: str
+    command: str
+    exit_status: int
+    sha256: str
+
+
+class HealthFigure(Claims, frozen=True):
+    """A figure that was graded, by its name in the table of grades."""
+
+    name: str
+    value: int
+
+
+class HealthClaims(Claims, frozen=True):
+    """A drive's health at one moment. ``reasons`` are every reason for the grade, in words."""
+
+    grade: Grade
+    table: str
+    """The version of the table of grades."""
+    reasons: tuple[str, ...]
+    figures: tuple[HealthFigure, ...]
+    passed: bool | None
+    """The drive's own overall verdict."""
+    temperature_celsius: int | None
+    power_on_hours: int | None
+    bytes_written: int | None
+    wear_percent: int | None
+    self_tests_failed: int | None
+    """Of those in the drive's log."""
+    source: HealthSource | None
+    notes: tuple[str, ...]
+
+
+class FigureChange(Claims, frozen=True):
+    """A figure that the erasure changed: pending sectors may clear, reallocated ones may rise."""
+
+    name: str
+    before: int
+    after: int
+
+
+def figure_changes(before: HealthClaims | None, after: HealthClaims | None) -> tuple[FigureChange, ...]:
+    """The figures known before and after that differ, in the order of ``after``."""
+    if before is None or after is None:
+        return ()
+    earlier = {one.name: one.value for one in before.figures}
+    return tuple(
+        FigureChange(name=one.name, before=earlier[one.name], after=one.value)
+        for one in after.figures
+        if one.name in earlier and earlier[one.name] != one.value
+    )

@@ -1,0 +1,110 @@
+"""A machine report and the certificates that came with it: do they belong together? Pure.
+
+The report names every drive of the machine and the certificate of each. What an auditor holds is complete
+if each of them is there, unaltered, of this machine and station, and says what the report says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rasura.certificate import ErasureCertificate
+from rasura.machine_report import MachineReport, ReportedDrive
+
+__all__ = ["Held", "SetCheck", "check_set"]
+
+
+class Held(NamedTuple):
+    """A certificate that was handed over with the report."""
+
+    certificate: ErasureCertificate
+    payload_sha256: str
+    genuine: bool
+    """It passed its own checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetCheck:
+    """What is wrong with the set, in sentences: what is not there, and what does not fit."""
+
+    missing: tuple[str, ...]
+    wrong: tuple[str, ...]
+    found: int
+    """How many of the report's certificates are there and fit."""
+
+
+def check_set(report: MachineReport, payload_sha256: str, held: Sequence[Held]) -> SetCheck:
+    """Look for each certificate that the report names, and at each that it does not.
+
+    ``payload_sha256`` is that of the report itself.
+    """
+    by_id = {one.certificate.id: one for one in held}
+    missing, wrong, found = [], [], 0
+    for drive in report.drives:
+        if drive.certificate is None:
+            continue
+        one = by_id.get(drive.certificate.id)
+        if one is None:
+            missing.append(f"the certificate {drive.certificate.id} of {_name(drive)} is not there")
+            continue
+        problems = _differences(report, drive, one)
+        wrong += [f"the certificate {one.certificate.id} of {_name(drive)} {said}" for said in problems]
+        found += not problems
+    known = {drive.identity_sha256 for drive in report.drives}
+    for one in held:
+        if not _is_of(report, one.certificate) or one.certificate.station.sequence > report.station.sequence:
+            continue
+        if one.certificate.subject_digest() not in known:
+            wrong.append(
+                f"the certificate {one.certificate.id} is for a drive that the report does not list: "
+                f"serial {one.certificate.drive.serial or 'none'}"
+            )
+    return SetCheck(tuple(missing), (*wrong, *_broken_chain(report, payload_sha256, held)), found)
+
+
+def _differences(report: MachineReport, drive: ReportedDrive, one: Held) -> list[str]:
+    certificate = one.certificate
+    named = drive.certificate
+    found = []
+    if not one.genuine:
+        found.append("is not genuine")
+    if named is None or one.payload_sha256 != named.payload_sha256:
+        found.append("is not the one that the report names: its hash is another")
+    if certificate.subject_digest() != drive.identity_sha256:
+        found.append("is for another drive")
+    if (certificate.result.outcome, certificate.result.method) != (drive.outcome, drive.method):
+        found.append(f"says {certificate.result.outcome}, the report {drive.outcome}")
+    signed_by = named.station if named is not None and named.station is not None else report.station.name
+    if (certificate.station.name, certificate.station.site) != (signed_by, report.station.site):
+        found.append("was signed by another station")
+    elif _is_of(report, certificate) and certificate.station.sequence >= report.station.sequence:
+        found.append("was signed after the report")
+    theirs, ours = certificate.source, report.source
+    if (theirs.host_serial, theirs.host_uuid) != (ours.host_serial, ours.host_uuid):
+        found.append("is of another machine")
+    return found
+
+
+def _is_of(report: MachineReport, certificate: ErasureCertificate) -> bool:
+    """Whether the station that made the report signed it, in the same boot."""
+    return (certificate.station.name, certificate.station.site) == (report.station.name, report.station.site)
+
+
+def _broken_chain(report: MachineReport, payload_sha256: str, held: Sequence[Held]) -> list[str]:
+    """Links that do not fit, among those of which both ends are there."""
+    place = {report.station.sequence: (payload_sha256, report.station.previous_sha256)}
+    for one in held:
+        if _is_of(report, one.certificate):
+            station = one.certificate.station
+            place[station.sequence] = (one.payload_sha256, station.previous_sha256)
+    return [
+        f"number {sequence} of the station does not follow number {sequence - 1}"
+        for sequence, (_, previous) in sorted(place.items())
+        if sequence - 1 in place and place[sequence - 1][0] != previous
+    ]
+
+
+def _name(drive: ReportedDrive) -> str:
+    return f"drive {drive.model or 'without model'}, serial {drive.serial or 'none'}"

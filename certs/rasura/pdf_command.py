@@ -1,0 +1,124 @@
+"""``rasura pdf``: pages for people, made of signed claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rasura import durable
+from rasura.bundle import Bundle
+from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.documents import documents_in
+from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
+from rasura.language import Language
+from rasura.pdf.terms import needs_extra
+from rasura.trust import Trust
+from rasura.verifier import State, Verdict, verify
+
+__all__ = ["LANGUAGE_OPTION", "pdf_command"]
+
+LANGUAGE_OPTION = click.option(
+    "--lang",
+    "language",
+    type=click.Choice([one.value for one in Language]),
+    default=Language.ENGLISH.value,
+    envvar="RASURA_LANG",
+    show_envvar=True,
+    help="The language: en or fr.",
+)
+
+
+@click.command("pdf", epilog=EXIT_CODES_HELP)
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The PDF; for a folder, a PDF each. Left out: beside the one bundle.",
+)
+@LANGUAGE_OPTION
+@click.option(
+    "--letterhead",
+    "letterhead_file",
+    metavar="FILE",
+    envvar="RASURA_LETTERHEAD",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="The workshop's name, address, logo and registry, in TOML.",
+)
+@click.option(
+    "--trust",
+    "trust_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Verify first, and make no page of what is not genuine.",
+)
+def pdf_command(
+    bundles: tuple[Path, ...],
+    output: Path | None,
+    language: str,
+    letterhead_file: Path | None,
+    trust_file: Path | None,
+) -> int:
+    """Make a PDF of certificates and machine reports: a page each, and one in front of several.
+
+    BUNDLE is a bundle, a PDF or an NDJSON export that holds some, or a folder of bundles. The signed
+    files are attached to the PDF, so that 'rasura verify FILE.pdf' can check them and the page. The
+    same input gives the same bytes.
+    """
+    try:
+        from rasura.pdf.compose import compose  # noqa: PLC0415  heavy, and not for those who verify
+        from rasura.pdf.settings import MEDIA_TYPE, Letterhead, PageSettings, made_by  # noqa: PLC0415
+    except ImportError:
+        raise needs_extra("making a PDF") from None
+    letterhead = Letterhead.load(letterhead_file) if letterhead_file is not None else None
+    settings = PageSettings(MEDIA_TYPE, made_by(), Language(language), letterhead)
+    found = _bundles(bundles)
+    if trust_file is not None:
+        _refuse_false(found, Trust.parse(read_file(trust_file).decode("utf-8", "replace")))
+    if output is not None and output.is_dir():
+        written = [(output / f"{one.certificate_id}.pdf", [one]) for _, one in found]
+    else:
+        written = [(output or _beside(found), [one for _, one in found])]
+    for path, pages in written:
+        made = compose(pages, settings)
+        try:
+            durable.write_file(path, made)
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}") from None
+        click.echo(path)
+    return ExitCode.DONE
+
+
+def _bundles(paths: tuple[Path, ...]) -> list[tuple[Path, Bundle]]:
+    found = []
+    for document in documents_in(paths, pages=False):
+        try:
+            bundle = document.bundle()
+            bundle.entry()  # all that a page names is there
+        except RasuraError as error:
+            raise UsageError(f"{document.name} is no bundle: {error}") from None
+        found.append((document.path, bundle))
+    return found
+
+
+def _beside(found: list[tuple[Path, Bundle]]) -> Path:
+    paths = {path for path, _ in found}
+    path = found[0][0].with_suffix(".pdf")
+    if len(paths) > 1:
+        raise UsageError(
+            "say where the PDF of several files goes", hint="-o FILE.pdf, or -o FOLDER for one each"
+        )
+    if path in paths:
+        raise UsageError(f"{path} is the file that was read", hint="-o FILE.pdf")
+    return path
+
+
+def _refuse_false(found: list[tuple[Path, Bundle]], trust: Trust) -> None:
+    for path, bundle in found:
+        report = verify(bundle.encode(), trust)
+        if report.verdict is Verdict.NOT_GENUINE:
+            why = next(check.sentence for check in report.checks if check.state is State.FAILED)
+            raise RefusedError(f"no page is made of {path}, which is not genuine: {why}")

@@ -1,0 +1,82 @@
+"""What a certificate or a report says to a person, as ordered text: the one source of screen and page.
+
+``rasura show`` prints a :class:`Telling`, ``rasura pdf`` typesets it; neither has sentences of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["BundleFacts", "Part", "Row", "Table", "Telling", "name_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFacts:
+    """What is to be told of the bundle around the claims.
+
+    ``logged`` is whether a receipt is attached, ``unread`` the members of the statement that this version
+    does not know.
+    """
+
+    payload_sha256: str
+    logged: bool
+    unread: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A fact by its name. ``exact`` ones are compared letter by letter; ``details`` are left off a page."""
+
+    name: str
+    value: str
+    exact: bool = False
+    detail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Facts that belong together."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Things of one kind, a line each."""
+
+    title: str
+    heads: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One document told in one language.
+
+    ``word`` is the verdict in capitals and ``good`` whether it is the one that all hope for; ``done`` says
+    what was done, ``open`` what was not done, could not be reached or is not known.
+    """
+
+    kind: str
+    id: str | None
+    payload_sha256: str | None
+    good: bool
+    word: str
+    headline: str
+    subject: str
+    done: tuple[str, ...]
+    open: tuple[str, ...]
+    tables: tuple[Table, ...]
+    parts: tuple[Part, ...]
+    finished_at: str
+    """RFC 3339."""
+
+
+def name_of(*parts: str | None) -> str | None:
+    """Manufacturer and model as one name; the maker is not said twice."""
+    maker, *rest = parts
+    model = " ".join(one for one in rest if one)
+    if maker and model.lower().startswith(maker.lower()):
+        return model
+    return " ".join(one for one in (maker, model) if one) or None

@@ -1,0 +1,253 @@
+"""``rasura pdf``, and ``verify`` and ``show`` of what it made, or of what somebody made of that."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from functional.conftest import BIN, Ran
+from simulators import paper
+from simulators.forged_pdfs import FORGERIES, attach, edited
+from simulators.signing import TrustWorld
+
+
+@dataclass
+class Desk:
+    """A folder with a trust file and signed documents, where commands run."""
+
+    folder: Path
+    world: TrustWorld
+
+    def run(self, *words: str | Path, **env: str) -> Ran:
+        done = subprocess.run(
+            [BIN / words[0], *words[1:]],
+            cwd=self.folder,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def verify(self, *files: str | Path) -> Ran:
+        return self.run("rasura", "verify", *files, "--trust", "trust.toml")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    world = TrustWorld()
+    (tmp_path / "trust.toml").write_text(world.trust.to_toml())
+    (tmp_path / "hdd.json").write_bytes(world.logged(paper.hdd(world)).encode())
+    (tmp_path / "failed.json").write_bytes(world.logged(paper.partial(world)).encode())
+    (tmp_path / "machine").mkdir()
+    for number, bundle in enumerate(paper.six_drives(world)):
+        (tmp_path / "machine" / f"{number}.json").write_bytes(bundle.encode())
+    return Desk(tmp_path, world)
+
+
+def test_a_page_is_made_and_verified(desk: Desk) -> None:
+    made = desk.run("rasura", "pdf", "hdd.json", "--lang", "fr")
+    assert (made.code, made.out) == (0, "hdd.pdf\n"), made.err
+    verified = desk.verify("hdd.pdf")
+    assert verified.code == 0, verified.out
+    assert " 12 page       ok   the page is what the claims give, to the byte" in verified.out
+    assert "GENUINE: ERASED drive" in verified.out
+    first = (desk.folder / "hdd.pdf").read_bytes()
+    assert desk.run("rasura", "pdf", "hdd.json", "--lang", "fr").code == 0
+    assert (desk.folder / "hdd.pdf").read_bytes() == first
+    (report,) = desk.run("rasura", "verify", "hdd.pdf", "--trust", "trust.toml", "--json").json
+    assert report["accepted"]
+    assert report["checks"][-1]["name"] == "page"
+
+
+def test_a_machine_in_one_pdf_is_complete(desk: Desk) -> None:
+    assert desk.run("rasura", "pdf", "machine", "-o", "machine.pdf").code == 0
+    verified = desk.verify("machine.pdf")
+    assert verified.code == 3, verified.out  # one of its drives failed
+    assert "all 4 certificates that the report names are there and fit" in verified.out
+    assert verified.out.count("the page is what the claims give") == 5
+    again = desk.run("rasura", "pdf", "machine.pdf", "-o", "again.pdf")
+    assert again.code == 0
+    assert (desk.folder / "again.pdf").read_bytes() == (desk.folder / "machine.pdf").read_bytes()
+
+
+def test_one_pdf_each_into_a_folder(desk: Desk) -> None:
+    (desk.folder / "out").mkdir()
+    made = desk.run("rasura", "pdf", "machine", "-o", "out")
+    assert len(made.out.splitlines()) == len(list((desk.folder / "out").glob("*.pdf"))) == 5
+    verified = desk.verify("out", "--any-outcome", "--brief")
+    assert (verified.code, verified.out) == (0, "5 accepted, 0 not\n")
+
+
+def test_a_false_page_in_a_folder_of_bundles_is_not_passed_over(desk: Desk) -> None:
+    assert desk.run("rasura", "pdf", "machine", "-o", "machine").code == 0
+    assert desk.verify("machine", "--any-outcome", "--brief").out == "10 accepted, 0 not\n"
+    page = next((desk.folder / "machine").glob("*.pdf"))
+    page.write_bytes(page.read_bytes()[:-200])
+    verified = desk.verify("machine", "--any-outcome", "--brief")
+    assert verified.code == 1
+    assert verified.out.endswith("9 accepted, 1 not\n"), verified.out
+
+
+def test_an_export_becomes_a_pdf_and_is_shown(desk: Desk) -> None:
+    files = sorted((desk.folder / "machine").glob("*.json"))
+    (desk.folder / "export.ndjson").write_bytes(b"\n".join(one.read_bytes() for one in files))
+    assert desk.run("rasura", "pdf", "export.ndjson").out == "export.pdf\n"
+    assert desk.run("rasura", "pdf", "machine", "-o", "machine.pdf").code == 0
+    assert (desk.folder / "export.pdf").read_bytes() == (desk.folder / "machine.pdf").read_bytes()
+    shown = desk.run("rasura", "show", "export.ndjson")
+    assert shown.out.count("claims as written, NOT verified") == 5
+
+
+def test_the_letterhead_is_said_to_be_nobodys_evidence(desk: Desk) -> None:
+    (desk.folder / "letterhead.toml").write_text('name = "Atelier du Réemploi"\n')
+    assert desk.run("rasura", "pdf", "hdd.json", "--letterhead", "letterhead.toml").code == 0
+    verified = desk.verify("hdd.pdf")
+    assert verified.code == 0
+    assert "the letterhead, Atelier du Réemploi, is the workshop's own word and not signed" in verified.out
+
+
+def test_what_failed_is_never_accepted(desk: Desk) -> None:
+    assert desk.run("rasura", "pdf", "failed.json").code == 0
+    verified = desk.verify("failed.pdf")
+    assert verified.code == 3
+    assert "the drive was NOT ERASED" in verified.out
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_pdf_gets_a_sentence_and_is_not_accepted(desk: Desk, forgery: str) -> None:
+    forge, sentence = FORGERIES[forgery]
+    assert desk.run("rasura", "pdf", "hdd.json").code == 0
+    (desk.folder / "hdd.pdf").write_bytes(forge((desk.folder / "hdd.pdf").read_bytes()))
+    verified = desk.verify("hdd.pdf")
+    assert verified.code in {1, 3}, verified.out
+    assert sentence in verified.out
+    assert not any(line.strip().startswith("GENUINE") for line in verified.out.splitlines())
+
+
+def test_the_page_of_another_drive_is_found(desk: Desk) -> None:
+    """The bundle is genuine and the page is a page of ours; they do not belong together."""
+    other = desk.world.logged(paper.hdd(desk.world, "ANOTHERSERIAL"))
+    assert desk.run("rasura", "pdf", "hdd.json").code == 0
+    pdf = (desk.folder / "hdd.pdf").read_bytes()
+    name = f"{json_id(desk.folder / 'hdd.json')}.json"
+    (desk.folder / "hdd.pdf").write_bytes(edited(pdf, attach(name, other.encode())))
+    verified = desk.verify("hdd.pdf")
+    assert verified.code == 1
+    assert "THE PAGE IS FALSE" in verified.out
+    assert "ANOTHERSERIAL" in verified.out
+
+
+def json_id(path: Path) -> str:
+    from rasura.bundle import Bundle
+
+    return Bundle.parse(path.read_bytes()).certificate_id
+
+
+def test_a_page_that_says_other_tools_made_it_is_not_accepted(desk: Desk) -> None:
+    """Whoever covers a page and names other tools must not be better off."""
+    assert desk.run("rasura", "pdf", "hdd.json").code == 0
+    pdf = (desk.folder / "hdd.pdf").read_bytes()
+    settings = {
+        "mediaType": "application/vnd.rasura.page+json;version=1",
+        "madeBy": "rasura 9.9, typst 9.9, segno 9.9",
+        "language": "en",
+        "letterhead": None,
+    }
+    (desk.folder / "hdd.pdf").write_bytes(edited(pdf, attach("page.json", json.dumps(settings).encode())))
+    verified = desk.verify("hdd.pdf")
+    assert verified.code == 1  # the footer names the tools too
+    assert "the page was changed" in verified.out
+
+
+def test_show_says_what_the_page_says(desk: Desk) -> None:
+    english = desk.run("rasura", "show", "failed.json")
+    assert "NOT ERASED: FAILED" in english.out
+    assert "NOT PROVEN: 5 ranges, together 327,680 bytes, could not be written" in english.out
+    french = desk.run("rasura", "show", "failed.json", RASURA_LANG="fr")
+    assert "NON EFFACÉ\N{NO-BREAK SPACE}: ÉCHEC" in french.out
+    assert desk.run("rasura", "pdf", "failed.json").code == 0
+    shown = desk.run("rasura", "show", "failed.pdf")
+    assert shown.out.replace("failed.pdf", "failed.json", 1) == english.out
+
+
+def _tampered(path: Path) -> None:
+    document = json.loads(path.read_text())
+    signature = document["envelope"]["signatures"][0]
+    signature["sig"] = ("A" if signature["sig"][0] != "A" else "B") + signature["sig"][1:]
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("words", "prepare", "code", "sentence"),
+    [
+        (["missing.json"], None, 2, "cannot read missing.json"),
+        (["trust.toml"], None, 2, "trust.toml is no bundle"),
+        (["empty"], lambda folder: (folder / "empty").mkdir(), 2, "no .json file in the folder empty"),
+        (["hdd.json", "failed.json"], None, 2, "say where the PDF of several files goes"),
+        (["hdd.json", "hdd.json", "-o", "x.pdf"], None, 1, "there twice"),
+        (["hdd.json", "--lang", "de"], None, 2, "'de' is not one of"),
+        (["hdd.json", "--letterhead", "none.toml"], None, 2, "cannot read none.toml"),
+        (["hdd.json", "-o", "nowhere/x.pdf"], None, 2, "cannot write nowhere/x.pdf"),
+        (["hdd.json"], lambda folder: _tampered(folder / "hdd.json"), 1, "no page is made of"),
+        (["hdd.json", "--trust", "none.toml"], None, 2, "cannot read none.toml"),
+    ],
+)
+def test_bad_calls_get_a_sentence(
+    desk: Desk, words: list[str], prepare: Callable[[Path], None] | None, code: int, sentence: str
+) -> None:
+    if prepare is not None:
+        prepare(desk.folder)
+    ran = desk.run("rasura", "pdf", *words)
+    assert (ran.code, sentence in ran.err) == (code, True), ran.err
+    assert not list(desk.folder.glob("*.pdf"))
+
+
+def test_no_page_of_what_somebody_else_signed(desk: Desk) -> None:
+    (desk.folder / "hdd.json").write_bytes(paper.hdd(TrustWorld()).encode())
+    ran = desk.run("rasura", "pdf", "hdd.json", "--trust", "trust.toml")
+    assert ran.code == 3
+    assert "which is not genuine" in ran.err
+
+
+HEAVY = ("typst", "segno", "pypdfium2", "rasura.tell_certificate", "rasura.pdf.compose", "rasura.pdf.reading")
+
+
+def test_verifying_a_bundle_loads_nothing_of_this(desk: Desk) -> None:
+    code = (
+        "import sys; sys.argv = ['rasura', 'verify', 'hdd.json', '--trust', 'trust.toml']\n"
+        "from rasura.__main__ import main\n"
+        "try: main()\n"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=desk.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("words", [["verify", "hdd.pdf", "--trust", "trust.toml"], ["pdf", "hdd.json"]])
+def test_without_the_extra_a_sentence_says_what_to_install(desk: Desk, words: list[str]) -> None:
+    assert desk.run("rasura", "pdf", "hdd.json").code == 0
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('typst', 'segno', 'pypdfium2')))\n"
+        f"sys.argv = ['rasura', *{words!r}]\n"
+        "from rasura.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=desk.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'rasura[pdf]'" in done.stderr
+    assert "Traceback" not in done.stderr

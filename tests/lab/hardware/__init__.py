@@ -1,0 +1,1 @@
+"""Parts of machines that QEMU does not make by itself."""

@@ -1,0 +1,366 @@
+"""The data mover: what fails is narrowed to the sector, the rest goes first, a silent drive is abandoned."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rasura.certificate import Range, RangeKind
+from rasura_agent.drive.port import Disposition
+from rasura_agent.drive.transport.block import BlockDevice
+from rasura_agent.erase.buffers import BLOCK_BYTES, aligned_buffer, differing_sectors, repeated, repeats
+from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.overwrite import PassResult, write_pass
+from rasura_agent.erase.pattern import Constant, Pattern, RandomStream
+from rasura_agent.erase.pipeline import move
+from rasura_agent.erase.ranges import RANGES_MAX, gathered
+from rasura_agent.verify.readback import ReadBack, read_back
+from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.world import ManualClock
+
+BLOCK = 4096
+CAPACITY = 64 * BLOCK
+KEY = bytes(range(32))
+
+
+def drive(lanes: int = 4, **options: object) -> SimulatedBlock:
+    block = SimulatedBlock(simulated_drive(CAPACITY), lanes=lanes)
+    for name, value in options.items():
+        setattr(block, name, value)
+    return block
+
+
+def go_on(_position: int) -> None:
+    return None
+
+
+def write(block: SimulatedBlock, pattern: Pattern | None = None, limits: Limits | None = None) -> PassResult:
+    return write_pass(
+        block, CAPACITY, pattern or RandomStream(KEY), block.clock, go_on, BLOCK, limits=limits or Limits()
+    )
+
+
+def read(block: SimulatedBlock, pattern: Pattern | None = None, limits: Limits | None = None) -> ReadBack:
+    return read_back(
+        block, CAPACITY, pattern or RandomStream(KEY), go_on, BLOCK, clock=block.clock, limits=limits
+    )
+
+
+def spans(errors: tuple[Range, ...]) -> list[tuple[int, int]]:
+    return [(one.offset, one.length) for one in errors]
+
+
+PATTERNS = [Constant(b"\0"), Constant(b"\x92\x49\x24"), RandomStream(KEY), RandomStream(KEY, inverted=True)]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda one: one.label)
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_what_is_written_is_what_the_pattern_says_at_every_offset(pattern: Pattern, lanes: int) -> None:
+    block = drive(lanes)
+    assert write(block, pattern).bytes_written == CAPACITY
+    wanted = bytearray(CAPACITY)
+    pattern.fill(0, memoryview(wanted))
+    assert block.medium == wanted
+    assert read(block, pattern).complete
+    assert block.most_at_once <= lanes
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda one: one.label)
+@given(at=st.integers(0, CAPACITY - 1), bit=st.integers(0, 7))
+@settings(max_examples=20, deadline=None)
+def test_a_single_wrong_bit_is_found_where_it_is(pattern: Pattern, at: int, bit: int) -> None:
+    block = drive(2)
+    write(block, pattern)
+    block.medium[at] ^= 1 << bit
+    found = read(block, pattern)
+    assert [(one.kind, one.offset, one.length) for one in found.errors] == [
+        (RangeKind.MISMATCH, at // 512 * 512, 512)
+    ]
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+@given(
+    starts=st.lists(st.integers(0, CAPACITY // 512 - 1), max_size=6),
+    reading=st.booleans(),
+    retries=st.integers(0, 2),
+    zone=st.integers(1, 4),
+)
+@settings(max_examples=40, deadline=None)
+def test_bad_sectors_are_told_to_the_sector_and_the_rest_is_moved(
+    lanes: int, starts: list[int], reading: bool, retries: int, zone: int
+) -> None:
+    bad = {start * 512 for start in starts}
+    block = drive(lanes)
+    ranges = tuple(range(start, start + 1) for start in sorted(bad))
+    limits = Limits(retries=retries, zone_transfers=zone)
+    if reading:
+        write(block)
+        block.bad_reads = ranges
+        result: PassResult | ReadBack = read(block, limits=limits)
+    else:
+        block.bad_writes = ranges
+        result = write(block, limits=limits)
+        assert not any(
+            block.medium[at : at + 8] == b"OLD DATA" for at in range(0, CAPACITY, 512) if at not in bad
+        )
+    told = {at for offset, length in spans(result.errors) for at in range(offset, offset + length, 512)}
+    assert told == bad
+    assert result.stopped is None
+
+
+def test_a_bad_zone_is_jumped_and_the_other_end_goes_first() -> None:
+    order: list[int] = []
+    bad = range(10 * BLOCK, 30 * BLOCK)
+
+    def transfer(offset: int, length: int) -> None:
+        if offset < bad.stop and bad.start < offset + length:
+            raise OSError(errno.EIO, "Input/output error")
+        order.append(offset // BLOCK)
+
+    moved = move(
+        [transfer],
+        start=0,
+        capacity=CAPACITY,
+        block_bytes=BLOCK,
+        sector_bytes=BLOCK,
+        limits=Limits(retries=0),
+        clock=ManualClock(),
+        on_progress=go_on,
+    )
+    assert order[:10] == list(range(10))
+    assert order[10:14] == [63, 62, 61, 60]
+    assert sorted(order) == [*range(10), *range(30, 64)]
+    assert {at for offset, length in moved.failed for at in range(offset, offset + length, BLOCK)} == set(
+        range(bad.start, bad.stop, BLOCK)
+    )
+
+
+def test_an_error_storm_ends_by_count_and_by_time() -> None:
+    by_count = write(drive(fails_from=20), limits=Limits(errors=12))
+    assert "12 transfers failed, the last with Input/output error" in (by_count.stopped or "")
+    by_time = write(drive(fails_from=20, failing_seconds=60.0), limits=Limits(error_s=600.0))
+    assert "went into transfers that failed" in (by_time.stopped or "")
+    for result in (by_count, by_time):
+        assert sum(length for _, length in spans(result.errors)) == CAPACITY - result.bytes_written > 0
+
+
+def test_narrowing_ends_with_the_limit_and_what_is_left_is_told_whole() -> None:
+    block = drive(1, bad_writes=(range(5 * BLOCK, 5 * BLOCK + 1),))
+    result = write(block, limits=Limits(retries=0, errors=3))
+    assert result.stopped is None
+    assert spans(result.errors) == [(5 * BLOCK, 2048)]
+
+
+@pytest.mark.parametrize("fault", [BlockFault.HANG, BlockFault.FLUSH_HANGS])
+def test_a_drive_that_stops_answering_is_abandoned(fault: BlockFault) -> None:
+    block = drive(4, faults={20: fault})
+    try:
+        result = write(block)
+    finally:
+        block.released.set()
+    assert "has not answered for 300 s" in (result.stopped or "")
+    assert result.errors
+
+
+def test_a_drive_that_is_only_slow_is_not_abandoned() -> None:
+    assert write(drive(4, seconds=20.0)).stopped is None
+
+
+def test_a_hanging_drive_delays_no_other() -> None:
+    hanging, healthy = drive(4, faults={3: BlockFault.HANG}), drive(4)
+    stuck: list[PassResult] = []
+    thread = threading.Thread(target=lambda: stuck.append(write(hanging)))
+    thread.start()
+    began = time.monotonic()
+    assert write(healthy).stopped is None
+    assert time.monotonic() - began < 10
+    thread.join(30)
+    hanging.released.set()
+    assert stuck[0].stopped
+
+
+def test_what_begins_later_leaves_the_rest_alone() -> None:
+    block = drive()
+    result = write_pass(block, CAPACITY, Constant(b"\0"), block.clock, go_on, BLOCK, start=30 * BLOCK)
+    assert result.bytes_written == CAPACITY - 30 * BLOCK
+    assert not result.errors
+    assert bytes(block.medium[: 30 * BLOCK]) == b"OLD DATA" * (30 * BLOCK // 8)
+    assert not any(block.medium[30 * BLOCK :])
+    found = read_back(block, CAPACITY, Constant(b"\0"), go_on, BLOCK, start=30 * BLOCK, clock=block.clock)
+    assert (found.bytes_read, found.errors, found.complete) == (CAPACITY - 30 * BLOCK, (), False)
+
+
+@given(bad=st.lists(st.integers(0, 63), max_size=12), lanes=st.integers(1, 5), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_the_watermark_passes_nothing_unfinished_and_failures_are_told_before(
+    bad: list[int], lanes: int, seed: int
+) -> None:
+    moved_bytes, told = set[int](), set[int]()
+    marks = []
+
+    def transfer(offset: int, length: int) -> None:
+        if (offset * 7 + seed) % 5 == 0:
+            time.sleep(0.0002)
+        if any(offset < (one + 1) * BLOCK and one * BLOCK < offset + length for one in bad):
+            raise OSError(errno.EIO, "Input/output error")
+        moved_bytes.update(range(offset, offset + length, 512))
+
+    def on_progress(mark: int) -> None:
+        marks.append(mark)
+        assert set(range(0, mark, 512)) <= moved_bytes.copy() | told
+
+    moved = move(
+        [transfer] * lanes,
+        start=0,
+        capacity=CAPACITY,
+        block_bytes=BLOCK,
+        sector_bytes=512,
+        limits=Limits(retries=0, errors=50),
+        clock=ManualClock(),
+        on_progress=on_progress,
+        on_failed=lambda span: told.update(range(span[0], sum(span), 512)),
+    )
+    assert marks == sorted(marks)
+    assert marks[-1] == CAPACITY or moved.failed
+    failed = {at for offset, length in moved.failed for at in range(offset, offset + length, 512)}
+    assert failed | moved_bytes == set(range(0, CAPACITY, 512))
+    assert failed.isdisjoint(moved_bytes)
+
+
+def test_while_the_caller_is_slow_no_more_than_the_queue_goes_on() -> None:
+    block = drive(1)
+    seen = []
+
+    def slow(position: int) -> None:
+        time.sleep(0.005)
+        seen.append(block.transfers * BLOCK - position)
+
+    write_pass(block, CAPACITY, Constant(b"\0"), block.clock, slow, BLOCK)
+    assert set(seen) == {0}
+
+
+def test_what_is_no_error_of_the_drive_reaches_the_caller() -> None:
+    def transfer(_offset: int, _length: int) -> None:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        move(
+            [transfer] * 3,
+            start=0,
+            capacity=CAPACITY,
+            block_bytes=BLOCK,
+            sector_bytes=512,
+            limits=Limits(),
+            clock=ManualClock(),
+            on_progress=go_on,
+        )
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_the_drive_zeroes_itself_where_it_can(takes: bool) -> None:
+    block = drive(zeroes=Disposition.DONE if takes else Disposition.REFUSED)
+    result = write_pass(block, CAPACITY, Constant(b"\0"), block.clock, go_on, BLOCK, offload=True)
+    assert result.bytes_offloaded == (CAPACITY if takes else 0)
+    assert result.bytes_written == CAPACITY
+    assert not any(block.medium)
+
+
+def test_only_zeros_are_left_to_the_drive() -> None:
+    for pattern in (RandomStream(KEY), Constant(b"\xff")):
+        block = drive(zeroes=Disposition.DONE)
+        result = write_pass(block, CAPACITY, pattern, block.clock, go_on, BLOCK, offload=True)
+        assert result.bytes_offloaded == 0
+        assert any(block.medium)
+
+
+# Buffers and ranges
+
+
+@pytest.mark.parametrize("unit", [b"\0", b"\xff", b"\x92\x49\x24", b"0123456789abcdef"])
+def test_repeats_looks_at_every_byte(unit: bytes) -> None:
+    buffer = aligned_buffer(BLOCK)
+    buffer[:] = bytes(repeated(unit, BLOCK_BYTES)[:BLOCK])
+    assert repeats(buffer, unit)
+    for at in (0, 1, len(unit) - 1, len(unit), 700, BLOCK - 1):
+        buffer[at] ^= 1
+        assert not repeats(buffer, unit)
+        assert differing_sectors(buffer, unit, 512) == [(at // 512 * 512, 512)]
+        buffer[at] ^= 1
+    assert not repeats(buffer, bytes(byte ^ 1 for byte in unit))
+
+
+def test_a_shared_buffer_cannot_be_written_to() -> None:
+    with pytest.raises(TypeError):
+        repeated(b"\0", BLOCK_BYTES)[0] = 1
+
+
+@given(
+    found=st.lists(st.tuples(st.integers(0, 99), st.integers(1, 20), st.sampled_from(RangeKind)), max_size=30)
+)
+def test_ranges_are_sorted_apart_and_leave_nothing_out(found: list[tuple[int, int, RangeKind]]) -> None:
+    told = gathered(found, 200)
+    for kind in RangeKind:
+        wanted = {at for offset, length, one in found if one is kind for at in range(offset, offset + length)}
+        ranges = [one for one in told if one.kind is kind]
+        assert {at for one in ranges for at in range(one.offset, one.offset + one.length)} == wanted
+        assert all(left.offset + left.length < right.offset for left, right in pairwise(ranges))
+
+
+def test_a_drive_that_fails_everywhere_is_told_coarsely() -> None:
+    found = [(at * 8192, 512, RangeKind.NOT_READ) for at in range(50_000)]
+    told = gathered(found, 50_000 * 8192)
+    assert len(told) <= RANGES_MAX
+    assert all(
+        any(one.offset <= offset < one.offset + one.length for one in told) for offset, _, _ in found[::997]
+    )
+
+
+# The port over a descriptor
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> BlockDevice:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(CAPACITY))
+    return BlockDevice(os.open(path, os.O_RDWR), lambda _fd: simulated_drive(CAPACITY), direct=False)
+
+
+def test_a_file_has_no_write_zeroes(device: BlockDevice) -> None:
+    assert device.write_zeroes(0, BLOCK) is Disposition.REFUSED
+    device.close()
+
+
+def test_a_descriptor_with_a_hanging_transfer_stays_open(device: BlockDevice) -> None:
+    """Else its number could come to mean another drive while the thread goes on with it."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(_fd: int) -> None:
+        entered.set()
+        release.wait(10)
+
+    with device._transfer() as descriptor:
+        thread = threading.Thread(target=hang, args=(descriptor,))
+        thread.start()
+        entered.wait(10)
+        device.close()
+        os.fstat(descriptor)
+        calls: list[Callable[[], object]] = [
+            lambda: device.write(0, memoryview(bytearray(512))),
+            lambda: device.read(0, memoryview(bytearray(512))),
+            device.flush,
+        ]
+        for call in calls:
+            with pytest.raises(OSError, match="let go of"):
+                call()
+    release.set()
+    thread.join()
+    os.close(descriptor)

@@ -1,0 +1,181 @@
+"""The test vectors are what the script makes, and the protocol gives what they expect."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rasura.bundle import Bundle
+from rasura.cli import cli
+from rasura.errors import RasuraError
+from vectors.index import CASES, files_of
+from vectors.world import Case
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "certs/vectors"
+THREATS = (ROOT / "certs/THREATS.md").read_text()
+NAMES = [case.name for case in CASES]
+
+
+def arguments(name: str) -> list[str]:
+    """The protocol's command line."""
+    folder = FOLDER / name
+    others = sorted(map(str, folder.glob("with/*")))
+    bundle, trust = str(folder / "bundle.json"), str(folder / "trust.toml")
+    return ["verify", bundle, *others, "--trust", trust, "--offline"]
+
+
+def test_there_are_enough_and_most_are_refusals() -> None:
+    assert len(set(NAMES)) == len(NAMES) >= 60
+    refusals = [case for case in CASES if case.code]
+    assert len(refusals) > len(CASES) * 2 / 3
+    assert all(case.name.endswith("_fail") == (case.code != 0) for case in CASES)
+    assert {case.code for case in CASES} == {0, 1, 3, 4}
+    assert all(case.says for case in CASES), [case.name for case in CASES if not case.says]
+
+
+def test_every_check_refuses_something() -> None:
+    failed = {one for case in CASES for one in case.failed}
+    names = ["bundle", "signature", "chain", "identity", "clock", "claims", "checkpoint", "inclusion"]
+    names += ["validity", "start", "set"]
+    assert failed == {f"{number} {name}" for number, name in enumerate(names, 1)}
+
+
+def test_nothing_else_lies_in_the_folder() -> None:
+    there = {path.name for path in FOLDER.iterdir()}
+    assert there == {"README.md", *NAMES}
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_the_script_makes_the_same_bytes(case: Case) -> None:
+    folder = FOLDER / case.name
+    written = {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    assert written == files_of(case), "stale: run scripts/write-vectors"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_protocol(name: str) -> None:
+    expected = json.loads((FOLDER / name / "expect.json").read_text())
+    done = CliRunner().invoke(cli, [*arguments(name), "--json"], standalone_mode=False)
+    assert done.exception is None
+    found = json.loads(done.output)[0]
+    failed = [one for one in found["checks"] if one["state"] == "failed"]
+    assert [f"{one['number']} {one['name']}" for one in failed] == expected["failed"]
+    assert expected["says"] in (failed[0]["sentence"] if failed else found["sentence"])
+    assert found["accepted"] == (expected["exit"] == 0) == (not name.endswith("_fail"))
+
+
+@pytest.mark.parametrize("name", ["machine", "huge_fail", "split-view_fail", "drive-unknown_fail"])
+def test_the_protocol_as_a_command(name: str) -> None:
+    command = str(Path(sys.executable).parent / "rasura")
+    done = subprocess.run([command, *arguments(name)], capture_output=True, text=True, check=False)
+    assert done.returncode == json.loads((FOLDER / name / "expect.json").read_text())["exit"]
+    assert "Traceback" not in done.stderr
+
+
+def test_the_protocol_of_the_readme_is_this_one() -> None:
+    (line,) = re.findall(r"^rasura verify .*$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    words = line.replace("certs/vectors/NAME", str(FOLDER / "overwrite")).split()
+    assert words[1:] == arguments("overwrite")
+
+
+def test_the_threats_name_vectors_and_each_refusal_is_in_a_row() -> None:
+    rows = [line.split("|")[1:-1] for line in THREATS.splitlines() if line.startswith("| ")]
+    named = [name.strip() for row in rows if row[0].strip() != "Lie" for name in row[3].split(",")]
+    there = {name.removesuffix("_fail") for name in NAMES}
+    assert set(named) <= there, set(named) - there
+    assert {name.removesuffix("_fail") for name in NAMES if name.endswith("_fail")} <= set(named)
+    assert all(row[1].strip() for row in rows), "each lie is stopped by something"
+
+
+_BY_HAND = {"2 signature", "3 chain", "4 identity", "7 checkpoint", "8 inclusion", "9 validity"}
+"""What the recipe checks too."""
+_OURS = {
+    "keyid-of-another",  # a hint, which the recipe does not read
+    "signature-high-s",  # openssl takes either s
+    "station-certificate-high-s",
+    "chain-of-three",
+    "site-revoked",
+    "station-revoked",
+    "revoked-and-not-logged",
+    "station-is-an-authority",  # the profile is narrower than X.509
+    "site-with-a-longer-path",
+    "station-signed-with-sha384",
+    "station-key-p384",
+    "id-in-capitals",
+}
+"""What `rasura verify` refuses and the recipe cannot see, or sees at another place."""
+
+
+def sees(case: Case) -> bool:
+    """Whether the recipe by hand can tell what is to come of it; it reads no reports."""
+    shared = _BY_HAND & set(case.failed) and case.name.removesuffix("_fail") not in _OURS
+    return not case.name.startswith("machine") and (case.code != 1 or bool(shared))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if sees(case)])
+def test_the_recipe_by_hand_agrees_where_it_can(case: Case) -> None:
+    """It accepts what we accept, and refuses what the checks that it shares with us refuse."""
+    if shutil.which("jq") is None or shutil.which("openssl") is None:
+        pytest.skip("jq and openssl are not installed (apt-get install jq openssl)")
+    script, folder = ROOT / "certs/by_hand/verify.sh", FOLDER / case.name
+    command = ["sh", script, folder / "bundle.json", folder / "trust.toml"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode == 0) == (case.code == 0), done.stdout + done.stderr
+
+
+_NPM_TAKES = {
+    "signature-high-s",  # either s
+    "keyid-of-another",  # any hint that its caller maps to a key
+    "payload-type-of-another",  # any type
+    "station-key-p384",  # any curve
+}
+"""Signatures of vectors that npm's verifier holds for good: what is ours to judge, not its."""
+
+
+def test_npm_agrees_on_signatures(npm: Path, tmp_path: Path) -> None:
+    """Every vector that is a Sigstore bundle: npm's verifier says of its signature what we say."""
+    bundles: list[dict[str, Any]] = []
+    for case in CASES:
+        made = case.make().bundle
+        try:
+            bundle = Bundle.parse(made)
+            bundles.append({"name": case.name, "bundle": sigstore(bundle), "key": public_key(bundle)})
+        except (RasuraError, IndexError):
+            continue
+    listed = tmp_path / "bundles.json"
+    listed.write_text(json.dumps(bundles))
+    done = subprocess.run(["node", npm / "verify.js", listed], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    accepted = set(json.loads(done.stdout))
+    failed = {case.name: case.failed for case in CASES}
+    assert len(bundles) > 100
+    for one in bundles:
+        name = one["name"]
+        if name.removesuffix("_fail") in _NPM_TAKES:
+            continue
+        assert (name in accepted) == ("2 signature" not in failed[name]), name
+
+
+def sigstore(bundle: Bundle) -> dict[str, Any]:
+    from rasura.sigstore import sigstore_bundle
+
+    return sigstore_bundle(bundle)
+
+
+def public_key(bundle: Bundle) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = bundle.chain[0].public_key()
+    return base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
