@@ -111,6 +111,9 @@ def _begin(run: Run) -> EraseResult:
         run.way = way
         if way.technique is Technique.OVERWRITE and wanted is not None:
             make = functools.partial(patterns, way.passes)
+            if way.offload and run.store is not None:
+                # It is not written down itself, and goes over what an older record tells of.
+                run.store.forget(run.drive.identity_sha256)
             return _overwrite(
                 run, way, Continuing.afresh(run.surroundings(way), wanted, make, tuple(refused))
             )

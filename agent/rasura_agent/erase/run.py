@@ -136,8 +136,6 @@ class Run:
         One whose zeros the drive may make itself is over in minutes, and nobody could say afterwards what
         of an interrupted pass was sent: it is not written down.
         """
-        if way.offload and self.store is not None:
-            self.store.forget(self.drive.identity_sha256)
         return Surroundings(
             self.store if not way.offload else None,
             self.plan.journal_pace,
