@@ -30,9 +30,9 @@ from rasura_agent.drive.port import BlockPort
 from rasura_agent.drive.transport.block import open_to_read_back
 from rasura_agent.erase.buffers import ROOM_BYTES
 from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import SECTOR_BYTES
 from rasura_agent.erase.pattern import Constant, Pattern, RandomStream
-from rasura_agent.erase.pipeline import Span
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.opened import describe_open

@@ -98,6 +98,7 @@ limits = st.builds(
     bad=st.just(((), ())) | st.tuples(bad_ranges, bad_ranges),
     heals_after=st.none() | st.integers(0, 30),
     limits=limits,
+    queued=st.none() | st.integers(0, 99),
     lanes=st.sampled_from([1, 4]),
     zeroes=st.sampled_from([Disposition.REFUSED, Disposition.DONE]),
     offload=st.booleans(),
@@ -113,6 +114,7 @@ limits = st.builds(
     bad=((), ()),
     heals_after=None,
     limits=Limits(),
+    queued=None,
     lanes=1,
     zeroes=Disposition.REFUSED,
     offload=False,
@@ -128,6 +130,7 @@ def test_overwriting(
     bad: tuple[tuple[range, ...], tuple[range, ...]],
     heals_after: int | None,
     limits: Limits,
+    queued: int | None,
     lanes: int,
     zeroes: Disposition,
     offload: bool,
@@ -145,6 +148,7 @@ def test_overwriting(
         heals_after=heals_after,
         zeroes=zeroes,
         lanes=lanes,
+        queued=queued,
     )
     policy = replace(
         overwrite_policy(),

@@ -59,6 +59,7 @@ class Machine:
     store: TornStore = field(init=False)
     boots: int = 0
     lanes: int = 1
+    queued: bool = False
 
     def __post_init__(self) -> None:
         self.draw = Random(self.seed)
@@ -78,7 +79,7 @@ class Machine:
         try:
             result = execute(
                 plan,
-                Ports(VolatileBlock(self.drive, power, lanes=self.lanes)),
+                Ports(VolatileBlock(self.drive, power, lanes=self.lanes, queued=self.queued)),
                 clock,
                 self.draw.randbytes,
                 on_event,
@@ -153,7 +154,7 @@ def test_cuts_with_many_transfers_under_way() -> None:
     resumed = 0
     for seed in range(ERASURES // 4):
         machine = Machine(seed, PatternKind.RANDOM, Random(seed).choice([Transport.SATA, Transport.USB]))
-        machine.lanes = 4
+        machine.lanes, machine.queued = 4, seed % 2 == 1
         ended = machine.until_it_ends(at_random(machine.draw))
         assert ended[0].outcome is Outcome.ERASED, f"seed {seed}: {ended[0].reason}"
         check(machine, ended)

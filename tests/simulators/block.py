@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from random import Random
 
 from rasura_agent.drive.port import Disposition
 from rasura_agent.inventory.model import Drive, IdentityPage, Transport
+from simulators.queue import SimulatedQueue
 from simulators.world import ManualClock
 
 
@@ -76,6 +78,8 @@ class SimulatedBlock:
     zeroes: Disposition = Disposition.REFUSED
     """What becomes of Write Zeroes; it is a transfer like a write."""
     lanes: int = 1
+    queued: int | None = None
+    """The seed of a queue, by which transfers end in any order."""
     clock: ManualClock = field(default_factory=ManualClock)
     seconds: float = 0.0
     failing_seconds: float = 0.0
@@ -131,6 +135,9 @@ class SimulatedBlock:
             source = self._at_start if fault is BlockFault.READ_STALE else self.medium
             start = offset % len(source)
             into[:] = source[start : start + len(into)]
+
+    def queue(self) -> SimulatedQueue | None:
+        return None if self.queued is None else SimulatedQueue(self, Random(self.queued))
 
     def write_zeroes(self, offset: int, length: int) -> Disposition:
         if self.zeroes is Disposition.DONE:

@@ -255,6 +255,9 @@ class SimulatedMmcBlock:
 
         self._transfer(fill)
 
+    def queue(self) -> None:
+        """There is none."""
+
     def write_zeroes(self, offset: int, length: int) -> Disposition:
         """No Write Zeroes, as most drives."""
         return Disposition.REFUSED

@@ -234,6 +234,9 @@ class SimulatedNamespace:
         self._after(status, fault)
         into[:] = data
 
+    def queue(self) -> None:
+        """There is none."""
+
     def write_zeroes(self, offset: int, length: int) -> Disposition:
         """No Write Zeroes, as most drives."""
         return Disposition.REFUSED

@@ -70,6 +70,9 @@ class SimulatedBlock:
             self._bay.clock.sleep(len(into) / self._bay.bytes_per_second)
         self._end(fault)
 
+    def queue(self) -> None:
+        """There is none."""
+
     def write_zeroes(self, offset: int, length: int) -> Disposition:
         """No Write Zeroes, as most drives."""
         return Disposition.REFUSED

@@ -10,6 +10,7 @@ from random import Random
 from rasura_agent.drive.port import Disposition
 from rasura_agent.erase.progress_record import Loaded, ProgressRecord, encode, newest
 from rasura_agent.inventory.model import Drive
+from simulators.queue import SimulatedQueue
 from simulators.world import PowerCut
 
 SECTOR_BYTES = 512
@@ -86,6 +87,8 @@ class VolatileBlock:
     direct: bool = True
     lanes: int = 1
     """With several, transfers come from as many threads at once; they happen one after the other."""
+    queued: bool = False
+    """Whether they come by a queue."""
     _one: threading.Lock = field(default_factory=threading.Lock)
 
     def identify(self) -> Drive:
@@ -104,6 +107,9 @@ class VolatileBlock:
         with self._one:
             self.power.tick()
             into[:] = self.medium.view[offset : offset + len(into)]
+
+    def queue(self) -> SimulatedQueue | None:
+        return SimulatedQueue(self, self.medium.draw) if self.queued else None
 
     def write_zeroes(self, _offset: int, _length: int) -> Disposition:
         return Disposition.REFUSED

@@ -30,6 +30,8 @@ from simulators.world import ManualClock
 BLOCK = 4096
 CAPACITY = 64 * BLOCK
 KEY = bytes(range(32))
+WAYS = [(1, None), (4, None), (4, 1), (3, 2)]
+"""How many transfers under way, and the seed of the queue that they go by; without one, by threads."""
 
 
 def drive(lanes: int = 4, **options: object) -> SimulatedBlock:
@@ -63,9 +65,11 @@ PATTERNS = [Constant(b"\0"), Constant(b"\x92\x49\x24"), RandomStream(KEY), Rando
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda one: one.label)
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_what_is_written_is_what_the_pattern_says_at_every_offset(pattern: Pattern, lanes: int) -> None:
-    block = drive(lanes)
+@pytest.mark.parametrize(("lanes", "queued"), WAYS)
+def test_what_is_written_is_what_the_pattern_says_at_every_offset(
+    pattern: Pattern, lanes: int, queued: int | None
+) -> None:
+    block = drive(lanes, queued=queued)
     assert write(block, pattern).bytes_written == CAPACITY
     wanted = bytearray(CAPACITY)
     pattern.fill(0, memoryview(wanted))
@@ -78,7 +82,7 @@ def test_what_is_written_is_what_the_pattern_says_at_every_offset(pattern: Patte
 @given(at=st.integers(0, CAPACITY - 1), bit=st.integers(0, 7))
 @settings(max_examples=20, deadline=None)
 def test_a_single_wrong_bit_is_found_where_it_is(pattern: Pattern, at: int, bit: int) -> None:
-    block = drive(2)
+    block = drive(2, queued=at if bit % 2 else None)
     write(block, pattern)
     block.medium[at] ^= 1 << bit
     found = read(block, pattern)
@@ -87,7 +91,7 @@ def test_a_single_wrong_bit_is_found_where_it_is(pattern: Pattern, at: int, bit:
     ]
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize(("lanes", "queued"), WAYS)
 @given(
     starts=st.lists(st.integers(0, CAPACITY // 512 - 1), max_size=6),
     reading=st.booleans(),
@@ -96,10 +100,10 @@ def test_a_single_wrong_bit_is_found_where_it_is(pattern: Pattern, at: int, bit:
 )
 @settings(max_examples=40, deadline=None)
 def test_bad_sectors_are_told_to_the_sector_and_the_rest_is_moved(
-    lanes: int, starts: list[int], reading: bool, retries: int, zone: int
+    lanes: int, queued: int | None, starts: list[int], reading: bool, retries: int, zone: int
 ) -> None:
     bad = {start * 512 for start in starts}
-    block = drive(lanes)
+    block = drive(lanes, queued=queued)
     ranges = tuple(range(start, start + 1) for start in sorted(bad))
     limits = Limits(retries=retries, zone_transfers=zone)
     if reading:
@@ -144,10 +148,11 @@ def test_a_bad_zone_is_jumped_and_the_other_end_goes_first() -> None:
     )
 
 
-def test_an_error_storm_ends_by_count_and_by_time() -> None:
-    by_count = write(drive(fails_from=20), limits=Limits(errors=12))
+@pytest.mark.parametrize("queued", [None, 5])
+def test_an_error_storm_ends_by_count_and_by_time(queued: int | None) -> None:
+    by_count = write(drive(fails_from=20, queued=queued), limits=Limits(errors=12))
     assert "12 transfers failed, the last with Input/output error" in (by_count.stopped or "")
-    by_time = write(drive(fails_from=20, failing_seconds=60.0), limits=Limits(error_s=600.0))
+    by_time = write(drive(fails_from=20, failing_seconds=60.0, queued=queued), limits=Limits(error_s=600.0))
     assert "went into transfers that failed" in (by_time.stopped or "")
     for result in (by_count, by_time):
         assert sum(length for _, length in spans(result.errors)) == CAPACITY - result.bytes_written > 0
@@ -160,9 +165,10 @@ def test_narrowing_ends_with_the_limit_and_what_is_left_is_told_whole() -> None:
     assert spans(result.errors) == [(5 * BLOCK, 2048)]
 
 
+@pytest.mark.parametrize("queued", [None, 5])
 @pytest.mark.parametrize("fault", [BlockFault.HANG, BlockFault.FLUSH_HANGS])
-def test_a_drive_that_stops_answering_is_abandoned(fault: BlockFault) -> None:
-    block = drive(4, faults={20: fault})
+def test_a_drive_that_stops_answering_is_abandoned(fault: BlockFault, queued: int | None) -> None:
+    block = drive(4, faults={20: fault}, queued=queued)
     try:
         result = write(block)
     finally:
@@ -171,8 +177,9 @@ def test_a_drive_that_stops_answering_is_abandoned(fault: BlockFault) -> None:
     assert result.errors
 
 
-def test_a_drive_that_is_only_slow_is_not_abandoned() -> None:
-    assert write(drive(4, seconds=20.0)).stopped is None
+@pytest.mark.parametrize("queued", [None, 5])
+def test_a_drive_that_is_only_slow_is_not_abandoned(queued: int | None) -> None:
+    assert write(drive(4, seconds=20.0, queued=queued)).stopped is None
 
 
 def test_a_hanging_drive_delays_no_other() -> None:
@@ -280,6 +287,15 @@ def test_only_zeros_are_left_to_the_drive() -> None:
         result = write_pass(block, CAPACITY, pattern, block.clock, go_on, BLOCK, offload=True)
         assert result.bytes_offloaded == 0
         assert any(block.medium)
+
+
+def test_a_bug_behind_a_queue_reaches_the_caller() -> None:
+    class Broken(Constant):
+        def reduce(self, offset: int, found: memoryview) -> bytes:
+            raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        read(drive(4, queued=1), Broken(b"\0"))
 
 
 # Buffers and ranges

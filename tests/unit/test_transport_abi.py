@@ -1,6 +1,7 @@
 """Every ioctl number, structure size and offset, against the kernel headers as a C compiler sees them."""
 
 import ctypes
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rasura_agent.drive.tcg.psid import OPAL_KEY_BYTES
-from rasura_agent.drive.transport import block_ioctl, mmc_ioctl, nvme_ioctl
+from rasura_agent.drive.transport import block_ioctl, kernel_queue, mmc_ioctl, nvme_ioctl
 
 _CC = shutil.which("gcc") or shutil.which("cc")
 _HEADERS = Path("/usr/include/linux")
@@ -32,6 +33,9 @@ _MMC = (
     "data_ptr",
 )
 _OPAL = ("lr", "key_len", "key")
+_IOCB = tuple(name for name, *_ in kernel_queue.IoControlBlock._fields_)
+_IO_EVENT = tuple(name for name, *_ in kernel_queue.IoEvent._fields_)
+_SYSCALLS = ("__NR_io_setup", "__NR_io_destroy", "__NR_io_getevents", "__NR_io_submit")
 _BLKPG = ("op", "datalen", "data")
 _BLKPG_PARTITION = ("start", "length", "pno")
 
@@ -58,6 +62,11 @@ _EXPRESSIONS = {
             "IOC_OPAL_PSID_REVERT_TPR",
         )
     },
+    **{name: name for name in ("IOCB_CMD_PREAD", "IOCB_CMD_PWRITE", *_SYSCALLS)},
+    "iocb": "sizeof(struct iocb)",
+    "io_event": "sizeof(struct io_event)",
+    **{f"iocb.{f}": f"offsetof(struct iocb, {f})" for f in _IOCB},
+    **{f"io_event.{f}": f"offsetof(struct io_event, {f})" for f in _IO_EVENT},
     "nvme": "sizeof(struct nvme_passthru_cmd)",
     "mmc": "sizeof(struct mmc_ioc_cmd)",
     "mmc multi": "sizeof(struct mmc_ioc_multi_cmd)",
@@ -78,7 +87,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     prints = "\n".join(f'printf("%lu\\n", (unsigned long)({e}));' for e in _EXPRESSIONS.values())
     (folder / "abi.c").write_text(
         "#include <stdio.h>\n#include <stddef.h>\n#include <sys/ioctl.h>\n#include <linux/fs.h>\n"
-        "#include <linux/blkpg.h>\n"
+        "#include <linux/blkpg.h>\n#include <linux/aio_abi.h>\n#include <sys/syscall.h>\n"
         "#include <linux/nvme_ioctl.h>\n#include <linux/mmc/ioctl.h>\n#include <linux/sed-opal.h>\n"
         f"int main(void) {{ {prints} return 0; }}\n"
     )
@@ -104,6 +113,25 @@ def test_no_number_is_left_unchecked(kernel: dict[str, int]) -> None:
     }
     assert ours
     assert ours <= set(kernel)
+
+
+@pytest.mark.parametrize("name", ["iocb", "io_event"])
+def test_structures_of_the_queue(name: str, kernel: dict[str, int]) -> None:
+    ours = kernel_queue.IoControlBlock if name == "iocb" else kernel_queue.IoEvent
+    assert ctypes.sizeof(ours) == kernel[name]
+    fields = [field for field, *_ in ours._fields_]
+    assert {field: getattr(ours, field).offset for field in fields} == {
+        field: kernel[f"{name}.{field}"] for field in fields
+    }
+
+
+def test_numbers_of_the_queue(kernel: dict[str, int]) -> None:
+    assert (
+        kernel["IOCB_CMD_PREAD"],
+        kernel["IOCB_CMD_PWRITE"],
+    ) == (kernel_queue._PREAD, kernel_queue._PWRITE)
+    ours = kernel_queue._SYSCALLS[platform.machine()]
+    assert ours == tuple(kernel[name] for name in _SYSCALLS)
 
 
 def _offsets_of(pack: object, size: int, markers: dict[str, bytes]) -> dict[str, int]:

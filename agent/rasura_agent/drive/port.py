@@ -30,6 +30,7 @@ __all__ = [
     "NvmeCommand",
     "ScsiCommand",
     "SenseData",
+    "TransferQueue",
 ]
 
 
@@ -175,6 +176,21 @@ class DrivePort(Protocol):
         ...
 
 
+class TransferQueue(Protocol):
+    """Several transfers of one drive under way at once, for one thread that computes meanwhile."""
+
+    def start(self, tag: int, offset: int, buffer: memoryview, *, write: bool) -> None:
+        """Begin to write ``buffer`` at ``offset``, or to fill it from there; it is in use until it ended.
+
+        ``tag`` is a small number that no other transfer under way has. Raises ``OSError`` if it cannot begin.
+        """
+        ...
+
+    def ended(self) -> list[tuple[int, OSError | None]]:
+        """Wait for at least one transfer, and tell which ended and whether they failed."""
+        ...
+
+
 class BlockPort(Protocol):
     """One drive, as addressable bytes, opened exclusively and past the page cache.
 
@@ -202,6 +218,10 @@ class BlockPort(Protocol):
 
     def read(self, offset: int, into: memoryview) -> None:
         """Fill ``into`` from ``offset``, from the drive and not from a cache."""
+        ...
+
+    def queue(self) -> TransferQueue | None:
+        """Up to ``lanes`` transfers for one thread at a time; ``None`` where there is no such thing."""
         ...
 
     def write_zeroes(self, offset: int, length: int) -> Disposition:

@@ -7,7 +7,17 @@ import ctypes
 import mmap
 from functools import lru_cache
 
-__all__ = ["BLOCK_BYTES", "ROOM_BYTES", "aligned_buffer", "differing_sectors", "repeated", "repeats", "same"]
+from rasura_agent.drive.memory import address
+
+__all__ = [
+    "BLOCK_BYTES",
+    "ROOM_BYTES",
+    "aligned_buffer",
+    "differing_sectors",
+    "repeated",
+    "repeats",
+    "same",
+]
 
 BLOCK_BYTES = 2 * 1024 * 1024
 """The largest transfer, and a huge page of x86: the kernel pins one page for it instead of 512."""
@@ -33,7 +43,7 @@ def aligned_buffer(size: int = BLOCK_BYTES) -> memoryview:
     room = mmap.mmap(-1, size + _HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a kernel without them: small pages do as well
         room.madvise(mmap.MADV_HUGEPAGE)
-    start = -_address(memoryview(room)) % _HUGE_PAGE_BYTES
+    start = -address(memoryview(room)) % _HUGE_PAGE_BYTES
     return memoryview(room)[start : start + size]
 
 
@@ -56,7 +66,7 @@ def same(left: memoryview, right: memoryview) -> bool:
     if not len(left):
         return True
     # memoryview's own == goes element by element; memcmp is ten times as fast and runs beside other drives.
-    return bool(_libc.memcmp(_address(left), _address(right), len(left)) == 0)
+    return bool(_libc.memcmp(address(left), address(right), len(left)) == 0)
 
 
 def repeats(buffer: memoryview, unit: bytes) -> bool:
@@ -69,7 +79,7 @@ def repeats(buffer: memoryview, unit: bytes) -> bool:
         return False
     if len(buffer) <= head:
         return True
-    start = _address(buffer)
+    start = address(buffer)
     return bool(_libc.memcmp(start, start + head, len(buffer) - head) == 0)
 
 
@@ -86,7 +96,3 @@ def differing_sectors(buffer: memoryview, unit: bytes, sector_bytes: int) -> lis
         else:
             found.append((at, len(piece)))
     return found
-
-
-def _address(buffer: memoryview) -> int:
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

@@ -19,9 +19,10 @@ from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import aligned_buffer
 from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Pattern
-from rasura_agent.erase.pipeline import Span, answered
+from rasura_agent.erase.pipeline import answered
 from rasura_agent.erase.progress_record import (
     JournalPace,
     Place,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition
 from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES, aligned_buffer
 from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.mover import Moved, Span
 from rasura_agent.erase.pattern import Pattern
-from rasura_agent.erase.pipeline import REPORT_BYTES, Span, Transfer, answered, move
+from rasura_agent.erase.pipeline import REPORT_BYTES, Lane, answered, move, move_blocks
 from rasura_agent.erase.ranges import gathered
 
 __all__ = ["SECTOR_BYTES", "PassResult", "lane_buffers", "write_pass"]
@@ -83,12 +85,15 @@ def write_pass(
     """
     limits = limits or Limits()
     began = clock.monotonic()
-    size, lanes, offloaded = _lanes(port, pattern, room_bytes, offload=offload)
-    moved = move(
-        lanes,
+    block_bytes, lanes = _lanes(port, pattern, room_bytes)
+    sent, zeroed = lanes[0], None
+    run: Callable[..., Moved] = partial(move_blocks, port, lanes, block_bytes=block_bytes)
+    if offload and isinstance(sent, _Sent) and not any(sent.block):
+        zeroed = _Zeroed(port, sent.block)
+        run = partial(move, [zeroed] * port.lanes, block_bytes=_OFFLOAD_BLOCKS * block_bytes)
+    moved = run(
         start=start,
         capacity=capacity,
-        block_bytes=size,
         sector_bytes=sector_bytes,
         limits=limits,
         clock=clock,
@@ -111,57 +116,57 @@ def write_pass(
         clock.monotonic() - began,
         gathered(((*span, RangeKind.NOT_WRITTEN) for span in failed), capacity),
         stopped,
-        min(written, sum(offloaded)),
+        min(written, sum(zeroed.offloaded)) if zeroed is not None else 0,
     )
 
 
-def _lanes(
-    port: BlockPort, pattern: Pattern, room_bytes: int, *, offload: bool
-) -> tuple[int, list[Transfer], list[int]]:
-    """How large a transfer is, one for each lane, and where they note what was offloaded."""
+def _lanes(port: BlockPort, pattern: Pattern, room_bytes: int) -> tuple[int, list[Lane]]:
+    """How large a transfer is, and the lanes for it."""
     block = pattern.block(min(room_bytes, BLOCK_BYTES))
     if block is None:
         buffers = lane_buffers(port, room_bytes)
-        return len(buffers[0]), [_Filled(port, pattern, buffer) for buffer in buffers], []
-    sent = _Sent(port, block)
-    if offload and not any(block):
-        zeroed = _Zeroed(port, sent, len(block))
-        return _OFFLOAD_BLOCKS * len(block), [zeroed] * port.lanes, zeroed.offloaded
+        return len(buffers[0]), [_Filled(pattern, buffer) for buffer in buffers]
     # A constant needs no buffer of a lane's own: all of them send the same one.
-    return len(block), [sent] * _lane_count(port, room_bytes), []
+    return len(block), [_Sent(block)] * _lane_count(port, room_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
     """Sends the block that a constant pattern repeats."""
 
-    port: BlockPort
     block: memoryview
+    writes = True
 
-    def __call__(self, offset: int, length: int) -> None:
+    def prepare(self, offset: int, length: int) -> memoryview:
         at = offset % len(self.block)
-        self.port.write(offset, self.block[at : at + length])
+        return self.block[at : at + length]
+
+    def finish(self, offset: int, length: int) -> None:
+        """Nothing was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Filled:
     """Makes a stream's next bytes and sends them."""
 
-    port: BlockPort
     pattern: Pattern
     buffer: memoryview
+    writes = True
 
-    def __call__(self, offset: int, length: int) -> None:
+    def prepare(self, offset: int, length: int) -> memoryview:
         piece = self.buffer[:length]
         self.pattern.fill(offset, piece)
-        self.port.write(offset, piece)
+        return piece
+
+    def finish(self, offset: int, length: int) -> None:
+        """Nothing was read."""
 
 
 class _Zeroed:
-    """Has the drive zero itself; what it refuses is sent."""
+    """Has the drive zero itself; what it refuses is sent, ``zeros`` at a time."""
 
-    def __init__(self, port: BlockPort, sent: _Sent, block_bytes: int) -> None:
-        self._port, self._sent, self._block_bytes = port, sent, block_bytes
+    def __init__(self, port: BlockPort, zeros: memoryview) -> None:
+        self._port, self._zeros = port, zeros
         self._takes = True
         self.offloaded: list[int] = []
 
@@ -171,8 +176,5 @@ class _Zeroed:
                 self.offloaded.append(length)
                 return
             self._takes = False
-        end = offset + length
-        while offset < end:
-            step = min(end, (offset // self._block_bytes + 1) * self._block_bytes) - offset
-            self._sent(offset, step)
-            offset += step
+        for at in range(0, length, len(self._zeros)):
+            self._port.write(offset + at, self._zeros[: length - at])

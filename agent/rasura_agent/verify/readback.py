@@ -12,9 +12,10 @@ from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import ROOM_BYTES, differing_sectors, repeats
 from rasura_agent.erase.limits import Limits
+from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
 from rasura_agent.erase.pattern import Pattern
-from rasura_agent.erase.pipeline import Span, move
+from rasura_agent.erase.pipeline import move_blocks
 from rasura_agent.erase.ranges import gathered
 
 __all__ = ["ReadBack", "Reader", "read_back"]
@@ -84,8 +85,9 @@ def read_back(
     """
     differing = _Differing(sector_bytes)
     buffers = lane_buffers(port, room_bytes)
-    moved = move(
-        [_Compared(port, pattern, buffer, differing) for buffer in buffers],
+    moved = move_blocks(
+        port,
+        [_Compared(pattern, buffer, differing) for buffer in buffers],
         start=start,
         capacity=capacity,
         block_bytes=len(buffers[0]),
@@ -141,16 +143,18 @@ class _Differing:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """Reads one span and compares it."""
+    """Compares what was read."""
 
-    port: BlockPort
     pattern: Pattern
     buffer: memoryview
     differing: _Differing
+    writes = False
 
-    def __call__(self, offset: int, length: int) -> None:
+    def prepare(self, offset: int, length: int) -> memoryview:  # noqa: ARG002  wherever it lies
+        return self.buffer[:length]
+
+    def finish(self, offset: int, length: int) -> None:
         found = self.buffer[:length]
-        self.port.read(offset, found)
         unit = self.pattern.reduce(offset, found)
         if not repeats(found, unit):
             self.differing.add(offset, found, unit)

@@ -12,6 +12,7 @@ from pathlib import Path
 from rasura.errors import RefusedError
 from rasura_agent.drive.port import Disposition
 from rasura_agent.drive.transport.block_ioctl import zero_out
+from rasura_agent.drive.transport.kernel_queue import KernelQueue, open_queue
 from rasura_agent.inventory.model import Drive
 
 __all__ = [
@@ -46,6 +47,7 @@ class BlockDevice:
         self._identify = identify
         self.direct = direct
         self._lock = threading.Lock()
+        self._queue: KernelQueue | None = None
         self._under_way = 0
         self._closed = False
 
@@ -79,6 +81,12 @@ class BlockDevice:
                     raise OSError(errno.EIO, "the drive ended before its capacity")
                 done += step
 
+    def queue(self) -> KernelQueue | None:
+        """The kernel's queue; made once, because giving one back takes the kernel some milliseconds."""
+        if self._queue is None and self.direct and not self._closed:
+            self._queue = open_queue(self._descriptor, self.lanes)
+        return self._queue if self._queue is not None and self._queue.idle else None
+
     def write_zeroes(self, offset: int, length: int) -> Disposition:
         """Zero a range by BLKZEROOUT: the drive's Write Zeroes, or zeros that the kernel itself sends."""
         with self._transfer() as descriptor:
@@ -97,6 +105,9 @@ class BlockDevice:
         with self._lock:
             idle = not self._under_way and not self._closed
             self._closed = True
+            queue, self._queue = self._queue, None
+        if queue is not None:
+            idle = queue.close() and idle
         if idle:
             os.close(self._descriptor)
 
