@@ -53,7 +53,8 @@ echo "chain       $(subject "$work/station.pem" CN) of $(subject "$work/site.pem
 [ "$(jq -r '.receipt | type' "$bundle")" = string ] || fail "no log holds it yet: there is no receipt"
 jq -j .receipt "$bundle" >"$work/receipt"
 {
-    printf 'rasura log entry v1\nerasure-certificate\n%s\n' "$(jq -r .predicate.id "$work/payload")"
+    printf 'rasura log entry v1\nerasure-certificate\n'
+    printf 'id sha256:%s\n' "$(jq -j .predicate.id "$work/payload" | digest | hex)"
     printf 'payload sha256:%s\n' "$(digest "$work/payload" | hex)"
     printf 'signature sha256:%s\n' "$(digest "$work/signature" | hex)"
     printf 'signing-certificate sha256:%s\n' "$(openssl x509 -in "$work/station.pem" -outform DER | digest | hex)"

@@ -93,7 +93,7 @@ class Bundle:
             raise BundleError("a bundle has exactly one signature and the chain of its signing certificate")
         return Entry(
             kind=_KINDS[type(self.claims)],
-            id=self.certificate_id,
+            id_sha256=Entry.digest_of(self.certificate_id),
             payload_sha256=self.payload_sha256,
             signature_sha256=hashlib.sha256(self.envelope.signatures[0].sig).hexdigest(),
             signing_certificate_sha256=hashlib.sha256(self.chain[0].public_bytes(Encoding.DER)).hexdigest(),

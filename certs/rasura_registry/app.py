@@ -93,11 +93,6 @@ def create_app(
     @app.get("/tile/{path:path}")
     async def get_tile(path: str) -> Response:
         tile = Tile.parse(path)
-        if tile is not None and tile.level is None:
-            # An entry names its certificate's id, and the id is the right to read the certificate.
-            return _problem(
-                HTTPStatus.FORBIDDEN, "bundles of entries are kept but not published: they hold ids"
-            )
         data = None if tile is None else await in_pool(registry.tile, tile)
         if data is None:
             return _problem(HTTPStatus.NOT_FOUND, "there is no such tile")

@@ -158,7 +158,7 @@ class _Check:
     def _entry(self, row: Sequenced) -> None:
         what = f"entry {row.position} ({row.id})"
         try:
-            if Entry.parse(row.entry).id != row.id:
+            if Entry.parse(row.entry).id_sha256 != Entry.digest_of(row.id):
                 self._say(f"{what} speaks of another certificate")
             raw = self._files.read(body_name(row.body_sha256))
             if raw is None:

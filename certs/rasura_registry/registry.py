@@ -80,14 +80,14 @@ class Registry:
             StoreError: the disk or the index said no.
         """
         entry = self._judge(certificate_id, raw)
-        there = self._index.find(entry.id)
+        there = self._index.find(certificate_id)
         if there is not None:
             if there.entry != entry.encode():
                 return self._alert(Conflict(there))
             receipt = self._log.receipt(there)
             if receipt is not None:
                 return Recorded(False, receipt)
-        return Submission(entry, raw)
+        return Submission(certificate_id, entry, raw)
 
     def log_it(self, submission: Submission) -> Future[Recorded | Conflict]:
         """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`."""
@@ -133,8 +133,10 @@ class Registry:
             entry = bundle.entry()
         except RasuraError as error:
             raise SubmissionError(str(error)) from None
-        if entry.id != certificate_id:
-            raise SubmissionError(f"the certificate's id is {entry.id}, not the one in the address")
+        if bundle.certificate_id != certificate_id:
+            raise SubmissionError(
+                f"the certificate's id is {bundle.certificate_id}, not the one in the address"
+            )
         return entry
 
     def _alert_if_conflict(self, future: Future[Recorded | Conflict]) -> None:

@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 
 from rasura.checkpoint import open_checkpoint
+from rasura.entry import Entry
 from rasura.client import RegistryClient, RegistryRefusedError
 from rasura.keys import issue_site, new_authority
 from rasura.receipt import Receipt
@@ -215,9 +216,19 @@ def test_the_log_is_published_as_tiles(server: Server, station: Station, trust: 
     assert problem(server.ask("GET", f"/tile/0/000.p/{size + 1}"), 404)
 
 
-def test_entries_are_not_published_because_they_hold_ids(server: Server, station: Station) -> None:
-    server.put((bundle := station.bundle()).certificate_id, bundle.encode())
-    assert "they hold ids" in problem(server.ask("GET", "/tile/entries/000.p/1"), 403)
+def test_entries_are_published_and_hold_no_ids(server: Server, station: Station, trust: Trust) -> None:
+    bundle = station.bundle()
+    receipt = server.put(bundle.certificate_id, bundle.encode()).receipt
+    size = open_checkpoint(receipt.checkpoint_note, trust.logs).checkpoint.size
+    rest = server.ask("GET", f"/tile/entries/000.p/{size}").body
+    assert bundle.certificate_id.encode() not in rest
+    entries = []
+    while rest:
+        length = int.from_bytes(rest[:2], "big")
+        entries.append(Entry.parse(rest[2 : 2 + length]))
+        rest = rest[2 + length :]
+    assert len(entries) == size
+    assert entries[receipt.index] == bundle.entry()
 
 
 @pytest.mark.parametrize(

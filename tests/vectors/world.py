@@ -214,9 +214,9 @@ def entry(kind: str, name: str, envelope: dict[str, Any], certified: x509.Certif
     payload = base64.b64decode(envelope["payload"])
     signature = base64.b64decode(envelope["signatures"][0]["sig"])
     der = certified.public_bytes(Encoding.DER)
-    named = (("payload", payload), ("signature", signature), ("signing-certificate", der))
+    named = (("id", name.encode()), ("payload", payload), ("signature", signature), ("signing-certificate", der))
     rest = "".join(f"{what} sha256:{hashlib.sha256(data).hexdigest()}\n" for what, data in named)
-    return f"rasura log entry v1\n{kind}\n{name}\n{rest}".encode()
+    return f"rasura log entry v1\n{kind}\n{rest}".encode()
 
 
 def fillers(count: int) -> list[bytes]:
