@@ -1,4 +1,4 @@
-r"""What a leaf of the log is: a few text lines that name a certificate or a machine report by its hashes.
+r"""What a leaf of the log is: a few text lines that name a signed document by its hashes.
 
 ::
 
@@ -41,6 +41,10 @@ class EntryKind(Enum):
 
     ERASURE_CERTIFICATE = "erasure-certificate"
     MACHINE_REPORT = "machine-report"
+    VALIDATION = "validation"
+    CORRECTION = "correction"
+    SUPERSESSION = "supersession"
+    REVOCATION = "revocation"
 
 
 @dataclass(frozen=True, slots=True)

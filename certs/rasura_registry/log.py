@@ -189,7 +189,8 @@ class Log:
             there = new.get(submission.id) or self._index.find(submission.id)
             if there is None:
                 digest = hashlib.sha256(submission.body).hexdigest()
-                row = Sequenced(position + len(new), submission.id, entry, digest)
+                kind = submission.entry.kind.value
+                row = Sequenced(position + len(new), submission.id, kind, entry, digest)
                 new[row.id] = row
                 bodies[body_name(digest)] = submission.body
                 places.append((row, True))

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from rasura import strict_json
 from rasura.bundle import Bundle
-from rasura.entry import Entry
+from rasura.entry import Entry, EntryKind
 from rasura.errors import RasuraError
 from rasura.verifier import check_submission
 from rasura_registry.enrolments import Enrolments
@@ -25,6 +25,7 @@ from rasura_registry.index import Index, SqliteIndex
 from rasura_registry.log import CHECKPOINT_FILE, Conflict, Log, Recorded, Submission
 from rasura_registry.sequencer import Sequencer
 from rasura_registry.tiles import Tile
+from rasura_registry.trust_book import TrustBook
 
 __all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
 
@@ -53,18 +54,23 @@ class Registry:
         log: Log,
         sequencer: Sequencer,
         authorities: tuple[x509.Certificate, ...],
-        trust_toml: bytes,
+        trust: TrustBook,
         enrolments: Enrolments,
         clock: Callable[[], int],
     ) -> None:
-        self.trust_toml = trust_toml
         self.enrolments = enrolments
+        self._trust = trust
         self._files = files
         self._index = index
         self._log = log
         self._sequencer = sequencer
         self._authorities = authorities
         self._clock = clock
+
+    @property
+    def trust_toml(self) -> bytes:
+        """What auditors are given: whom to trust, and which keys not any more."""
+        return self._trust.toml
 
     @property
     def size(self) -> int | None:
@@ -93,6 +99,8 @@ class Registry:
         """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`."""
         future = self._sequencer.submit(submission)
         future.add_done_callback(self._alert_if_conflict)
+        if submission.entry.kind is EntryKind.REVOCATION:
+            future.add_done_callback(self._take_revocation)
         return future
 
     def certificate(self, certificate_id: str) -> bytes | None:
@@ -126,7 +134,8 @@ class Registry:
             bundle = Bundle.parse(raw)
         except RasuraError as error:
             raise _unreadable(raw, error) from None
-        reasons = check_submission(bundle, self._authorities, datetime.fromtimestamp(self._clock(), UTC))
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        reasons = check_submission(bundle, self._authorities, now, self._trust.revoked)
         if reasons:
             raise SubmissionError(*reasons)
         try:
@@ -134,10 +143,16 @@ class Registry:
         except RasuraError as error:
             raise SubmissionError(str(error)) from None
         if bundle.certificate_id != certificate_id:
-            raise SubmissionError(
-                f"the certificate's id is {bundle.certificate_id}, not the one in the address"
-            )
+            raise SubmissionError(f"its id is {bundle.certificate_id}, not the one in the address")
         return entry
+
+    def _take_revocation(self, future: Future[Recorded | Conflict]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        try:
+            self._trust.refresh()
+        except RasuraError as error:
+            _logger.warning("ALERT a revocation is in the log and not in trust.toml: %s", error)
 
     def _alert_if_conflict(self, future: Future[Recorded | Conflict]) -> None:
         if not future.cancelled() and future.exception() is None:
@@ -192,7 +207,7 @@ def open_registry(root: Path) -> Iterator[Registry]:
                     log,
                     sequencer,
                     trust.authorities,
-                    folder.read(folder.trust),
+                    TrustBook(folder, files, index, log),
                     Enrolments(folder.enrolments, _posix_seconds),
                     _posix_seconds,
                 )

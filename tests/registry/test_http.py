@@ -71,7 +71,7 @@ def test_the_agents_client_and_the_registry_understand_each_other(
         assert logged.receipt is not None
         assert client.put(bundle) == logged
         assert open_checkpoint(client.checkpoint(), trust.logs).checkpoint.size > logged.receipt.index
-        with pytest.raises(RegistryRefusedError, match="another certificate with this id"):
+        with pytest.raises(RegistryRefusedError, match="another document with this id"):
             client.put(station.bundle(bundle.certificate_id))
 
 
@@ -95,7 +95,7 @@ def test_another_certificate_with_the_same_id_is_refused_and_alerted(
     bundle = station.bundle()
     first = server.put(bundle.certificate_id, bundle.encode())
     other = station.bundle(bundle.certificate_id)
-    assert "another certificate with this id" in problem(
+    assert "another document with this id" in problem(
         server.put(other.certificate_id, other.encode()), 409
     )
     assert f"ALERT another certificate came with the id {bundle.certificate_id}" in server.log
