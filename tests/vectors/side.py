@@ -369,7 +369,7 @@ _CHAIN = (
     ),
     _case(
         "revocation-of-its-own-site",
-        "A site revokes its own key, as a thief would to be believed no longer about, or nobody.",
+        "A site revokes its own key: the registry's authority does that.",
         "4 identity",
         "cannot revoke its own key",
         lambda: _said(_by_revoker(_revocation(f"site {SITE}"))),
