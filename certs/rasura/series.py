@@ -245,19 +245,21 @@ _COMPARED: tuple[tuple[str, Callable[[DriveFacts], object]], ...] = (
 
 
 def _power_on(same: list[tuple[Member, DriveFacts]]) -> Iterator[Warned]:
-    """Ordered by their ends."""
-    last: tuple[Member, int] | None = None
-    for one, facts in same:
-        for hours in (facts.hours_before, facts.hours_after):
-            if hours is None:
-                continue
-            if last is not None and hours < last[1]:
-                yield Warned(
-                    WarningKind.POWER_ON_BACK,
-                    f"the drive of serial {facts.serial} had been on for {last[1]} hours, and later {hours}",
-                    _names((last[0], one)),
-                )
-            last = (one, hours)
+    """Read at each start and end; of two that clocks do not tell apart, the smaller came first."""
+    read = [
+        (moment, hours, one)
+        for one, facts in same
+        for moment, hours in ((one.started, facts.hours_before), (one.finished, facts.hours_after))
+        if hours is not None
+    ]
+    read.sort(key=lambda found: (found[0], found[1], found[2].name))
+    for (_, earlier, first), (_, later, second) in pairwise(read):
+        if later < earlier:
+            yield Warned(
+                WarningKind.POWER_ON_BACK,
+                f"the drive of serial {same[0][1].serial} had been on for {earlier} hours, and later {later}",
+                _names((first, second)),
+            )
 
 
 def _pages(same: list[tuple[Member, DriveFacts]]) -> Iterator[Warned]:

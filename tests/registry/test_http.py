@@ -19,8 +19,8 @@ import pytest
 import uvicorn
 
 from rasura.checkpoint import open_checkpoint
-from rasura.entry import Entry
 from rasura.client import RegistryClient, RegistryRefusedError
+from rasura.entry import Entry
 from rasura.keys import issue_site, new_authority
 from rasura.receipt import Receipt
 from rasura.site_kit import SiteKit
@@ -95,9 +95,7 @@ def test_another_certificate_with_the_same_id_is_refused_and_alerted(
     bundle = station.bundle()
     first = server.put(bundle.certificate_id, bundle.encode())
     other = station.bundle(bundle.certificate_id)
-    assert "another document with this id" in problem(
-        server.put(other.certificate_id, other.encode()), 409
-    )
+    assert "another document with this id" in problem(server.put(other.certificate_id, other.encode()), 409)
     assert f"ALERT another certificate came with the id {bundle.certificate_id}" in server.log
     assert (
         server.ask("GET", f"/certificates/{bundle.certificate_id}").body

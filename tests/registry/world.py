@@ -37,9 +37,7 @@ LOG_KEY = VerifierKey.of(ORIGIN, KEY)
 def submission(number: int, *, payload: int = 0) -> Submission:
     """Certificate ``number``; another ``payload`` makes it another certificate with the same id."""
     name = str(uuid.UUID(int=number))
-    entry = Entry(
-        EntryKind.ERASURE_CERTIFICATE, Entry.digest_of(name), f"{payload:064x}", "1" * 64, "2" * 64
-    )
+    entry = Entry(EntryKind.ERASURE_CERTIFICATE, Entry.digest_of(name), f"{payload:064x}", "1" * 64, "2" * 64)
     return Submission(name, entry, b"body %d" % number)
 
 
