@@ -96,12 +96,13 @@ class Registry:
         return Submission(certificate_id, entry, raw)
 
     def log_it(self, submission: Submission) -> Future[Recorded | Conflict]:
-        """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`."""
+        """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`.
+
+        A revocation is in the trust file when its future is done.
+        """
         future = self._sequencer.submit(submission)
         future.add_done_callback(self._alert_if_conflict)
-        if submission.entry.kind is EntryKind.REVOCATION:
-            future.add_done_callback(self._take_revocation)
-        return future
+        return self._taken_in(future) if submission.entry.kind is EntryKind.REVOCATION else future
 
     def certificate(self, certificate_id: str) -> bytes | None:
         """The bundle with its receipt, or None when no published entry bears that id.
@@ -146,13 +147,28 @@ class Registry:
             raise SubmissionError(f"its id is {bundle.certificate_id}, not the one in the address")
         return entry
 
-    def _take_revocation(self, future: Future[Recorded | Conflict]) -> None:
-        if future.cancelled() or future.exception() is not None:
-            return
-        try:
-            self._trust.refresh()
-        except RasuraError as error:
-            _logger.warning("ALERT a revocation is in the log and not in trust.toml: %s", error)
+    def _taken_in(self, logged: Future[Recorded | Conflict]) -> Future[Recorded | Conflict]:
+        after: Future[Recorded | Conflict] = Future()
+
+        def take_in(done: Future[Recorded | Conflict]) -> None:
+            if done.cancelled():
+                after.cancel()
+                return
+            error = done.exception()
+            if error is None:
+                try:
+                    self._trust.refresh()
+                except RasuraError as reason:
+                    _logger.warning("ALERT a revocation is in the log and not in trust.toml: %s", reason)
+            if not after.set_running_or_notify_cancel():
+                return
+            if error is not None:
+                after.set_exception(error)
+            else:
+                after.set_result(done.result())
+
+        logged.add_done_callback(take_in)
+        return after
 
     def _alert_if_conflict(self, future: Future[Recorded | Conflict]) -> None:
         if not future.cancelled() and future.exception() is None:
