@@ -40,6 +40,8 @@ jq -e '._type == "https://in-toto.io/Statement/v1" and .predicateType == "urn:ra
 # 3. The chain: registry authority -> site -> station. Which moment counts comes with the log.
 openssl verify -no_check_time -CAfile "$work/authority.pem" -untrusted "$work/site.pem" "$work/station.pem" \
     >/dev/null 2>&1 || fail "the station's certificate does not lead to the registry authority"
+! openssl x509 -in "$work/station.pem" -noout -text | grep -q "X509v3 Extended Key Usage" ||
+    fail "the signing certificate is not a station's: it is marked for another role"
 subject() { openssl x509 -in "$1" -noout -subject -nameopt sep_multiline,utf8,-esc_msb | sed -n "s/^ *$2=//p"; }
 [ "$(subject "$work/station.pem" O)" = "$(jq -r .predicate.station.site "$work/payload")" ] ||
     fail "the claims name another site than the station's certificate"
@@ -53,7 +55,8 @@ echo "chain       $(subject "$work/station.pem" CN) of $(subject "$work/site.pem
 [ "$(jq -r '.receipt | type' "$bundle")" = string ] || fail "no log holds it yet: there is no receipt"
 jq -j .receipt "$bundle" >"$work/receipt"
 {
-    printf 'rasura log entry v1\nerasure-certificate\n%s\n' "$(jq -r .predicate.id "$work/payload")"
+    printf 'rasura log entry v1\nerasure-certificate\n'
+    printf 'id sha256:%s\n' "$(jq -j .predicate.id "$work/payload" | digest | hex)"
     printf 'payload sha256:%s\n' "$(digest "$work/payload" | hex)"
     printf 'signature sha256:%s\n' "$(digest "$work/signature" | hex)"
     printf 'signing-certificate sha256:%s\n' "$(openssl x509 -in "$work/station.pem" -outform DER | digest | hex)"

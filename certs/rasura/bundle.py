@@ -1,10 +1,10 @@
-"""The bundle: the envelope of a certificate or report, and all that an auditor needs to check it offline.
+"""The bundle: the envelope of a signed document, and all that an auditor needs to check it offline.
 
 ::
 
     {"mediaType": "application/vnd.rasura.bundle+json;version=1",
      "envelope":  {DSSE},
-     "chain":     ["<DER of the station's signing certificate, base64>", "<the site's>"],
+     "chain":     ["<DER of the signer's signing certificate, base64>", "<the site's>"],
      "receipt":   "<C2SP tlog-proof text>" | null}
 """
 
@@ -29,6 +29,14 @@ from rasura.keys import load_certificate_der
 from rasura.machine_report import PREDICATE_TYPE as MACHINE_REPORT
 from rasura.machine_report import MachineReport
 from rasura.receipt import Receipt
+from rasura.side_statement import (
+    KINDS,
+    Correction,
+    Decision,
+    KeyRevocation,
+    SideStatement,
+    Supersession,
+)
 
 __all__ = ["MEDIA_TYPE", "Bundle", "BundleError"]
 
@@ -42,24 +50,39 @@ class BundleError(RasuraError):
 _KINDS: dict[type, EntryKind] = {
     ErasureCertificate: EntryKind.ERASURE_CERTIFICATE,
     MachineReport: EntryKind.MACHINE_REPORT,
+    Decision: EntryKind.VALIDATION,
+    Correction: EntryKind.CORRECTION,
+    Supersession: EntryKind.SUPERSESSION,
+    KeyRevocation: EntryKind.REVOCATION,
 }
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An envelope, the chain (station, site) of signing certificates, and the receipt once there is one."""
+    """An envelope, the chain (signer, site) of signing certificates, and the receipt once there is one."""
 
     envelope: Envelope
     chain: tuple[x509.Certificate, ...]
     receipt: Receipt | None = None
 
     @cached_property
-    def claims(self) -> ErasureCertificate | MachineReport:
-        """The claims as read from the payload, **not** verified; raises ``ClaimsError``."""
+    def document(self) -> ErasureCertificate | MachineReport | SideStatement:
+        """What is signed, as read from the payload, **not** verified; raises ``ClaimsError``."""
         statement = self._statement
         if statement.predicate_type == MACHINE_REPORT:
             return MachineReport.from_statement(statement)
+        kind = KINDS.get(statement.predicate_type)
+        if kind is not None:
+            return kind.from_statement(statement)
         return ErasureCertificate.from_statement(statement)
+
+    @property
+    def claims(self) -> ErasureCertificate | MachineReport:
+        """A station's claims, not verified; raises ``ClaimsError``, also for a side statement."""
+        document = self.document
+        if isinstance(document, SideStatement):
+            raise ClaimsError(f"this is {document.what}, not a certificate or a machine report")
+        return document
 
     @cached_property
     def _statement(self) -> Statement:
@@ -68,7 +91,7 @@ class Bundle:
     @property
     def unread(self) -> tuple[str, ...]:
         """Members of the statement that this version does not know; raises ``ClaimsError``."""
-        return self.claims.unread(self._statement)
+        return self.document.unread(self._statement)
 
     @property
     def certificate(self) -> ErasureCertificate:
@@ -79,8 +102,8 @@ class Bundle:
 
     @property
     def certificate_id(self) -> str:
-        """The UUID of the certificate or report, not verified; raises ``ClaimsError``."""
-        return self.claims.id
+        """The UUID of the document, whatever it is, not verified; raises ``ClaimsError``."""
+        return self.document.id
 
     @cached_property
     def payload_sha256(self) -> str:
@@ -92,8 +115,8 @@ class Bundle:
         if len(self.envelope.signatures) != 1 or not self.chain:
             raise BundleError("a bundle has exactly one signature and the chain of its signing certificate")
         return Entry(
-            kind=_KINDS[type(self.claims)],
-            id=self.certificate_id,
+            kind=_KINDS[type(self.document)],
+            id_sha256=Entry.digest_of(self.certificate_id),
             payload_sha256=self.payload_sha256,
             signature_sha256=hashlib.sha256(self.envelope.signatures[0].sig).hexdigest(),
             signing_certificate_sha256=hashlib.sha256(self.chain[0].public_bytes(Encoding.DER)).hexdigest(),

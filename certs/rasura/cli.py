@@ -20,7 +20,12 @@ from rasura.language import Language, Tongue
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
 from rasura.page_verdict import verify_document, with_page
+from rasura.pdf.terms import PageMatch
 from rasura.pdf_command import LANGUAGE_OPTION, pdf_command
+from rasura.revocations import standing, with_revocations
+from rasura.said import Gathered, gather, judge_statement, with_statements
+from rasura.series import Warned, member_of, series_warnings
+from rasura.statement_commands import statement_group
 from rasura.text import printable
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict
@@ -31,6 +36,8 @@ _BUNDLES = click.argument(
     "bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path)
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
+_NAMED = 5
+"""Files that a warning names."""
 _MARKS = {State.PASSED: "ok  ", State.FAILED: "FAIL", State.NOT_DONE: "-   "}
 
 
@@ -42,7 +49,8 @@ def cli() -> None:
     A certificate reaches you as a bundle: one JSON file that holds the signed claims about one
     drive, the chain of signing certificates and the log's receipt. All you need besides is a
     trust file that names the registry whose word you accept. A machine report is such a file too;
-    it lists every drive of a machine, and is verified together with their certificates.
+    it lists every drive of a machine, and is verified together with their certificates. So is a
+    statement about a certificate: accepted, rejected, corrected, superseded; or a key revoked.
 
     \b
         rasura verify certificate.json --trust trust.toml
@@ -64,14 +72,20 @@ def cli() -> None:
     help="Whom to trust: the trust.toml of a registry, obtained from a source you believe.",
 )
 @click.option("--allow-unlogged", is_flag=True, help="Accept certificates that no log holds yet.")
-@click.option("--any-outcome", is_flag=True, help="Accept certificates of drives that were not erased.")
+@click.option(
+    "--any-outcome",
+    is_flag=True,
+    help="Accept certificates of drives that were not erased, and statements without what they speak of.",
+)
 @click.option(
     "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
 )
 @click.option(
     "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
 )
-@click.option("--brief", is_flag=True, help="Show only those that are not accepted, and how many are.")
+@click.option(
+    "--brief", is_flag=True, help="Show only those that are not accepted, how many are, and warnings."
+)
 @_JSON
 def verify_command(
     bundles: tuple[Path, ...],
@@ -83,7 +97,7 @@ def verify_command(
     brief: bool,
     as_json: bool,
 ) -> int:
-    """Verify certificates and machine reports: numbered checks, each said in words.
+    """Verify certificates, machine reports and statements: numbered checks, each said in words.
 
     A folder stands for the .json and .pdf files in it, a file that ends in .ndjson for the bundles
     on its lines, a PDF for those attached to it; its page must say what they say.
@@ -93,6 +107,11 @@ def verify_command(
     unknown); one that is not genuine with 1. For a machine report all its drives must have been
     erased, and their certificates be among the files: a missing one ends with 3, one that does
     not fit with 1.
+
+    What statements among the files say is told beside the certificates: one that was rejected or
+    superseded ends with 3. Revocations among them count as if the trust file named them. Several
+    certificates are compared with each other: gaps in a station's numbers, and what cannot be
+    true of one drive, give warnings, which change no exit code.
     """
     trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
     asked = _Asked(allow_unlogged, any_outcome, report_alone)
@@ -100,6 +119,15 @@ def verify_command(
     results = []
     # A document's bytes are let go once it is verified: an export may be larger than memory.
     reports = [(one.name, one.page, verify_document(one, trust)) for one in documents_in(bundles, pages=True)]
+    revoked = standing(one for _, _, one in reports)
+    if revoked:
+        reports = [(name, page, with_revocations(one, revoked)) for name, page, one in reports]
+    gathered = gather([one for _, _, one in reports], allow_unlogged=allow_unlogged)
+    warned = _warnings(reports)
+    warned_of: dict[str, list[Warned]] = {}
+    for odd in warned:
+        for name in odd.names:
+            warned_of.setdefault(name, []).append(odd)
     held = tuple(
         Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
         for _, _, one in reports
@@ -107,15 +135,19 @@ def verify_command(
     )
     refused = 0
     for name, page, report in reports:
-        checks, code, sentence = with_page(page, *_judged(report, held, asked))
+        checks, code, sentence = with_page(page, *_judged(report, held, gathered, asked))
         worst = max(worst, code, key=_severity)
         refused += code is not ExitCode.DONE
-        if brief and code is ExitCode.DONE:
+        of_it = warned_of.get(name, [])
+        if brief and code is ExitCode.DONE and not (as_json and of_it):
             continue
         if as_json:
-            results.append(_report_json(name, report, checks, code, sentence))
+            results.append(_report_json(name, report, checks, code, sentence, of_it))
         else:
             _print_report(name, checks, sentence)
+    if not as_json:
+        for odd in warned:
+            click.echo(f"WARNING  {printable(f'{odd.sentence} ({_files(odd.names)})')}")
     if brief and not as_json:
         click.echo(f"{len(reports) - refused} accepted, {refused} not")
     if as_json:
@@ -148,6 +180,7 @@ def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int
 
 cli.add_command(bundle_command)
 cli.add_command(pdf_command)
+cli.add_command(statement_group)
 
 
 def _severity(code: ExitCode) -> int:
@@ -163,8 +196,35 @@ class _Asked:
     report_alone: bool
 
 
-def _judged(report: Report, held: tuple[Held, ...], asked: _Asked) -> tuple[tuple[Check, ...], ExitCode, str]:
-    """All checks, the set's too, and whether what is genuine suffices."""
+def _warnings(reports: list[tuple[str, PageMatch | None, Report]]) -> tuple[Warned, ...]:
+    """What certificates that are genuine say against each other."""
+    members = [
+        member
+        for name, _, one in reports
+        if one.claims is not None and one.payload_sha256 is not None
+        if one.verdict is not Verdict.NOT_GENUINE
+        if (member := member_of(name, one.payload_sha256, one.claims)) is not None
+    ]
+    return series_warnings(members) if len(members) > 1 else ()
+
+
+def _files(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _judged(
+    report: Report, held: tuple[Held, ...], gathered: Gathered, asked: _Asked
+) -> tuple[tuple[Check, ...], ExitCode, str]:
+    """All checks, the set's too, and whether what is genuine suffices, after all that was said of it."""
+    if report.statement is not None:
+        return report.checks, *judge_statement(report, gathered, any_outcome=asked.any_outcome)
+    checks, code, sentence = _judged_alone(report, held, asked)
+    return checks, *with_statements(report, gathered, code, sentence)
+
+
+def _judged_alone(
+    report: Report, held: tuple[Held, ...], asked: _Asked
+) -> tuple[tuple[Check, ...], ExitCode, str]:
     machine, payload = report.machine_report, report.payload_sha256
     if machine is None or payload is None or report.verdict is Verdict.NOT_GENUINE:
         code, sentence = _judge(report, asked)
@@ -230,7 +290,12 @@ def _print_report(name: str, checks: tuple[Check, ...], sentence: str) -> None:
 
 
 def _report_json(
-    name: str, report: Report, checks: tuple[Check, ...], code: ExitCode, sentence: str
+    name: str,
+    report: Report,
+    checks: tuple[Check, ...],
+    code: ExitCode,
+    sentence: str,
+    warned: list[Warned],
 ) -> dict[str, Any]:
     certificate, machine = report.certificate, report.machine_report
     return {
@@ -241,6 +306,7 @@ def _report_json(
         "loggedAt": report.logged_at.isoformat() if report.logged_at is not None else None,
         "certificateId": certificate.id if certificate is not None else None,
         "machineReportId": machine.id if machine is not None else None,
+        "statementId": report.statement.id if report.statement is not None else None,
         "outcome": machine.outcome if machine else certificate.result.outcome if certificate else None,
         "method": certificate.result.method if certificate is not None else None,
         "checks": [
@@ -252,4 +318,5 @@ def _report_json(
             }
             for one in checks
         ],
+        "warnings": [{"kind": one.kind, "sentence": one.sentence, "files": one.names} for one in warned],
     }

@@ -23,6 +23,7 @@ from rasura.errors import RasuraError, UsageError
 from rasura.note import VerifierKey
 from rasura.pinned import AuthorityAwayError, PinError, parse_pin, pinned_context
 from rasura.receipt import Receipt
+from rasura.side_statement import SideStatement
 from rasura.verifier import check_receipt
 
 __all__ = [
@@ -112,7 +113,8 @@ class RegistryClient:
 
         Doing so again is harmless. Raises one of the module's three errors.
         """
-        path = f"/certificates/{bundle.certificate_id}"
+        side = isinstance(bundle.document, SideStatement)
+        path = f"/{'statements' if side else 'certificates'}/{bundle.certificate_id}"
         body = bundle.with_receipt(None).encode()
         status, answer = self.ask("PUT", path, body)
         if status in {HTTPStatus.OK, HTTPStatus.CREATED}:
@@ -121,7 +123,7 @@ class RegistryClient:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WAITING:
             raise RegistryAwayError(f"the registry at {self.url} is not well: {reason}")
         if status in _FOR_GOOD and problem_detail(answer):
-            raise RegistryRefusedError(f"the registry at {self.url} refuses the certificate: {reason}")
+            raise RegistryRefusedError(f"the registry at {self.url} refuses it: {reason}")
         raise RegistryAnswerError(f"{self.url} does not answer as a registry does ({reason})")
 
     def checkpoint(self) -> str:

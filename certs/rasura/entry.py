@@ -1,21 +1,23 @@
-r"""What a leaf of the log is: a few text lines that name a certificate or a machine report by its hashes.
+r"""What a leaf of the log is: a few text lines that name a signed document by its hashes.
 
 ::
 
     rasura log entry v1
     erasure-certificate
-    1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b
+    id sha256:<hex>
     payload sha256:<hex>
     signature sha256:<hex>
     signing-certificate sha256:<hex>
 
 UTF-8, each line ended by ``\n``. It holds hashes only, so that a certificate's body may be deleted one
-day while the tree stays valid, and anyone holding the certificate can rebuild it with a shell. The
-leaf's hash is ``tree.leaf_hash`` of these bytes.
+day while the tree stays valid, and anyone holding the certificate can rebuild it with a shell. The id is
+hashed too (its 36 ASCII characters): who knows a certificate's id may read it at the registry, and entries
+are published. The leaf's hash is ``tree.leaf_hash`` of these bytes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -39,35 +41,49 @@ class EntryKind(Enum):
 
     ERASURE_CERTIFICATE = "erasure-certificate"
     MACHINE_REPORT = "machine-report"
+    VALIDATION = "validation"
+    CORRECTION = "correction"
+    SUPERSESSION = "supersession"
+    REVOCATION = "revocation"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: a UUID in lower case, and three SHA-256 digests in lower-case hexadecimal.
+    """One entry: four SHA-256 digests in lower-case hexadecimal.
 
-    They are of the DSSE payload's bytes, of the raw signature's bytes, and of the DER of the
-    station's signing certificate.
+    They are of the UUID's text, of the DSSE payload's bytes, of the raw signature's bytes, and of the
+    DER of the signing certificate.
     """
 
     kind: EntryKind
-    id: str
+    id_sha256: str
     payload_sha256: str
     signature_sha256: str
     signing_certificate_sha256: str
 
     def __post_init__(self) -> None:
-        if not _UUID.fullmatch(self.id):
-            raise EntryError(f"{self.id[:80]!r} is not a UUID in lower case")
-        hashes = (self.payload_sha256, self.signature_sha256, self.signing_certificate_sha256)
+        hashes = (
+            self.id_sha256,
+            self.payload_sha256,
+            self.signature_sha256,
+            self.signing_certificate_sha256,
+        )
         if not all(_HASH.fullmatch(one) for one in hashes):
             raise EntryError("a digest of an entry is not SHA-256 in lower-case hexadecimal")
+
+    @staticmethod
+    def digest_of(document_id: str) -> str:
+        """What stands for a document's id in its entry; raises :class:`EntryError` unless it is a UUID."""
+        if not _UUID.fullmatch(document_id):
+            raise EntryError(f"{document_id[:80]!r} is not a UUID in lower case")
+        return hashlib.sha256(document_id.encode()).hexdigest()
 
     def encode(self) -> bytes:
         """The leaf's bytes."""
         lines = (
             _HEADER,
             self.kind.value,
-            self.id,
+            f"id sha256:{self.id_sha256}",
             f"payload sha256:{self.payload_sha256}",
             f"signature sha256:{self.signature_sha256}",
             f"signing-certificate sha256:{self.signing_certificate_sha256}",
@@ -82,10 +98,10 @@ class Entry:
             EntryError: not of that form, or of a kind that this version does not know.
         """
         match data.decode("utf-8", errors="replace").split("\n"):
-            case [header, kind, uuid, payload, signature, signing_certificate, ""] if header == _HEADER:
+            case [header, kind, named, payload, signature, signing_certificate, ""] if header == _HEADER:
                 return cls(
                     _kind(kind),
-                    uuid,
+                    _digest(named, "id"),
                     _digest(payload, "payload"),
                     _digest(signature, "signature"),
                     _digest(signing_certificate, "signing-certificate"),

@@ -3,7 +3,7 @@
 PKCS#8's own encryption, as the library writes it, is PBKDF2 with 2,048 rounds: a short passphrase on
 a found stick would be guessed in hours. So the file is ours, one JSON object::
 
-    {"format": "rasura-site-key", "version": 1,
+    {"format": "rasura-site-key" or "rasura-person-key", "version": 1,
      "kdf": {"name": "argon2id", "memoryKiB": 65536, "passes": 3, "lanes": 4, "salt": BASE64},
      "cipher": {"name": "aes-256-gcm", "nonce": BASE64},
      "sealed": BASE64 of the key in PKCS#8 PEM, encrypted, and the tag}
@@ -19,6 +19,7 @@ import base64
 import secrets
 import unicodedata
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
@@ -34,6 +35,7 @@ from rasura.keys import load_private_key, private_key_pem
 __all__ = [
     "MAX_MEMORY_KIB",
     "MIN_PASSPHRASE_CHARACTERS",
+    "Holder",
     "KeyBoxError",
     "PassphraseNeededError",
     "WrongPassphraseError",
@@ -51,11 +53,22 @@ MAX_MEMORY_KIB = 256 * 1024
 _MAX_PASSES = 16
 _MAX_LANES = 16
 
-_FORMAT = "rasura-site-key"
 _VERSION = 1
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 """NIST SP 800-38D section 5.2.1.1: the length of nonce that GCM is made for."""
+
+
+class Holder(Enum):
+    """Whose key a file holds; the value is its format."""
+
+    SITE = "rasura-site-key"
+    PERSON = "rasura-person-key"
+
+    @property
+    def words(self) -> str:
+        """In sentences."""
+        return f"the {self.name.lower()}'s key"
 
 
 class KeyBoxError(UsageError):
@@ -89,7 +102,7 @@ def is_sealed(data: bytes) -> bool:
     return data.lstrip()[:1] == b"{"
 
 
-def seal(key: ec.EllipticCurvePrivateKey, passphrase: str) -> bytes:
+def seal(key: ec.EllipticCurvePrivateKey, passphrase: str, holder: Holder = Holder.SITE) -> bytes:
     """The key under ``passphrase``; takes 64 MiB of memory for a moment, as :func:`open_key` does.
 
     Raises:
@@ -104,7 +117,7 @@ def seal(key: ec.EllipticCurvePrivateKey, passphrase: str) -> bytes:
         )
     salt, nonce = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_NONCE_BYTES)
     header = {
-        "format": _FORMAT,
+        "format": holder.value,
         "version": _VERSION,
         "kdf": {
             "name": "argon2id",
@@ -121,21 +134,21 @@ def seal(key: ec.EllipticCurvePrivateKey, passphrase: str) -> bytes:
     return strict_json.dumps(header | {"sealed": base64.b64encode(sealed).decode()}) + b"\n"
 
 
-def open_key(data: bytes, passphrase: str) -> ec.EllipticCurvePrivateKey:
+def open_key(data: bytes, passphrase: str, holder: Holder = Holder.SITE) -> ec.EllipticCurvePrivateKey:
     """The key that :func:`seal` sealed.
 
     Raises:
         WrongPassphraseError: it does not open the key (or the file was changed: nobody can tell which).
         KeyBoxError: this is no sealed key, asks for too much, or this machine has not the memory.
     """
-    box = _Box.parse(data)
+    box = _Box.parse(data, holder)
     try:
         pem = AESGCM(_derive(_secret(passphrase), box.salt, box.cost)).decrypt(
             box.nonce, box.sealed, strict_json.dumps(box.header)
         )
     except InvalidTag:
         raise WrongPassphraseError(
-            "the passphrase does not open the site's key",
+            f"the passphrase does not open {holder.words}",
             hint="check the keyboard's layout and capital letters",
         ) from None
     return load_private_key(pem)
@@ -152,14 +165,14 @@ class _Box:
     sealed: bytes
 
     @classmethod
-    def parse(cls, data: bytes) -> _Box:
+    def parse(cls, data: bytes, holder: Holder) -> _Box:
         try:
             document = strict_json.loads(data, what="the sealed key")
         except RasuraError as error:
             raise KeyBoxError(str(error)) from None
         match document:
             case {
-                "format": "rasura-site-key",
+                "format": str(form),
                 "version": int(version),
                 "kdf": {
                     "name": "argon2id",
@@ -173,6 +186,8 @@ class _Box:
                 "sealed": str(sealed),
                 **more,
             }:
+                if form != holder.value:
+                    raise KeyBoxError(f"this is not {holder.words}, sealed by us")
                 if version != _VERSION or more or more_kdf or more_cipher:
                     raise KeyBoxError("the sealed key was written by a newer version of Rasura")
             case _:

@@ -2,13 +2,20 @@
 
 The X.509 profile (RFC 5280), the same three links always:
 
-==========  ====================  =====================  ==================  ===============
-link        subject               basicConstraints       keyUsage            valid for
-==========  ====================  =====================  ==================  ===============
-authority   CN=registry name      CA, pathlen 1          keyCertSign         20 years
-site        O=site, CN=site       CA, pathlen 0          keyCertSign         2 years
-station     O=site, CN=station    not a CA               digitalSignature    hours
-==========  ====================  =====================  ==================  ===============
+==========  =========================  =====================  ==================  ===============
+link        subject                    basicConstraints       keyUsage            valid for
+==========  =========================  =====================  ==================  ===============
+authority   CN=registry name           CA, pathlen 1          keyCertSign         20 years
+site        O=site, CN=site            CA, pathlen 0          keyCertSign         2 years
+station     O=site, CN=station         not a CA               digitalSignature    hours
+person      O=site, CN=name, T=role    not a CA               digitalSignature    months
+revoker     O=site, CN=site            not a CA               digitalSignature    a month
+==========  =========================  =====================  ==================  ===============
+
+Three roles sign statements, and none can pass for another (:class:`Role`): a person's and a revoker's
+certificate have a critical extended key usage with exactly the role's identifier, a station's has none.
+A revoker is made for one signature, by a site or by the authority itself; the authority's has no O, and
+no site's certificate in its chain.
 
 The station's validity frames the times it claims by its own clock, which nobody trusts; the
 site's must cover the moment the registry logged the certificate. See the decision record
@@ -18,6 +25,7 @@ site's must cover the moment the registry logged the certificate. See the decisi
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import lru_cache
 
 from cryptography import x509
@@ -31,13 +39,18 @@ from rasura.errors import RasuraError
 
 __all__ = [
     "AUTHORITY_LIFETIME",
+    "PERSON_LIFETIME",
+    "REVOKER_LIFETIME",
     "SITE_LIFETIME",
     "STATION_LIFETIME",
     "ChainError",
     "KeyFormatError",
+    "Role",
     "certificate_pem",
     "chain_problems",
     "common_name",
+    "issue_person",
+    "issue_revoker",
     "issue_site",
     "issue_station",
     "load_certificate_der",
@@ -47,11 +60,37 @@ __all__ = [
     "organization",
     "p256_public_key",
     "private_key_pem",
+    "site_of",
+    "title_of",
 ]
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 SITE_LIFETIME = timedelta(days=2 * 365)
 STATION_LIFETIME = timedelta(days=7)
+PERSON_LIFETIME = timedelta(days=183)
+REVOKER_LIFETIME = timedelta(days=30)
+"""Its key is gone once it has signed; it lasts for a revocation that is sent days later."""
+
+_ROLES = "2.25.172971269921635226025694172897700181700"
+"""Our arc of identifiers, which a UUID gives to anybody (ITU-T X.667): that of ``urn:rasura:roles``, of
+version 5 in the namespace of URLs."""
+
+
+class Role(Enum):
+    """What the holder of a signing certificate may sign; the value is the usage it is marked with."""
+
+    STATION = None
+    """Erasure certificates and machine reports."""
+    PERSON = x509.ObjectIdentifier(f"{_ROLES}.1")
+    """Validations, corrections and supersessions."""
+    REVOKER = x509.ObjectIdentifier(f"{_ROLES}.2")
+    """Revocations."""
+
+    @property
+    def certificate(self) -> str:
+        """Its signing certificate, in sentences."""
+        return f"the {self.name.lower()}'s signing certificate"
+
 
 _UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
 """What the X.509 parser raises on bytes that are no certificate."""
@@ -74,13 +113,15 @@ class ChainError(KeyFormatError):
     """The signing certificates do not form a chain of our profile."""
 
 
-def _name(common: str, org: str | None = None) -> x509.Name:
-    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)] if org is not None else []
+def _name(common: str, org: str | None = None, title: str | None = None) -> x509.Name:
+    named = ((NameOID.ORGANIZATION_NAME, org), (NameOID.COMMON_NAME, common), (NameOID.TITLE, title))
     try:
-        return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+        return x509.Name([x509.NameAttribute(oid, text) for oid, text in named if text is not None])
     except ValueError:
         raise KeyFormatError(
-            f"{common!r} cannot be a name in a certificate: it needs 1 to 64 characters"
+            f"{common!r} or {title!r} cannot be a name in a certificate: each needs 1 to 64 characters"
+            if title is not None
+            else f"{common!r} cannot be a name in a certificate: it needs 1 to 64 characters"
         ) from None
 
 
@@ -92,6 +133,7 @@ def _issue(
     now: datetime,
     lifetime: timedelta,
     path_length: int | None,
+    role: Role = Role.STATION,
 ) -> x509.Certificate:
     is_ca = path_length is not None
     usage = x509.KeyUsage(
@@ -121,6 +163,8 @@ def _issue(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
     )
+    if role.value is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([role.value]), critical=True)
     while True:
         certificate = builder.sign(issuer_key, hashes.SHA256())
         if is_one_form(certificate.signature):  # every second one, by chance
@@ -157,6 +201,30 @@ def issue_station(
     return _issue(subject, station_key, site.subject, site_key, now, STATION_LIFETIME, None)
 
 
+def issue_person(
+    site_key: ec.EllipticCurvePrivateKey,
+    site: x509.Certificate,
+    key: ec.EllipticCurvePublicKey,
+    name: str,
+    role: str,
+    now: datetime,
+) -> x509.Certificate:
+    """Certify a person's key; ``name`` may be a pseudonym, ``role`` says what they are at the site."""
+    subject = _name(name, organization(site), role)
+    return _issue(subject, key, site.subject, site_key, now, PERSON_LIFETIME, None, Role.PERSON)
+
+
+def issue_revoker(
+    issuer_key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Certificate,
+    key: ec.EllipticCurvePublicKey,
+    now: datetime,
+) -> x509.Certificate:
+    """Certify a key that signs one revocation, in the name of ``issuer``: a site, or the authority."""
+    subject = _name(common_name(issuer), site_of(issuer))
+    return _issue(subject, key, issuer.subject, issuer_key, now, REVOKER_LIFETIME, None, Role.REVOKER)
+
+
 def _attribute(certificate: x509.Certificate, oid: x509.ObjectIdentifier, what: str) -> str:
     values = [one.value for one in certificate.subject.get_attributes_for_oid(oid)]
     if len(values) != 1 or not isinstance(values[0], str):
@@ -172,6 +240,21 @@ def common_name(certificate: x509.Certificate) -> str:
 def organization(certificate: x509.Certificate) -> str:
     """The subject's one organization, for us the site; raises :class:`KeyFormatError`."""
     return _attribute(certificate, NameOID.ORGANIZATION_NAME, "organization")
+
+
+def site_of(certificate: x509.Certificate) -> str | None:
+    """The subject's organization, ``None`` if it has none; raises :class:`KeyFormatError` for several."""
+    return _optional(certificate, NameOID.ORGANIZATION_NAME, "organization")
+
+
+def title_of(certificate: x509.Certificate) -> str | None:
+    """The subject's title, for us a person's role; raises :class:`KeyFormatError` for several."""
+    return _optional(certificate, NameOID.TITLE, "title")
+
+
+def _optional(certificate: x509.Certificate, oid: x509.ObjectIdentifier, what: str) -> str | None:
+    there = certificate.subject.get_attributes_for_oid(oid)
+    return _attribute(certificate, oid, what) if there else None
 
 
 @lru_cache(maxsize=_KEPT)
@@ -248,29 +331,48 @@ def _readable(certificate: x509.Certificate) -> x509.Certificate:
 
 @lru_cache(maxsize=_KEPT)
 def chain_problems(
-    chain: tuple[x509.Certificate, ...], authorities: tuple[x509.Certificate, ...]
+    chain: tuple[x509.Certificate, ...],
+    authorities: tuple[x509.Certificate, ...],
+    role: Role = Role.STATION,
 ) -> tuple[str, ...]:
-    """Why ``chain`` (station, site) does not lead to one of ``authorities``; empty when it does.
+    """Why ``chain`` (the signer's, the site's) does not lead to one of ``authorities``; empty when it does.
 
-    Dates are not looked at here: which moment counts is the verifier's question.
+    The signer's must be of ``role``. Dates are not looked at here: which moment counts is the verifier's
+    question.
     """
+    if role is Role.REVOKER and len(chain) == 1:
+        return _authority_problems(chain[0], authorities)
     if len(chain) != 2:
-        return (f"the chain has {len(chain)} signing certificates; ours have two: station, site",)
-    station, site = chain
+        return (f"the chain has {len(chain)} signing certificates; ours have two: {role.name.lower()}, site",)
+    signer, site = chain
     try:
         problems = [
-            *_profile_problems(station, "the station's signing certificate", None),
-            *_form_problems(station),
+            *_profile_problems(signer, role.certificate, None, role),
+            *_form_problems(signer, role.certificate),
             *_profile_problems(site, "the site's signing certificate", 0),
         ]
-        if organization(station) != organization(site):
-            problems.append(
-                "the station's signing certificate names another site than the one that issued it"
-            )
-        if not _issued_by(station, site):
-            problems.append("the station's signing certificate was not issued by the site's")
+        if organization(signer) != organization(site):
+            problems.append(f"{role.certificate} names another site than the one that issued it")
+        if not _issued_by(signer, site):
+            problems.append(f"{role.certificate} was not issued by the site's")
         if not any(_issued_by(site, authority) for authority in authorities):
             problems.append("the site's signing certificate was not issued by a trusted registry authority")
+    except KeyFormatError as error:
+        return (str(error),)
+    return tuple(problems)
+
+
+def _authority_problems(
+    revoker: x509.Certificate, authorities: tuple[x509.Certificate, ...]
+) -> tuple[str, ...]:
+    """Of a revoker that an authority certified itself."""
+    what = Role.REVOKER.certificate
+    try:
+        problems = [*_profile_problems(revoker, what, None, Role.REVOKER), *_form_problems(revoker, what)]
+        if site_of(revoker) is not None:
+            problems.append(f"{what} names a site, and the site's is not there")
+        if not any(_issued_by(revoker, authority) for authority in authorities):
+            problems.append(f"{what} was not issued by a trusted registry authority")
     except KeyFormatError as error:
         return (str(error),)
     return tuple(problems)
@@ -284,13 +386,15 @@ def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _profile_problems(certificate: x509.Certificate, what: str, path_length: int | None) -> list[str]:
+def _profile_problems(
+    certificate: x509.Certificate, what: str, path_length: int | None, role: Role = Role.STATION
+) -> list[str]:
     p256_public_key(certificate)
     is_ca = path_length is not None
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-        known = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
+        known = {x509.BasicConstraints.oid, x509.KeyUsage.oid, x509.ExtendedKeyUsage.oid}
         strange = [
             one.oid.dotted_string for one in certificate.extensions if one.critical and one.oid not in known
         ]
@@ -303,20 +407,31 @@ def _profile_problems(certificate: x509.Certificate, what: str, path_length: int
         problems.append(f"{what} has the wrong basic constraints")
     if usage.key_cert_sign != is_ca or usage.digital_signature == is_ca:
         problems.append(f"{what} has the wrong key usage")
+    if not _is_marked(certificate, role):
+        marked = f"not marked as a {role.name.lower()}'s" if role.value else "marked for another role"
+        problems.append(f"{what} is {marked}")
     if strange:
         problems.append(f"{what} has a critical extension we do not know ({', '.join(strange)})")
     return problems
 
 
-def _form_problems(station: x509.Certificate) -> list[str]:
+def _is_marked(certificate: x509.Certificate, role: Role) -> bool:
+    """Whether its extended key usage is the role's, critical and alone; others than signers have none."""
+    found = [one for one in certificate.extensions if one.oid == x509.ExtendedKeyUsage.oid]
+    if role.value is None:
+        return not found
+    return len(found) == 1 and found[0].critical and found[0].value == x509.ExtendedKeyUsage([role.value])
+
+
+def _form_problems(signer: x509.Certificate, what: str) -> list[str]:
     """The log names this certificate by the hash of its DER, so what is not signed in it has one form."""
-    signature = station.signature
+    signature = signer.signature
     bits = b"\x03" + _der_length(len(signature) + 1) + b"\0" + signature
-    body = station.tbs_certificate_bytes + _ECDSA_SHA256 + bits
+    body = signer.tbs_certificate_bytes + _ECDSA_SHA256 + bits
     one = b"\x30" + _der_length(len(body)) + body
-    if station.public_bytes(serialization.Encoding.DER) == one and is_one_form(signature):
+    if signer.public_bytes(serialization.Encoding.DER) == one and is_one_form(signature):
         return []
-    return ["the station's signing certificate is not written in the one way that is ours (DER, low s)"]
+    return [f"{what} is not written in the one way that is ours (DER, low s)"]
 
 
 def _der_length(length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What a certificate or a machine report says, as plain text for a terminal. Pure."""
+"""What a certificate, a machine report or a side statement says, as plain text for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate
 from rasura.language import Tongue
 from rasura.machine_report import MachineReport
+from rasura.side_statement import SideStatement
 from rasura.tell_certificate import tell_certificate
 from rasura.tell_machine import tell_machine
+from rasura.tell_statement import tell_statement
 from rasura.telling import BundleFacts, Telling
 from rasura.text import printable
 
@@ -19,7 +21,9 @@ __all__ = ["claims_text", "tell", "telling_text"]
 def tell(bundle: Bundle, tongue: Tongue) -> Telling:
     """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``."""
     facts = BundleFacts(bundle.payload_sha256, bundle.receipt is not None, bundle.unread)
-    claims = bundle.claims
+    claims = bundle.document
+    if isinstance(claims, SideStatement):
+        return tell_statement(claims, tongue, facts)
     if isinstance(claims, MachineReport):
         return tell_machine(claims, tongue, facts)
     return tell_certificate(claims, tongue, facts)

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rasura import durable
 from rasura.errors import UsageError
-from rasura.key_box import PassphraseNeededError, is_sealed, open_key, seal
+from rasura.key_box import Holder, PassphraseNeededError, is_sealed, open_key, seal
 from rasura.keys import (
     KeyFormatError,
     certificate_pem,
@@ -39,6 +39,7 @@ from rasura.trust import Trust
 
 __all__ = [
     "PASSPHRASE_FILE",
+    "PERSON_PASSPHRASE_FILE",
     "SiteKit",
     "SitePapers",
     "ask_passphrase",
@@ -48,6 +49,9 @@ __all__ = [
 
 PASSPHRASE_FILE = "RASURA_PASSPHRASE_FILE"  # noqa: S105  the name of a variable, no secret
 """The environment variable that names a file holding the passphrase, for scripts."""
+
+PERSON_PASSPHRASE_FILE = "RASURA_PERSON_PASSPHRASE_FILE"  # noqa: S105
+"""The same for a person's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,8 @@ def _load_key(folder: Path, passphrase: Callable[[], str] | None) -> ec.Elliptic
     return open_key(data, passphrase())
 
 
-def ask_passphrase(*, new: bool = False) -> str:
-    """The passphrase of a site's key: from the file that :data:`PASSPHRASE_FILE` names, or typed.
+def ask_passphrase(*, new: bool = False, holder: Holder = Holder.SITE) -> str:
+    """The passphrase of a key: from the file that :data:`PASSPHRASE_FILE` names, or typed.
 
     On a terminal it is asked for, unseen; twice when it is ``new``.
 
@@ -128,7 +132,8 @@ def ask_passphrase(*, new: bool = False) -> str:
         PassphraseNeededError: no file is named and nobody is at a terminal.
         UsageError: the file cannot be read.
     """
-    named = os.environ.get(PASSPHRASE_FILE)
+    variable = PASSPHRASE_FILE if holder is Holder.SITE else PERSON_PASSPHRASE_FILE
+    named = os.environ.get(variable)
     if named:
         try:
             return Path(named).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
@@ -137,11 +142,11 @@ def ask_passphrase(*, new: bool = False) -> str:
             raise UsageError(f"cannot read the passphrase from {named}: {reason}") from None
     if not sys.stdin.isatty():
         raise PassphraseNeededError(
-            "the site's key needs a passphrase and nobody is here to type it",
-            hint=f"use a terminal, or name a file that holds it in {PASSPHRASE_FILE}",
+            f"{holder.words} needs a passphrase and nobody is here to type it",
+            hint=f"use a terminal, or name a file that holds it in {variable}",
         )
     typed: str = click.prompt(
-        "New passphrase of the site's key" if new else "Passphrase of the site's key",
+        f"New passphrase of {holder.words}" if new else f"Passphrase of {holder.words}",
         hide_input=True,
         confirmation_prompt=new,
         err=True,

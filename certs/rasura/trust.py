@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -27,11 +28,13 @@ _KEY = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A site's or station's key that is not believed from a moment on: what the log held before stands."""
+    """A key that is not believed from a moment on: what the log held before stands."""
 
     key: str
     """Hex SHA-256 of its SubjectPublicKeyInfo, as :func:`rasura.envelope.key_id` gives it."""
     since: datetime
+    site: str | None = None
+    """The site that revoked it: then only a key that this site certified is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,13 @@ class Trust:
         for log in self.logs:
             lines += ["", "[[log]]", f'key = "{log.encode()}"']
         for one in self.revoked:
-            since = one.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            lines += ["", "[[revoked]]", f'key = "sha256:{one.key}"', f"since = {since}"]
+            # Not strftime, which writes the year 1 as "1".
+            since = one.since.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
+            lines += ["", "[[revoked]]", f'key = "sha256:{one.key}"', f"since = {since}Z"]
+            if one.site is not None:
+                # A JSON string is a TOML basic string, but for DEL.
+                site = json.dumps(one.site, ensure_ascii=False).replace("\x7f", "\\u007f")
+                lines.append(f"site = {site}")
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -107,12 +115,22 @@ def _revocations(rows: object) -> tuple[Revocation, ...]:
     found = []
     for row in rows:
         match row:
-            case {"key": str(key), "since": datetime() as since} if (
-                len(row) == 2 and since.tzinfo is not None and (named := _KEY.fullmatch(key))
+            case {"key": str(key), "since": datetime() as since, **more} if since.tzinfo is not None and (
+                named := _KEY.fullmatch(key)
             ):
-                found.append(Revocation(named[1], since))
+                found.append(Revocation(named[1], since, _site(more)))
             case _:
                 raise TrustError(
                     "each [[revoked]] of the trust file has key, 'sha256:…', and since, a time with its zone"
                 )
     return tuple(found)
+
+
+def _site(more: dict[object, object]) -> str | None:
+    match more:
+        case {"site": str(site)} if len(more) == 1:
+            return site
+        case {} if not more:
+            return None
+        case _:
+            raise TrustError("besides key and since, a [[revoked]] of the trust file may have site, a string")

@@ -2,19 +2,20 @@
 
 ::
 
-    1 bundle       the file is a bundle, the statement in it an erasure certificate or a machine report
-    2 signature    the station's key signed exactly this statement
-    3 chain        registry authority -> site -> station, each of our profile
-    4 identity     site and station in the claims are those of the signing certificates
-    5 clock        the times it claims lie within the station certificate's validity
+    1 bundle       the file is a bundle, the statement in it one of ours
+    2 signature    the signer's key signed exactly this statement
+    3 chain        registry authority -> site -> signer, each of our profile, the signer in the role it takes
+    4 identity     site and signer in the claims are those of the signing certificates
+    5 clock        the times it claims lie within the signer's certificate's validity
     6 claims       the verdict follows from the certificate's own evidence
     7 checkpoint   a trusted log signed the receipt's checkpoint
     8 inclusion    the log contains exactly this certificate
-    9 validity     the site's signing certificate was valid, and no key revoked, when the log included it
+    9 validity     the site's signing certificate was valid, and no key revoked, when the log included it; a
+                   person's and a revoker's too
    10 start        the checkpoint that the job began with is a trusted log's, and older than the receipt
 
 Others are made of what came with it: 11 ``set``, of a machine report's certificates (``machine_set``), and
-12 ``page``, of a PDF (``page_verdict``).
+12 ``page``, of a PDF (``page_verdict``). What side statements say is told beside it (``said``).
 
 Cryptography ends there. Whether a genuine certificate suffices (was the drive erased, is it in a
 log) is the verdict's second half, kept apart.
@@ -25,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 
 from cryptography import x509
 
@@ -34,14 +36,36 @@ from rasura.checkpoint import OpenedCheckpoint, open_checkpoint
 from rasura.consistency import contradictions, parse_time
 from rasura.envelope import PAYLOAD_TYPE, key_id
 from rasura.errors import RasuraError
-from rasura.keys import chain_problems, common_name, organization, p256_public_key
+from rasura.keys import (
+    Role,
+    chain_problems,
+    common_name,
+    organization,
+    p256_public_key,
+    site_of,
+    title_of,
+)
 from rasura.machine_report import MachineReport
 from rasura.note import VerifierKey
+from rasura.side_statement import KeyRevocation, SideStatement, side_problems
 from rasura.start import look_at_start
 from rasura.tree import leaf_hash, verify_inclusion
 from rasura.trust import Revocation, Trust
 
-__all__ = ["Check", "Report", "State", "Verdict", "check_receipt", "check_submission", "verify"]
+__all__ = [
+    "VALIDITY",
+    "Check",
+    "Report",
+    "State",
+    "Verdict",
+    "check_receipt",
+    "check_submission",
+    "revoked_keys",
+    "verify",
+]
+
+VALIDITY = 9
+"""The number of the check that revocations fail."""
 
 
 _NAMED = 5
@@ -85,6 +109,12 @@ class Report:
     payload_sha256: str | None
     logged_at: datetime | None
     """When the log says it included the certificate; ``None`` when no trusted log did."""
+    statement: SideStatement | None = None
+    """What a side statement says, as far as it could be read; it has no ``claims``."""
+    chain: tuple[x509.Certificate, ...] = ()
+    """The signing certificates that came with it."""
+    index: int | None = None
+    """Its place in the log; ``None`` when no trusted log holds it."""
 
     @property
     def certificate(self) -> ErasureCertificate | None:
@@ -131,7 +161,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
     checks = _Checks()
     try:
         bundle = Bundle.parse(raw)
-        claims = bundle.claims
+        document = bundle.document
     except RasuraError as error:
         checks.add("bundle", str(error), "")
         for name in (
@@ -147,26 +177,23 @@ def verify(raw: bytes, trust: Trust) -> Report:
         ):
             checks.skip(name, "there is nothing to check")
         return Report(Verdict.NOT_GENUINE, tuple(checks.done), None, None, None)
-    kind = "a machine report" if isinstance(claims, MachineReport) else "an erasure certificate"
     unread = bundle.unread
     strange = f"; this version does not know its {', '.join(unread[:_NAMED])}" if unread else ""
     more = f" and {len(unread) - _NAMED} more members" if len(unread) > _NAMED else ""
-    checks.add("bundle", None, f"{kind}, format {claims.format_version}{strange}{more}")
+    checks.add("bundle", None, f"{document.what}, format {document.format_version}{strange}{more}")
     _check_signature(checks, bundle)
+    role = _role(bundle)
+    signer = role.name.lower()
     checks.add(
         "chain",
-        chain_problems(bundle.chain, trust.authorities),
-        "a trusted registry authority certified the site, and the site this station",
+        chain_problems(bundle.chain, trust.authorities, role),
+        f"a trusted registry authority certified the site, and the site this {signer}"
+        if len(bundle.chain) > 1
+        else "a trusted registry authority certified this revoker itself",
     )
-    checks.add("identity", _identity_problems(bundle), "the claims name the site and station that signed")
-    checks.add("clock", _clock_problems(bundle), "the times claimed fit the station's signing certificate")
-    checks.add(
-        "claims",
-        contradictions(claims),
-        "every drive has one outcome, and a certificate where it was erased"
-        if isinstance(claims, MachineReport)
-        else "the verdict follows from the evidence in the certificate",
-    )
+    checks.add("identity", _identity_problems(bundle), f"the claims name the site and {signer} that signed")
+    checks.add("clock", _clock_problems(bundle), f"the times claimed fit {role.certificate}")
+    checks.add("claims", _claims_problems(bundle), _GOOD_CLAIMS.get(type(document), "it is said in full"))
     opened, logged_at = _check_log(checks, bundle, trust)
     _check_start(checks, bundle, trust, opened)
     if checks.failed:
@@ -175,11 +202,23 @@ def verify(raw: bytes, trust: Trust) -> Report:
         verdict = Verdict.NOT_LOGGED
     else:
         verdict = Verdict.GENUINE
-    return Report(verdict, tuple(checks.done), claims, bundle.payload_sha256, logged_at)
+    return Report(
+        verdict,
+        tuple(checks.done),
+        None if isinstance(document, SideStatement) else document,
+        bundle.payload_sha256,
+        logged_at,
+        document if isinstance(document, SideStatement) else None,
+        bundle.chain,
+        bundle.receipt.index if bundle.receipt is not None and logged_at is not None else None,
+    )
 
 
 def check_submission(
-    bundle: Bundle, authorities: tuple[x509.Certificate, ...], now: datetime
+    bundle: Bundle,
+    authorities: tuple[x509.Certificate, ...],
+    now: datetime,
+    revoked: tuple[Revocation, ...] = (),
 ) -> tuple[str, ...]:
     """Why a registry must not log ``bundle`` at ``now``: sentences, empty when it may.
 
@@ -187,15 +226,15 @@ def check_submission(
     """
     checks = _Checks()
     try:
-        claims = bundle.claims
+        _ = bundle.document
     except RasuraError as error:
         return (str(error),)
     _check_signature(checks, bundle)
-    checks.add("chain", chain_problems(bundle.chain, authorities), "")
+    checks.add("chain", chain_problems(bundle.chain, authorities, _role(bundle)), "")
     checks.add("identity", _identity_problems(bundle), "")
     checks.add("clock", _clock_problems(bundle), "")
-    checks.add("claims", contradictions(claims), "")
-    checks.add("validity", _validity_problems(bundle, now, ()), "")
+    checks.add("claims", _claims_problems(bundle), "")
+    checks.add("validity", _validity_problems(bundle, now, revoked), "")
     return tuple(check.sentence for check in checks.done if check.state is State.FAILED)
 
 
@@ -221,11 +260,31 @@ def _check_signature(checks: _Checks, bundle: Bundle) -> None:
     except RasuraError as error:
         checks.add("signature", str(error), "")
     else:
-        checks.add("signature", None, "the station's key signed exactly this statement")
+        checks.add("signature", None, f"the {_role(bundle).name.lower()}'s key signed exactly this statement")
+
+
+_GOOD_CLAIMS: dict[type, str] = {
+    ErasureCertificate: "the verdict follows from the evidence in the certificate",
+    MachineReport: "every drive has one outcome, and a certificate where it was erased",
+}
+
+
+def _role(bundle: Bundle) -> Role:
+    """The role that a signer of this kind of document must have."""
+    document = bundle.document
+    return document.signed_by if isinstance(document, SideStatement) else Role.STATION
+
+
+def _claims_problems(bundle: Bundle) -> tuple[str, ...]:
+    document = bundle.document
+    return side_problems(document) if isinstance(document, SideStatement) else contradictions(document)
 
 
 def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
-    station = bundle.claims.station
+    document = bundle.document
+    if isinstance(document, SideStatement):
+        return _signer_problems(document, bundle.chain)
+    station = document.station
     try:
         certified_site, certified_station = organization(bundle.chain[0]), common_name(bundle.chain[0])
     except (RasuraError, IndexError):
@@ -240,40 +299,89 @@ def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
     return tuple(problems)
 
 
+def _signer_problems(said: SideStatement, chain: tuple[x509.Certificate, ...]) -> tuple[str, ...]:
+    try:
+        certified = (common_name(chain[0]), title_of(chain[0]), site_of(chain[0]))
+    except (RasuraError, IndexError):
+        return ("the signing certificate does not name one signer",)
+    signer = said.signer
+    problems = [
+        f"the claims say {what} {claimed!r}, the signing certificate {named!r}"
+        for what, claimed, named in zip(
+            ("signer", "role", "site"), (signer.name, signer.role, signer.site), certified, strict=True
+        )
+        if claimed != named
+    ]
+    if isinstance(said, KeyRevocation) and said.key in _key_ids(chain[1:]):
+        problems.append("a site cannot revoke its own key: the registry's authority can")
+    return tuple(problems)
+
+
 def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
     if not bundle.chain:
         return ("there is no signing certificate",)
-    claims, station = bundle.claims, bundle.chain[0]
-    times = claims if isinstance(claims, MachineReport) else claims.result
-    started, finished = parse_time(times.started_at), parse_time(times.finished_at)
-    if started is None or finished is None:
+    document, signer = bundle.document, bundle.chain[0]
+    if isinstance(document, SideStatement):
+        times: tuple[str, ...] = (document.signed_at,)
+    else:
+        source = document if isinstance(document, MachineReport) else document.result
+        times = (source.started_at, source.finished_at)
+    read = [parse_time(one) for one in times]
+    if None in read:
         return ("the times claimed are not RFC 3339 in UTC",)
-    if not station.not_valid_before_utc <= finished <= station.not_valid_after_utc:
-        return ("the station's signing certificate was not valid at the time claimed",)
+    last = read[-1]
+    if last is None or not signer.not_valid_before_utc <= last <= signer.not_valid_after_utc:
+        return (f"{_role(bundle).certificate} was not valid at the time claimed",)
     return ()
 
 
 def _validity_problems(bundle: Bundle, moment: datetime, revoked: tuple[Revocation, ...]) -> tuple[str, ...]:
-    if len(bundle.chain) < 2:
-        return ("there is no signing certificate of a site",)
-    site = bundle.chain[1]
-    problems = []
-    if not site.not_valid_before_utc <= moment <= site.not_valid_after_utc:
-        problems.append(f"the site's signing certificate was not valid on {moment:%Y-%m-%d %H:%M} UTC")
-    for one in _revoked(bundle, revoked):
+    role = _role(bundle)
+    # A station's certificate is made by the station's clock, and lasts for its work (check 5).
+    lasting = [] if role is Role.STATION else [(one, role.certificate) for one in bundle.chain[:1]]
+    lasting += [(one, "the site's signing certificate") for one in bundle.chain[1:2]]
+    if not lasting:
+        return (f"there is no signing certificate of a {'site' if bundle.chain else 'signer'}",)
+    problems = [
+        f"{what} was not valid on {moment:%Y-%m-%d %H:%M} UTC"
+        for one, what in lasting
+        if not one.not_valid_before_utc <= moment <= one.not_valid_after_utc
+    ]
+    for one in revoked_keys(bundle.chain, revoked, believed_first=role is Role.REVOKER):
         if one.since <= moment:
             problems.append(f"a key of its chain was revoked on {one.since:%Y-%m-%d %H:%M} UTC, before that")
     return tuple(problems)
 
 
-def _revoked(bundle: Bundle, revoked: tuple[Revocation, ...]) -> tuple[Revocation, ...]:
+def revoked_keys(
+    chain: tuple[x509.Certificate, ...], revoked: tuple[Revocation, ...], *, believed_first: bool = False
+) -> tuple[Revocation, ...]:
+    """Those of ``revoked`` that mean a key of ``chain``.
+
+    What a site revoked means only signers that it certified. ``believed_first``: the chain is that of a
+    revocation, which a site's word does not touch, so that two cannot revoke each other.
+    """
     if not revoked:
         return ()
+    keys = _key_ids(chain)
     try:
-        keys = {key_id(p256_public_key(one)) for one in bundle.chain}
+        site = site_of(chain[0]) if chain else None
+    except RasuraError:
+        site = None
+    return tuple(
+        one
+        for one in revoked
+        if (one.site is None and one.key in keys)
+        or (one.site is not None and not believed_first and one.site == site and one.key in keys[:1])
+    )
+
+
+@lru_cache(maxsize=256)
+def _key_ids(chain: tuple[x509.Certificate, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(key_id(p256_public_key(one)) for one in chain)
     except RasuraError:
         return ()  # the chain's check says so
-    return tuple(one for one in revoked if one.key in keys)
 
 
 def _check_log(
@@ -283,7 +391,7 @@ def _check_log(
         why = "the bundle has no receipt: no log holds this certificate yet"
         checks.skip("checkpoint", why)
         checks.skip("inclusion", why)
-        if _revoked(bundle, trust.revoked):
+        if revoked_keys(bundle.chain, trust.revoked, believed_first=_role(bundle) is Role.REVOKER):
             checks.add("validity", "a key of its chain is revoked, and no log says it signed this before", "")
         else:
             checks.skip("validity", why)
@@ -307,13 +415,18 @@ def _check_log(
     checks.add(
         "validity",
         _validity_problems(bundle, moment, trust.revoked),
-        f"the site's signing certificate was valid when the log included it, by {moment:%Y-%m-%d %H:%M} UTC",
+        f"the {'site' if _role(bundle) is Role.STATION else 'signer'}'s signing certificate was valid "
+        f"when the log included it, by {moment:%Y-%m-%d %H:%M} UTC",
     )
     return opened, moment if included else None
 
 
 def _check_start(checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedCheckpoint | None) -> None:
-    begun = bundle.claims.not_before
+    document = bundle.document
+    if isinstance(document, SideStatement):
+        checks.skip("start", "a side statement has none: it is younger than what it speaks of")
+        return
+    begun = document.not_before
     if begun is None:
         checks.skip("start", "it names no checkpoint from its start: it may be older than it says")
         return

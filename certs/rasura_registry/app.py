@@ -64,6 +64,7 @@ def create_app(
     async def in_pool(function: Callable[..., _T], *values: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *values)
 
+    @app.put("/statements/{certificate_id}")
     @app.put("/certificates/{certificate_id}")
     async def put_certificate(certificate_id: str, request: Request) -> Response:
         raw = await _read_body(request, body_timeout_s)
@@ -71,19 +72,20 @@ def create_app(
         if isinstance(answer, Submission):
             answer = await asyncio.wrap_future(registry.log_it(answer))
         if isinstance(answer, Conflict):
-            return _problem(HTTPStatus.CONFLICT, "another certificate with this id is in the log already")
+            return _problem(HTTPStatus.CONFLICT, "another document with this id is in the log already")
         receipt = answer.receipt
         return _json(
             HTTPStatus.CREATED if answer.new else HTTPStatus.OK,
             {"id": certificate_id, "index": receipt.index, "receipt": receipt.encode()},
         )
 
+    @app.get("/statements/{certificate_id}")
     @app.get("/certificates/{certificate_id}")
     async def get_certificate(certificate_id: str) -> Response:
         # Until people have accounts, knowing the id, which nobody can guess, is the right to read.
         bundle = await in_pool(registry.certificate, certificate_id)
         if bundle is None:
-            return _problem(HTTPStatus.NOT_FOUND, "no certificate with this id is in the log")
+            return _problem(HTTPStatus.NOT_FOUND, "no document with this id is in the log")
         return Response(bundle, media_type="application/json", headers=_PRIVATE)
 
     @app.get("/checkpoint")
@@ -93,11 +95,6 @@ def create_app(
     @app.get("/tile/{path:path}")
     async def get_tile(path: str) -> Response:
         tile = Tile.parse(path)
-        if tile is not None and tile.level is None:
-            # An entry names its certificate's id, and the id is the right to read the certificate.
-            return _problem(
-                HTTPStatus.FORBIDDEN, "bundles of entries are kept but not published: they hold ids"
-            )
         data = None if tile is None else await in_pool(registry.tile, tile)
         if data is None:
             return _problem(HTTPStatus.NOT_FOUND, "there is no such tile")

@@ -158,7 +158,8 @@ class _Check:
     def _entry(self, row: Sequenced) -> None:
         what = f"entry {row.position} ({row.id})"
         try:
-            if Entry.parse(row.entry).id != row.id:
+            entry = Entry.parse(row.entry)
+            if (entry.id_sha256, entry.kind.value) != (Entry.digest_of(row.id), row.kind):
                 self._say(f"{what} speaks of another certificate")
             raw = self._files.read(body_name(row.body_sha256))
             if raw is None:

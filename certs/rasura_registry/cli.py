@@ -1,4 +1,4 @@
-"""The registry's commands: init, site, seal, serve, check, and those of ``enrolment_cli``."""
+"""The registry's commands: init, site, seal, serve, check, and those of ``enrolment_cli`` and ``key_cli``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rasura.text import printable
 from rasura_registry.check import check_folder
 from rasura_registry.enrolment_cli import ENROLMENT_COMMANDS
 from rasura_registry.folder import Folder, add_site, initialise
+from rasura_registry.key_cli import KEY_COMMANDS
 from rasura_registry.tls import GivenTls, OwnTls, Tls, parse_names
 
 __all__ = ["cli"]
@@ -265,7 +266,7 @@ def check_command(folder: Path, as_json: bool) -> int:
     return ExitCode.FAILED if report.problems else ExitCode.DONE
 
 
-for _command in ENROLMENT_COMMANDS:
+for _command in (*ENROLMENT_COMMANDS, *KEY_COMMANDS):
     cli.add_command(_command)
 
 

@@ -24,9 +24,11 @@ BEGIN;
 CREATE TABLE entries (
     position    INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,
+    kind        TEXT NOT NULL,
     entry       BLOB NOT NULL,
     body_sha256 TEXT NOT NULL
 ) STRICT;
+CREATE INDEX revocations ON entries (position) WHERE kind = 'revocation';
 CREATE TABLE checkpoints (
     size INTEGER PRIMARY KEY,
     note TEXT NOT NULL
@@ -38,10 +40,11 @@ COMMIT;
 
 @dataclass(frozen=True, slots=True)
 class Sequenced:
-    """One entry in its place: zero-based position, certificate id, leaf bytes, digest of the body (hex)."""
+    """One entry in its place: zero-based position, id and kind, leaf bytes, digest of the body (hex)."""
 
     position: int
     id: str
+    kind: str
     entry: bytes
     body_sha256: str
 
@@ -67,6 +70,9 @@ class Index(Protocol):
 
     def rows(self, start: int, stop: int) -> list[Sequenced]:
         """The entries at positions ``start`` to ``stop``, in order."""
+
+    def revocations(self) -> list[Sequenced]:
+        """The entries that are revocations, in order."""
 
     def last_checkpoint(self) -> str | None:
         """The signed checkpoint of the largest size."""
@@ -121,8 +127,8 @@ class SqliteIndex:
     def append(self, rows: Sequence[Sequenced]) -> None:
         """See :class:`Index`."""
         self._writer.write(
-            "INSERT INTO entries (position, id, entry, body_sha256) VALUES (?, ?, ?, ?)",
-            [(row.position, row.id, row.entry, row.body_sha256) for row in rows],
+            "INSERT INTO entries (position, id, kind, entry, body_sha256) VALUES (?, ?, ?, ?, ?)",
+            [(row.position, row.id, row.kind, row.entry, row.body_sha256) for row in rows],
         )
 
     def add_checkpoint(self, size: int, note: str) -> None:
@@ -144,6 +150,11 @@ class SqliteIndex:
         found = self._reader.all(
             f"{_SELECT_ENTRY} WHERE position >= ? AND position < ? ORDER BY position", start, stop
         )
+        return [Sequenced(*row) for row in found]
+
+    def revocations(self) -> list[Sequenced]:
+        """See :class:`Index`."""
+        found = self._reader.all(f"{_SELECT_ENTRY} WHERE kind = 'revocation' ORDER BY position")
         return [Sequenced(*row) for row in found]
 
     def last_checkpoint(self) -> str | None:
@@ -169,7 +180,7 @@ class SqliteIndex:
         return str(row[0]) if row else None
 
 
-_SELECT_ENTRY = "SELECT position, id, entry, body_sha256 FROM entries"
+_SELECT_ENTRY = "SELECT position, id, kind, entry, body_sha256 FROM entries"
 
 
 class _Connection:

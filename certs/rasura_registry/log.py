@@ -54,8 +54,9 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An entry to be logged, and its body: the bytes that were submitted."""
+    """An entry to be logged, the document's id, and its body: the bytes that were submitted."""
 
+    id: str
     entry: Entry
     body: bytes
 
@@ -185,10 +186,11 @@ class Log:
         position = self._index.sequenced()
         for submission in batch:
             entry = submission.entry.encode()
-            there = new.get(submission.entry.id) or self._index.find(submission.entry.id)
+            there = new.get(submission.id) or self._index.find(submission.id)
             if there is None:
                 digest = hashlib.sha256(submission.body).hexdigest()
-                row = Sequenced(position + len(new), submission.entry.id, entry, digest)
+                kind = submission.entry.kind.value
+                row = Sequenced(position + len(new), submission.id, kind, entry, digest)
                 new[row.id] = row
                 bodies[body_name(digest)] = submission.body
                 places.append((row, True))

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from rasura import strict_json
 from rasura.bundle import Bundle
-from rasura.entry import Entry
+from rasura.entry import Entry, EntryKind
 from rasura.errors import RasuraError
 from rasura.verifier import check_submission
 from rasura_registry.enrolments import Enrolments
@@ -25,6 +25,7 @@ from rasura_registry.index import Index, SqliteIndex
 from rasura_registry.log import CHECKPOINT_FILE, Conflict, Log, Recorded, Submission
 from rasura_registry.sequencer import Sequencer
 from rasura_registry.tiles import Tile
+from rasura_registry.trust_book import TrustBook
 
 __all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
 
@@ -53,18 +54,23 @@ class Registry:
         log: Log,
         sequencer: Sequencer,
         authorities: tuple[x509.Certificate, ...],
-        trust_toml: bytes,
+        trust: TrustBook,
         enrolments: Enrolments,
         clock: Callable[[], int],
     ) -> None:
-        self.trust_toml = trust_toml
         self.enrolments = enrolments
+        self._trust = trust
         self._files = files
         self._index = index
         self._log = log
         self._sequencer = sequencer
         self._authorities = authorities
         self._clock = clock
+
+    @property
+    def trust_toml(self) -> bytes:
+        """What auditors are given: whom to trust, and which keys not any more."""
+        return self._trust.toml
 
     @property
     def size(self) -> int | None:
@@ -80,20 +86,23 @@ class Registry:
             StoreError: the disk or the index said no.
         """
         entry = self._judge(certificate_id, raw)
-        there = self._index.find(entry.id)
+        there = self._index.find(certificate_id)
         if there is not None:
             if there.entry != entry.encode():
                 return self._alert(Conflict(there))
             receipt = self._log.receipt(there)
             if receipt is not None:
                 return Recorded(False, receipt)
-        return Submission(entry, raw)
+        return Submission(certificate_id, entry, raw)
 
     def log_it(self, submission: Submission) -> Future[Recorded | Conflict]:
-        """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`."""
+        """Have the next batch log what :meth:`take` accepted; see :meth:`Sequencer.submit`.
+
+        A revocation is in the trust file when its future is done.
+        """
         future = self._sequencer.submit(submission)
         future.add_done_callback(self._alert_if_conflict)
-        return future
+        return self._taken_in(future) if submission.entry.kind is EntryKind.REVOCATION else future
 
     def certificate(self, certificate_id: str) -> bytes | None:
         """The bundle with its receipt, or None when no published entry bears that id.
@@ -126,16 +135,40 @@ class Registry:
             bundle = Bundle.parse(raw)
         except RasuraError as error:
             raise _unreadable(raw, error) from None
-        reasons = check_submission(bundle, self._authorities, datetime.fromtimestamp(self._clock(), UTC))
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        reasons = check_submission(bundle, self._authorities, now, self._trust.revoked)
         if reasons:
             raise SubmissionError(*reasons)
         try:
             entry = bundle.entry()
         except RasuraError as error:
             raise SubmissionError(str(error)) from None
-        if entry.id != certificate_id:
-            raise SubmissionError(f"the certificate's id is {entry.id}, not the one in the address")
+        if bundle.certificate_id != certificate_id:
+            raise SubmissionError(f"its id is {bundle.certificate_id}, not the one in the address")
         return entry
+
+    def _taken_in(self, logged: Future[Recorded | Conflict]) -> Future[Recorded | Conflict]:
+        after: Future[Recorded | Conflict] = Future()
+
+        def take_in(done: Future[Recorded | Conflict]) -> None:
+            if done.cancelled():
+                after.cancel()
+                return
+            error = done.exception()
+            if error is None:
+                try:
+                    self._trust.refresh()
+                except RasuraError as reason:
+                    _logger.warning("ALERT a revocation is in the log and not in trust.toml: %s", reason)
+            if not after.set_running_or_notify_cancel():
+                return
+            if error is not None:
+                after.set_exception(error)
+            else:
+                after.set_result(done.result())
+
+        logged.add_done_callback(take_in)
+        return after
 
     def _alert_if_conflict(self, future: Future[Recorded | Conflict]) -> None:
         if not future.cancelled() and future.exception() is None:
@@ -190,7 +223,7 @@ def open_registry(root: Path) -> Iterator[Registry]:
                     log,
                     sequencer,
                     trust.authorities,
-                    folder.read(folder.trust),
+                    TrustBook(folder, files, index, log),
                     Enrolments(folder.enrolments, _posix_seconds),
                     _posix_seconds,
                 )

@@ -85,7 +85,10 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "has a body that was changed": lambda root: flip(body(root)),
     "has a gap at 3": lambda root: sql(root, "DELETE FROM entries WHERE position = 3"),
     "but 5 entries": lambda root: sql(root, "DELETE FROM entries WHERE position = 5"),
-    "speaks of another certificate": lambda root: sql(root, "UPDATE entries SET id = 'x' WHERE position = 4"),
+    "speaks of another certificate": lambda root: sql(
+        root, "UPDATE entries SET id = '00000000-0000-4000-8000-000000000000' WHERE position = 4"
+    ),
+    "not a UUID": lambda root: sql(root, "UPDATE entries SET id = 'x' WHERE position = 4"),
     "not an entry of the log": lambda root: sql(root, "UPDATE entries SET entry = x'00' WHERE position = 4"),
     "tile/0/000.p/6 is missing": lambda root: (root / "tile/0/000.p/6").unlink(),
     "tile/0/000.p/6 is not what": lambda root: flip(root / "tile/0/000.p/6"),

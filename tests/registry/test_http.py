@@ -20,6 +20,7 @@ import uvicorn
 
 from rasura.checkpoint import open_checkpoint
 from rasura.client import RegistryClient, RegistryRefusedError
+from rasura.entry import Entry
 from rasura.keys import issue_site, new_authority
 from rasura.receipt import Receipt
 from rasura.site_kit import SiteKit
@@ -70,7 +71,7 @@ def test_the_agents_client_and_the_registry_understand_each_other(
         assert logged.receipt is not None
         assert client.put(bundle) == logged
         assert open_checkpoint(client.checkpoint(), trust.logs).checkpoint.size > logged.receipt.index
-        with pytest.raises(RegistryRefusedError, match="another certificate with this id"):
+        with pytest.raises(RegistryRefusedError, match="another document with this id"):
             client.put(station.bundle(bundle.certificate_id))
 
 
@@ -94,9 +95,7 @@ def test_another_certificate_with_the_same_id_is_refused_and_alerted(
     bundle = station.bundle()
     first = server.put(bundle.certificate_id, bundle.encode())
     other = station.bundle(bundle.certificate_id)
-    assert "another certificate with this id" in problem(
-        server.put(other.certificate_id, other.encode()), 409
-    )
+    assert "another document with this id" in problem(server.put(other.certificate_id, other.encode()), 409)
     assert f"ALERT another certificate came with the id {bundle.certificate_id}" in server.log
     assert (
         server.ask("GET", f"/certificates/{bundle.certificate_id}").body
@@ -215,9 +214,19 @@ def test_the_log_is_published_as_tiles(server: Server, station: Station, trust: 
     assert problem(server.ask("GET", f"/tile/0/000.p/{size + 1}"), 404)
 
 
-def test_entries_are_not_published_because_they_hold_ids(server: Server, station: Station) -> None:
-    server.put((bundle := station.bundle()).certificate_id, bundle.encode())
-    assert "they hold ids" in problem(server.ask("GET", "/tile/entries/000.p/1"), 403)
+def test_entries_are_published_and_hold_no_ids(server: Server, station: Station, trust: Trust) -> None:
+    bundle = station.bundle()
+    receipt = server.put(bundle.certificate_id, bundle.encode()).receipt
+    size = open_checkpoint(receipt.checkpoint_note, trust.logs).checkpoint.size
+    rest = server.ask("GET", f"/tile/entries/000.p/{size}").body
+    assert bundle.certificate_id.encode() not in rest
+    entries = []
+    while rest:
+        length = int.from_bytes(rest[:2], "big")
+        entries.append(Entry.parse(rest[2 : 2 + length]))
+        rest = rest[2 + length :]
+    assert len(entries) == size
+    assert entries[receipt.index] == bundle.entry()
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def test_asking_again_changes_nothing_and_gives_the_same_receipt(disk: Disk) -> 
     assert receipts(batch, again) == first
     assert all(isinstance(one, Recorded) and not one.new for one in again)
     assert disk.published() == before
-    row = index.find(batch[3].entry.id)
+    row = index.find(batch[3].id)
     assert row is not None
-    assert log.receipt(row) == first[batch[3].entry.id]
+    assert log.receipt(row) == first[batch[3].id]
 
 
 def test_the_same_twice_in_one_batch_is_one_entry(disk: Disk) -> None:
@@ -161,7 +161,7 @@ def test_tiles_that_do_not_lead_to_the_signed_root_are_refused(disk: Disk) -> No
     # The root is made from the level above, so a new entry is not affected; a proof through the tile is.
     log, index = disk.boot()
     log.recover()
-    row = index.find(submission(5).entry.id)
+    row = index.find(submission(5).id)
     assert row is not None
     with pytest.raises(LogDamagedError, match="no proof"):
         log.receipt(row)

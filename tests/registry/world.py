@@ -36,10 +36,9 @@ LOG_KEY = VerifierKey.of(ORIGIN, KEY)
 
 def submission(number: int, *, payload: int = 0) -> Submission:
     """Certificate ``number``; another ``payload`` makes it another certificate with the same id."""
-    entry = Entry(
-        EntryKind.ERASURE_CERTIFICATE, str(uuid.UUID(int=number)), f"{payload:064x}", "1" * 64, "2" * 64
-    )
-    return Submission(entry, b"body %d" % number)
+    name = str(uuid.UUID(int=number))
+    entry = Entry(EntryKind.ERASURE_CERTIFICATE, Entry.digest_of(name), f"{payload:064x}", "1" * 64, "2" * 64)
+    return Submission(name, entry, b"body %d" % number)
 
 
 class PowerCut(BaseException):
@@ -185,7 +184,7 @@ def receipts(batch: Sequence[Submission], answers: Sequence[object]) -> dict[str
     found = {}
     for one, answer in zip(batch, answers, strict=True):
         assert isinstance(answer, Recorded)
-        found[one.entry.id] = answer.receipt
+        found[one.id] = answer.receipt
     return found
 
 

@@ -12,10 +12,11 @@ from rasura.entry import Entry, EntryError, EntryKind
 
 ONE, TWO, THREE = (hashlib.sha256(one).hexdigest() for one in (b"payload", b"signature", b"certificate"))
 UUID = "1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b"
-ENTRY = Entry(EntryKind.ERASURE_CERTIFICATE, UUID, ONE, TWO, THREE)
+NAMED = hashlib.sha256(UUID.encode()).hexdigest()
+ENTRY = Entry(EntryKind.ERASURE_CERTIFICATE, NAMED, ONE, TWO, THREE)
 TEXT = f"""rasura log entry v1
 erasure-certificate
-{UUID}
+id sha256:{NAMED}
 payload sha256:{ONE}
 signature sha256:{TWO}
 signing-certificate sha256:{THREE}
@@ -43,10 +44,10 @@ def test_its_leaf_is_the_hash_of_zero_and_the_lines() -> None:
         TEXT.replace("v1", "v2"),
         TEXT.replace("erasure-certificate", "site-certificate"),
         TEXT.replace("erasure-certificate", "Erasure-certificate"),
-        TEXT.replace(UUID, UUID.upper()),
-        TEXT.replace(UUID, UUID.replace("-", "")),
-        TEXT.replace(UUID, f"{{{UUID}}}"),
-        TEXT.replace(UUID, f" {UUID}"),
+        TEXT.replace(f"id sha256:{NAMED}", UUID),
+        TEXT.replace(NAMED, UUID),
+        TEXT.replace(NAMED, NAMED.upper()),
+        TEXT.replace("id sha256", "payload sha256"),
         TEXT.replace(ONE, ONE.upper()),
         TEXT.replace(ONE, ONE[:-1]),
         TEXT.replace(ONE, ONE + "0"),
@@ -61,18 +62,26 @@ def test_what_is_not_an_entry_is_refused(text: str) -> None:
         Entry.parse(text.encode())
 
 
-@pytest.mark.parametrize(
-    ("uuid", "digest"),
-    [(UUID.upper(), ONE), ("../../etc/passwd", ONE), (f"{UUID}\n", ONE), (UUID, f"{ONE}\n")],
-)
-def test_a_malformed_entry_cannot_be_made(uuid: str, digest: str) -> None:
+def test_the_id_stands_there_as_its_digest() -> None:
+    assert Entry.digest_of(UUID) == NAMED
+
+
+@pytest.mark.parametrize("uuid", [UUID.upper(), "../../etc/passwd", f"{UUID}\n", UUID.replace("-", ""), ""])
+def test_what_is_no_id_has_no_digest(uuid: str) -> None:
     with pytest.raises(EntryError):
-        Entry(EntryKind.ERASURE_CERTIFICATE, uuid, digest, TWO, THREE)
+        Entry.digest_of(uuid)
+
+
+@pytest.mark.parametrize(("named", "digest"), [(UUID, ONE), (NAMED, f"{ONE}\n"), (f"{NAMED}\n", ONE)])
+def test_a_malformed_entry_cannot_be_made(named: str, digest: str) -> None:
+    with pytest.raises(EntryError):
+        Entry(EntryKind.ERASURE_CERTIFICATE, named, digest, TWO, THREE)
 
 
 @given(st.uuids(), *[st.binary(min_size=32, max_size=32)] * 3)
 def test_entries_survive_encoding(uuid: object, one: bytes, two: bytes, three: bytes) -> None:
-    entry = Entry(EntryKind.ERASURE_CERTIFICATE, str(uuid), one.hex(), two.hex(), three.hex())
+    named = Entry.digest_of(str(uuid))
+    entry = Entry(EntryKind.ERASURE_CERTIFICATE, named, one.hex(), two.hex(), three.hex())
     assert Entry.parse(entry.encode()) == entry
 
 

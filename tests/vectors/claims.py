@@ -16,6 +16,7 @@ __all__ = [
     "overwrite",
     "report",
     "sanitized",
+    "side_kind",
     "statement",
 ]
 
@@ -231,7 +232,12 @@ def report(station: dict[str, Any], drives: list[dict[str, Any]], **changes: Any
 
 def statement(predicate: dict[str, Any]) -> dict[str, Any]:
     """The in-toto Statement around a predicate, its subject as the claims have it."""
-    if "drives" in predicate:
+    if "signer" in predicate:
+        document = predicate.get("document")
+        kind = side_kind(predicate)
+        name = document["kind"] if document else "key"
+        sha256 = document["payloadSha256"] if document else predicate["key"]
+    elif "drives" in predicate:
         kind, name, digest = "machine-report", "machine:HOST-1", hashlib.sha256()
         for field, value in (("manufacturer", "Example"), ("model", "Tower 1"), ("serial", "HOST-1")):
             digest.update(f"{field}\0".encode() + len(value).to_bytes(8, "big") + value.encode())
@@ -245,6 +251,17 @@ def statement(predicate: dict[str, Any]) -> dict[str, Any]:
         "predicateType": f"urn:rasura:{kind}:v1",
         "predicate": predicate,
     }
+
+
+def side_kind(predicate: dict[str, Any]) -> str:
+    """Which side statement a predicate is."""
+    kinds = {
+        "decision": "validation",
+        "field": "correction",
+        "replacement": "supersession",
+        "key": "revocation",
+    }
+    return next(kind for member, kind in kinds.items() if member in predicate)
 
 
 def edited(tree: dict[str, Any], **changes: Any) -> dict[str, Any]:

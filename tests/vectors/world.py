@@ -27,11 +27,13 @@ from rasura.receipt import Receipt
 from rasura.strict_json import dumps
 from rasura.tree import inclusion_proof, leaf_hash, root_hash
 from rasura.trust import Revocation, Trust
-from vectors.claims import certificate, statement
+from vectors.claims import certificate, side_kind, statement
 
 __all__ = [
     "LOGGED",
     "ORIGIN",
+    "ROLE",
+    "ROLES",
     "SITE",
     "STARTED",
     "STATION",
@@ -47,8 +49,10 @@ __all__ = [
     "log_key",
     "made",
     "note",
+    "person",
     "receipt",
     "revoked",
+    "revoker",
     "signed",
     "site",
     "station",
@@ -58,11 +62,14 @@ __all__ = [
 
 ORIGIN = "vectors.rasura.example/log"
 SITE, STATION = "Workshop", "station-vector"
+ROLE = "head of workshop"
 ISSUED = datetime(2026, 1, 1, tzinfo=UTC)
 """When authority and site were certified."""
 STARTED = datetime(2026, 3, 2, 7, 55, tzinfo=UTC)
 """The checkpoint that jobs begin with, of three entries; station certificates begin then too."""
 LOGGED = datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
+ROLES = "2.25.172971269921635226025694172897700181700"
+"""The arc of roles: 1 is a person, 2 a revoker."""
 YEAR, WEEK = timedelta(days=365), timedelta(days=7)
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -101,11 +108,15 @@ def issue(
     algorithm: Any = None,
     critical: bool = False,
     high_s: bool = False,
+    title: str | None = None,
+    marks: tuple[int, ...] = (),
+    marks_critical: bool = True,
 ) -> x509.Certificate:
     """A certificate of our profile, or bent where asked; serial numbers go up until ``s`` is as wanted."""
     is_ca = path_length is not None if ca is None else ca
     names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)] if org else []
-    subject = x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    titles = [x509.NameAttribute(NameOID.TITLE, title)] if title else []
+    subject = x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, common), *titles])
     usage = dict.fromkeys(
         (
             "content_commitment",
@@ -134,6 +145,9 @@ def issue(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
     )
+    if marks:
+        usages = [x509.ObjectIdentifier(f"{ROLES}.{number}") for number in marks]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=marks_critical)
     if critical:
         strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
         builder = builder.add_extension(strange, critical=True)
@@ -170,6 +184,23 @@ def site(name: str = SITE, **bent: Any) -> x509.Certificate:
 def station(name: str = STATION, at: str = SITE, **bent: Any) -> x509.Certificate:
     """A station's certificate."""
     return issue(name, bent.pop("org", at), key("station"), site(at), key(f"site {at}"), **bent)
+
+
+def person(name: str = "C. Martin", at: str = SITE, **bent: Any) -> x509.Certificate:
+    """A person's certificate; its key is that of the name."""
+    usual = {"title": ROLE, "marks": (1,), "begin": ISSUED, "end": ISSUED + YEAR}
+    usual["issuer"], usual["issuer_key"] = site(at), key(f"site {at}")
+    usual |= bent
+    return issue(name, usual.pop("org", at), key(name), usual.pop("issuer"), usual.pop("issuer_key"), **usual)
+
+
+def revoker(at: str | None = SITE, **bent: Any) -> x509.Certificate:
+    """A revoker's certificate, by a site or by the authority; its key is "revoker"."""
+    issuer = site(at) if at else authority()
+    issuer_key = key(f"site {at}" if at else "authority")
+    usual = {"marks": (2,), "begin": ISSUED, "end": ISSUED + YEAR, **bent}
+    name = usual.pop("name", at or "Vector authority")
+    return issue(name, usual.pop("org", at), key("revoker"), issuer, issuer_key, **usual)
 
 
 def station_place(sequence: int = 0, previous: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -214,9 +245,14 @@ def entry(kind: str, name: str, envelope: dict[str, Any], certified: x509.Certif
     payload = base64.b64decode(envelope["payload"])
     signature = base64.b64decode(envelope["signatures"][0]["sig"])
     der = certified.public_bytes(Encoding.DER)
-    named = (("payload", payload), ("signature", signature), ("signing-certificate", der))
+    named = (
+        ("id", name.encode()),
+        ("payload", payload),
+        ("signature", signature),
+        ("signing-certificate", der),
+    )
     rest = "".join(f"{what} sha256:{hashlib.sha256(data).hexdigest()}\n" for what, data in named)
-    return f"rasura log entry v1\n{kind}\n{name}\n{rest}".encode()
+    return f"rasura log entry v1\n{kind}\n{rest}".encode()
 
 
 def fillers(count: int) -> list[bytes]:
@@ -293,7 +329,8 @@ def made(
         "receipt": None,
     }
     if logged is not None:
-        kind = "machine-report" if "drives" in claims else "erasure-certificate"
+        kind = side_kind(claims) if "signer" in claims else "erasure-certificate"
+        kind = "machine-report" if "drives" in claims else kind
         leaf = entry(kind, claims["id"], outer, chain[0] if chain else station())
         index, size = sequence
         value["receipt"] = (

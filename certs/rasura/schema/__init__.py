@@ -17,6 +17,7 @@ from rasura.certificate import ErasureCertificate
 from rasura.claims import STATEMENT_TYPE, SignedClaims
 from rasura.consistency import TIME_PATTERN, UUID_PATTERN
 from rasura.machine_report import MachineReport
+from rasura.side_statement import Correction, Decision, KeyRevocation, Supersession
 from rasura.strict_json import MAX_SAFE_INTEGER
 
 __all__ = ["SCHEMAS", "field_notes", "schema_text", "statement_schema"]
@@ -24,6 +25,10 @@ __all__ = ["SCHEMAS", "field_notes", "schema_text", "statement_schema"]
 SCHEMAS: dict[str, type[SignedClaims]] = {
     "erasure-certificate-v1.schema.json": ErasureCertificate,
     "machine-report-v1.schema.json": MachineReport,
+    "validation-v1.schema.json": Decision,
+    "correction-v1.schema.json": Correction,
+    "supersession-v1.schema.json": Supersession,
+    "revocation-v1.schema.json": KeyRevocation,
 }
 """The files beside this one, and what they describe."""
 
@@ -33,7 +38,12 @@ _TIMES = {
     "Result": {"startedAt", "finishedAt"},
     "MachineReport": {"startedAt", "finishedAt"},
     "Resumption": {"firstStartedAt"},
+    "Decision": {"signedAt"},
+    "Correction": {"signedAt"},
+    "Supersession": {"signedAt"},
+    "KeyRevocation": {"signedAt", "since"},
 }
+_HASHES = {"DocumentName": {"payloadSha256"}, "KeyRevocation": {"key", "replacedBy"}}
 _COUNTS = {
     "DriveClaims": {"capacityBytes", "logicalSectorBytes"},
     "Result": {"bytesWritten", "durationMs"},
@@ -125,6 +135,8 @@ def _constrain(name: str, member: str, schema: dict[str, Any]) -> None:
     elif member in _TIMES.get(name, ()):
         schema["pattern"] = f"^{TIME_PATTERN}$"
     for one in schema.get("anyOf", [schema]):
+        if one.get("type") == "string" and member in _HASHES.get(name, ()):
+            one["pattern"] = _SHA256
         if one.get("type") == "integer":
             one["maximum"] = MAX_SAFE_INTEGER
             one["minimum"] = 0 if member in _COUNTS.get(name, ()) else -MAX_SAFE_INTEGER
