@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from rasura.der import der_value
 from rasura.ecdsa import is_one_form
 from rasura.errors import RasuraError
 
@@ -311,16 +312,8 @@ def _profile_problems(certificate: x509.Certificate, what: str, path_length: int
 def _form_problems(station: x509.Certificate) -> list[str]:
     """The log names this certificate by the hash of its DER, so what is not signed in it has one form."""
     signature = station.signature
-    bits = b"\x03" + _der_length(len(signature) + 1) + b"\0" + signature
-    body = station.tbs_certificate_bytes + _ECDSA_SHA256 + bits
-    one = b"\x30" + _der_length(len(body)) + body
+    bits = der_value(0x03, b"\0" + signature)
+    one = der_value(0x30, station.tbs_certificate_bytes + _ECDSA_SHA256 + bits)
     if station.public_bytes(serialization.Encoding.DER) == one and is_one_form(signature):
         return []
     return ["the station's signing certificate is not written in the one way that is ours (DER, low s)"]
-
-
-def _der_length(length: int) -> bytes:
-    if length < 0x80:
-        return bytes([length])
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes([0x80 | len(octets)]) + octets

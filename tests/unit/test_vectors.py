@@ -46,7 +46,7 @@ def test_there_are_enough_and_most_are_refusals() -> None:
 def test_every_check_refuses_something() -> None:
     failed = {one for case in CASES for one in case.failed}
     names = ["bundle", "signature", "chain", "identity", "clock", "claims", "checkpoint", "inclusion"]
-    names += ["validity", "start", "set"]
+    names += ["validity", "start", "timestamp", "set"]
     assert failed == {f"{number} {name}" for number, name in enumerate(names, 1)}
 
 

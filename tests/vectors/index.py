@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vectors import form, genuine, judged, proof, reports
+from vectors import form, genuine, judged, proof, reports, timestamps
 from vectors.world import Case, expectation
 
 __all__ = ["CASES", "files_of", "write"]
 
-CASES: tuple[Case, ...] = (*genuine.CASES, *form.CASES, *proof.CASES, *judged.CASES, *reports.CASES)
+CASES: tuple[Case, ...] = (
+    *genuine.CASES,
+    *form.CASES,
+    *proof.CASES,
+    *judged.CASES,
+    *timestamps.CASES,
+    *reports.CASES,
+)
 
 
 def files_of(case: Case) -> dict[str, bytes]:
