@@ -51,7 +51,7 @@ _KINDS: dict[type, EntryKind] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """An envelope, the chain (station, site) of signing certificates; receipt and timestamps once there are."""
+    """An envelope, the chain (station, site) of signing certificates, and receipt and timestamps if any."""
 
     envelope: Envelope
     chain: tuple[x509.Certificate, ...]
@@ -114,7 +114,7 @@ class Bundle:
 
     def encode(self) -> bytes:
         """The bundle as JSON, one form for one value."""
-        value = {
+        value: dict[str, object] = {
             "mediaType": MEDIA_TYPE,
             "envelope": self.envelope.to_json(),
             "chain": [base64.b64encode(one.public_bytes(Encoding.DER)).decode() for one in self.chain],

@@ -5,9 +5,9 @@ In a bundle, one of them is::
     {"receipt": "<C2SP tlog-proof of this entry in the checkpoint that was timestamped>",
      "token":   "<DER of the RFC 3161 TimeStampToken, base64>"}
 
-The token's imprint is the SHA-256 of that receipt's checkpoint: the signed note's bytes as they stand after the
-empty line, every signature line included. So a log that signed an entry, and an authority that saw it, are held
-together by two hashes, whichever of its later checkpoints the log had timestamped. See
+The token's imprint is the SHA-256 of that receipt's checkpoint: the signed note's bytes as they stand after
+the first empty line, every signature line included. So a log that signed an entry, and an authority that saw
+it, are held together, whichever of its later checkpoints the log had timestamped. See
 ``certs/decisions/timestamps.md``.
 """
 
@@ -118,9 +118,9 @@ def verify_token(
 ) -> datetime:
     """When the token says that the checkpoint ``note`` was there, at the latest.
 
-    It holds when one of the ``authorities`` (roots) certified its signer for timestamping and nothing else, both
-    valid at the token's own time; when its signature holds; and when it is over exactly that note, and bears
-    ``nonce`` if that is given.
+    It holds when one of the ``authorities`` (roots) certified its signer for timestamping, all valid at the
+    token's own time; when its signature holds; and when it is over exactly that note, and bears ``nonce`` if
+    that is given.
 
     Raises:
         TimestampError: it does not hold, or is not a token in DER.
@@ -164,8 +164,8 @@ def look_at_timestamps(
 ) -> Timestamped:
     """Judge the timestamps of an entry (``leaf`` hash) whose receipt leads to the checkpoint ``held``.
 
-    A token that no trusted authority signed is passed over where another holds. One that holds must agree with the
-    log in everything.
+    A token that no trusted authority signed is passed over where another holds. One that holds must agree
+    with the log in everything.
     """
     by: datetime | None = None
     unproven: list[str] = []
@@ -201,15 +201,20 @@ def _disagreement(
         return "the checkpoint that was timestamped has it at another place than the receipt"
     if size == held.checkpoint.size and root != held.checkpoint.root_hash:
         return f"the log signed two different trees of {size} entries: it shows each reader another"
+    return _false_time(held, opened, moment)
+
+
+def _false_time(held: OpenedCheckpoint, opened: OpenedCheckpoint, moment: datetime) -> str | None:
     if opened.timestamp is None:
         return "the log did not say when it signed the checkpoint that was timestamped"
-    if held.timestamp is not None and held.timestamp > opened.timestamp and held.checkpoint.size <= size:
+    later = held.checkpoint.size <= opened.checkpoint.size
+    if later and held.timestamp is not None and held.timestamp > opened.timestamp:
         return "the checkpoint that was timestamped is the larger one, and yet the log dates it earlier"
     said = datetime.fromtimestamp(opened.timestamp, UTC)
     if said > moment + CLOCK_TOLERANCE:
         return (
-            f"the log dates its checkpoint {said:%Y-%m-%d %H:%M} UTC, "
-            f"and a timestamp authority had seen it by {moment:%Y-%m-%d %H:%M} UTC: the log gives a wrong time"
+            f"the log dates its checkpoint {said:%Y-%m-%d %H:%M} UTC, and a timestamp authority "
+            f"had seen it by {moment:%Y-%m-%d %H:%M} UTC: the log gives a wrong time"
         )
     return None
 

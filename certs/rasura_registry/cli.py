@@ -1,4 +1,4 @@
-"""The registry's commands: init, site, seal, serve, check, and those of ``enrolment_cli``."""
+"""The registry's commands: init, site, seal, serve, check, timestamp-authority, and of ``enrolment_cli``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from rasura import __version__
-from rasura.command import EXIT_CODES_HELP, print_json
+from rasura.command import EXIT_CODES_HELP, print_json, read_file
 from rasura.errors import ExitCode, UsageError
 from rasura.site_kit import PASSPHRASE_FILE, ask_passphrase, seal_site_key
 from rasura.text import printable
 from rasura_registry.check import check_folder
 from rasura_registry.enrolment_cli import ENROLMENT_COMMANDS
-from rasura_registry.folder import Folder, add_site, initialise
+from rasura_registry.folder import Folder, add_site, add_timestamp_authorities, initialise
+from rasura_registry.timestamps import DEFAULT_INTERVAL_S
 from rasura_registry.tls import GivenTls, OwnTls, Tls, parse_names
 
 __all__ = ["cli"]
@@ -182,6 +183,19 @@ def seal_command(site_folder: Path) -> None:
 )
 @click.option("--tls-certificate", metavar="FILE", type=_PATH, help="Serve HTTPS with this chain in PEM.")
 @click.option("--tls-key", metavar="FILE", type=_PATH, help="The private key of --tls-certificate.")
+@click.option(
+    "--timestamp-url",
+    metavar="URL",
+    help="Have the log's checkpoints timestamped there (RFC 3161); trust.toml must name who answers.",
+)
+@click.option(
+    "--timestamp-interval",
+    metavar="SECONDS",
+    type=click.FloatRange(1, 30 * 86400),
+    default=DEFAULT_INTERVAL_S,
+    show_default=True,
+    help="How often, if there is anything new.",
+)
 def serve_command(
     folder: Path,
     host: str,
@@ -190,6 +204,8 @@ def serve_command(
     names: str | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    timestamp_url: str | None,
+    timestamp_interval: float,
 ) -> None:
     """Serve the registry in DIR until SIGTERM or Ctrl-C.
 
@@ -215,7 +231,15 @@ def serve_command(
         if tls is not None and tls.pin is not None:
             click.echo(f"rasura.ca={tls.pin}")
 
-    serve(folder, host, port, announce, tls)
+    serve(
+        folder,
+        host,
+        port,
+        announce,
+        tls,
+        timestamp_url=timestamp_url,
+        timestamp_interval_s=timestamp_interval,
+    )
 
 
 def _tls(folder: Folder, names: str | None, certificate: Path | None, key: Path | None) -> Tls | None:
@@ -251,6 +275,7 @@ def check_command(folder: Path, as_json: bool) -> int:
                 "entries": report.entries,
                 "published": report.published,
                 "checkpoints": report.checkpoints,
+                "timestamps": report.timestamps,
                 "problems": list(report.problems),
             }
         )
@@ -261,8 +286,27 @@ def check_command(folder: Path, as_json: bool) -> int:
         click.echo(
             f"the log {report.origin} {verdict}: {report.entries} entries, "
             f"{report.published} of them published, {report.checkpoints} signed checkpoints"
+            + (f", {report.timestamps} timestamps" if report.timestamps else "")
         )
     return ExitCode.FAILED if report.problems else ExitCode.DONE
+
+
+@cli.command("timestamp-authority", epilog=EXIT_CODES_HELP)
+@_FOLDER
+@click.argument("file", metavar="FILE", type=_PATH)
+def timestamp_authority_command(folder: Path, file: Path) -> None:
+    """Name in DIR/trust.toml whose timestamps count: the root certificates in FILE (PEM).
+
+    Then start the server again with --timestamp-url, and give auditors the new trust.toml: who
+    has an older one verifies certificates as before, without their timestamps.
+
+    \b
+        rasura-registry timestamp-authority /srv/rasura tsa-root.pem
+    """
+    names = add_timestamp_authorities(folder, read_file(file))
+    for name in names:
+        click.echo(f"trusted     {printable(name)}")
+    click.echo(f"trust file  {Folder(folder).trust}  (give it to auditors)")
 
 
 for _command in ENROLMENT_COMMANDS:

@@ -9,6 +9,7 @@
     tile/  checkpoint           the log as it is published
     tls/                        the TLS authority and the server's certificate, if it serves TLS itself
     enrolments/                 stations that ask to be certified, for hours
+    timestamps/                 what timestamp authorities said of checkpoints, for ever
     sites/NAME/                 site folders, until they are handed to their workshop
 """
 
@@ -20,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rasura import durable
 from rasura.errors import RasuraError, UsageError
 from rasura.keys import (
+    KeyFormatError,
     certificate_pem,
     issue_site,
     load_certificates,
@@ -46,7 +48,7 @@ from rasura_registry.files import DurableFiles
 from rasura_registry.index import SqliteIndex, create_index
 from rasura_registry.log import start_log
 
-__all__ = ["Folder", "add_site", "initialise"]
+__all__ = ["Folder", "add_site", "add_timestamp_authorities", "initialise"]
 
 _FORBIDDEN_IN_SITE = set('/\\:*?"<>|')
 """The folder is copied to sticks, whose file system is mostly FAT."""
@@ -92,6 +94,11 @@ class Folder:
     def enrolments(self) -> Path:
         """The folder of :mod:`rasura_registry.enrolments`."""
         return self.root / "enrolments"
+
+    @property
+    def timestamps(self) -> Path:
+        """The folder of :mod:`rasura_registry.timestamps`."""
+        return self.root / "timestamps"
 
     def site(self, name: str) -> Path:
         """The folder of a site."""
@@ -260,6 +267,34 @@ def add_site(
             passphrase=passphrase,
         )
     return target
+
+
+def add_timestamp_authorities(root: Path, pem: bytes) -> tuple[str, ...]:
+    """Trust the roots in a PEM text for timestamps; returns the names of those in it.
+
+    Raises:
+        UsageError: there is no certificate in it, or one that is no root; or ``root`` is no registry.
+        FolderError: the file system said no; the older trust file stands.
+    """
+    folder = Folder(root)
+    trust = folder.load_trust()
+    try:
+        added = load_certificates(pem)
+    except KeyFormatError as error:
+        raise UsageError(f"no timestamp authority can be read: {error}") from None
+    for one in added:
+        if one.issuer != one.subject:
+            raise UsageError(
+                f"{one.subject.rfc4514_string()} is certified by another",
+                hint="name the root at the end of its chain",
+            )
+    known = trust.timestamp_authorities
+    new = tuple(one for one in dict.fromkeys(added) if one not in known)
+    try:
+        durable.write_file(folder.trust, replace(trust, timestamp_authorities=known + new).to_toml().encode())
+    except OSError as error:
+        raise FolderError(f"cannot write {folder.trust}: {error.strerror}") from None
+    return tuple(one.subject.rfc4514_string() for one in added)
 
 
 def _check_free(root: Path) -> None:

@@ -18,16 +18,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from cryptography import x509
+
 from rasura import durable, strict_json
 from rasura.base64_text import canonical_base64
 from rasura.checkpoint import open_checkpoint
 from rasura.errors import RasuraError
 from rasura.note import VerifierKey
-from rasura.timestamp import CLOCK_TOLERANCE, claimed_time
+from rasura.timestamp import CLOCK_TOLERANCE, TimestampError, claimed_time, verify_token
 from rasura_registry.errors import LogDamagedError, StoreError
 from rasura_registry.tsa import AuthorityError
 
-__all__ = ["DEFAULT_INTERVAL_S", "Asker", "Stamp", "StampStore", "Timestamper", "running"]
+__all__ = [
+    "DEFAULT_INTERVAL_S",
+    "Asker",
+    "Stamp",
+    "StampStore",
+    "Timestamper",
+    "stamp_problems",
+    "timestamping",
+]
 
 DEFAULT_INTERVAL_S = 3600
 _FIRST_DELAY_S = 60.0
@@ -58,7 +68,6 @@ class StampStore:
         self._folder = folder
         self._lock = threading.Lock()
         try:
-            folder.mkdir(exist_ok=True)
             self._sizes = sorted(int(one.stem) for one in folder.glob("*.json") if one.stem.isdecimal())
         except OSError as error:
             raise StoreError(f"cannot read the timestamps: {error.strerror}") from error
@@ -73,6 +82,9 @@ class StampStore:
         """Keep one, durable when this returns; raises :class:`StoreError`."""
         value = {"checkpoint": stamp.note, "token": base64.b64encode(stamp.token).decode()}
         try:
+            if not self._folder.is_dir():
+                self._folder.mkdir(exist_ok=True)
+                durable.sync_folder(self._folder.parent)
             durable.write_file(self._path(stamp.size), strict_json.dumps(value))
         except OSError as error:
             raise StoreError(f"cannot write a timestamp: {error.strerror}") from error
@@ -93,13 +105,7 @@ class StampStore:
         except OSError as error:
             raise StoreError(f"cannot read the timestamp {path.name}: {error.strerror}") from error
         try:
-            match strict_json.loads(raw, what="a timestamp"):
-                case {"checkpoint": str(note), "token": str(token), **more} if not more:
-                    return Stamp(size, note, canonical_base64(token, "a token", StoreError))
-                case _:
-                    raise LogDamagedError(f"the timestamp {path.name} is not one")
-        except LogDamagedError:
-            raise
+            return _read(size, raw)
         except RasuraError as error:
             raise LogDamagedError(f"the timestamp {path.name} is not one: {error}") from None
 
@@ -114,6 +120,34 @@ class StampStore:
         return self._folder / f"{size}.json"
 
 
+def _read(size: int, raw: bytes) -> Stamp:
+    match strict_json.loads(raw, what="the file"):
+        case {"checkpoint": str(note), "token": str(token), **more} if not more:
+            return Stamp(size, note, canonical_base64(token, "the token", TimestampError))
+        case _:
+            raise TimestampError("a checkpoint or a token is missing")
+
+
+def stamp_problems(
+    store: StampStore,
+    log_key: VerifierKey,
+    checkpoint_at: Callable[[int], str | None],
+    authorities: tuple[x509.Certificate, ...],
+) -> Iterator[str]:
+    """What is wrong with the timestamps kept; their tokens are verified if there are ``authorities``."""
+    for size in store.sizes:
+        what = f"the timestamp over the checkpoint of {size} entries"
+        try:
+            stamp = store.get(size)
+            text = open_checkpoint(stamp.note, [log_key]).checkpoint.encode()
+            if not (checkpoint_at(size) or "").startswith(text):
+                yield f"{what} is over one that the index does not have"
+            if authorities:
+                verify_token(stamp.token, stamp.note, authorities)
+        except RasuraError as error:
+            yield f"{what} does not hold: {error}"
+
+
 class Asker(Protocol):
     """What gives tokens: :class:`rasura_registry.tsa.TimestampAuthority`."""
 
@@ -122,7 +156,7 @@ class Asker(Protocol):
 
 
 class Timestamper:
-    """Has the published checkpoint timestamped, one step at a time; says once that it fails, once that it is well."""
+    """Has the published checkpoint timestamped, step by step; says once that it fails, once that it works."""
 
     def __init__(
         self,
@@ -144,7 +178,9 @@ class Timestamper:
         """One try, if there is anything new; how long to wait for the next, in seconds."""
         try:
             self._try()
-        except RasuraError as error:
+        except Exception as error:
+            if not isinstance(error, RasuraError):
+                _logger.exception("ALERT timestamping met a bug")
             if not self._delay_s:
                 _logger.warning("ALERT checkpoints are not timestamped, and it is tried again: %s", error)
             self._delay_s = min(self._delay_s * 2 or _FIRST_DELAY_S, self._interval_s)
@@ -164,18 +200,20 @@ class Timestamper:
         seen, signed = claimed_time(token), datetime.fromtimestamp(opened.timestamp or 0, UTC)
         if seen is None or signed > seen + CLOCK_TOLERANCE:
             # Every auditor would say so of every certificate; better none, and somebody who sets the clock.
+            now = f"{seen:%Y-%m-%d %H:%M} UTC" if seen is not None else "a time that cannot be read"
             raise AuthorityError(
-                f"the last checkpoint is dated {signed:%Y-%m-%d %H:%M} UTC, and the timestamp authority says that it is "
-                f"{seen:%Y-%m-%d %H:%M} UTC: set this registry's clock"
-                if seen is not None
-                else "the timestamp authority gives no time"
+                f"the last checkpoint is dated {signed:%Y-%m-%d %H:%M} UTC, and the timestamp authority "
+                f"says that it is {now}: set this registry's clock"
             )
         self._store.add(Stamp(size, note, token))
 
 
 @contextmanager
-def running(timestamper: Timestamper) -> Iterator[None]:
-    """Timestamping in a thread of its own, as long as this lasts."""
+def timestamping(timestamper: Timestamper | None) -> Iterator[None]:
+    """Have checkpoints timestamped in a thread of its own, as long as this lasts; without one, nothing."""
+    if timestamper is None:
+        yield
+        return
     ended = threading.Event()
 
     def run() -> None:

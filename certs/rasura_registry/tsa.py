@@ -1,4 +1,4 @@
-"""Asking a timestamp authority over HTTP (RFC 3161 section 3.4), believing nothing it says that is not proven."""
+"""Asking a timestamp authority over HTTP (RFC 3161 section 3.4); what it says is verified."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AuthorityError", "TimestampAuthority"]
 _QUERY = "application/timestamp-query"
 _GRANTED = 0
 _GRANTED_WITH_MODS = 1
-"""PKIStatus (RFC 3161 section 2.4.2): something was changed, which :func:`verify_token` would have to like."""
+"""PKIStatus (RFC 3161 section 2.4.2): whatever it changed, the token must hold as we asked for it."""
 _SHOWN_CHARACTERS = 200
 
 

@@ -104,7 +104,7 @@ CASES = (
     ),
     Case(
         "timestamp-of-no-trust-file",
-        "The trust file is older than the log's timestamps and names no authority: they show and harm nothing.",
+        "The trust file names no authority, being older: the timestamp shows and harms nothing.",
         lambda: _stamped(trusted=trust()),
     ),
     Case(
@@ -121,7 +121,7 @@ CASES = (
     ),
     Case(
         "timestamp-after-the-revocation",
-        "The site's key was revoked between inclusion and timestamp: what the log dates earlier stands, on its word.",
+        "The site's key was revoked between inclusion and timestamp: that it is older is the log's word.",
         lambda: _stamped(
             trusted=trust(
                 timestamp_authorities=(authority_of_time(),),
