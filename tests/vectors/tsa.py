@@ -30,7 +30,7 @@ _OIDS = {
     "message-digest": "2a864886f70d010904",
     "signing-certificate-v2": "2a864886f70d010910022f",
     "ecdsa-sha256": "2a8648ce3d040302",
-    "policy": "2b0601040183bf3001",
+    "policy": "2b06010401868d1f01",
 }
 
 
