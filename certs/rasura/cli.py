@@ -1,4 +1,4 @@
-"""The auditor's commands: verify and show, with those of bundles and pages. They work offline."""
+"""The auditor's commands: verify and show, and those of bundles, pages and timestamps."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
 from rasura.page_verdict import verify_document, with_page
 from rasura.pdf_command import LANGUAGE_OPTION, pdf_command
+from rasura.stamp_command import timestamp_command
 from rasura.text import printable
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict
@@ -148,6 +149,7 @@ def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int
 
 cli.add_command(bundle_command)
 cli.add_command(pdf_command)
+cli.add_command(timestamp_command)
 
 
 def _severity(code: ExitCode) -> int:
@@ -239,6 +241,7 @@ def _report_json(
         "verdict": report.verdict.name.lower().replace("_", "-"),
         "sentence": sentence,
         "loggedAt": report.logged_at.isoformat() if report.logged_at is not None else None,
+        "timestampedAt": report.timestamped_at.isoformat() if report.timestamped_at is not None else None,
         "certificateId": certificate.id if certificate is not None else None,
         "machineReportId": machine.id if machine is not None else None,
         "outcome": machine.outcome if machine else certificate.result.outcome if certificate else None,

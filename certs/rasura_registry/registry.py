@@ -217,8 +217,10 @@ def open_registry(
                 stamps,
                 _posix_seconds,
             )
-            timestamper = authority and Timestamper(
-                authority, stamps, trust.logs[0], registry.checkpoint, timestamp_interval_s
+            timestamper = (
+                Timestamper(authority, stamps, trust.logs[0], registry.checkpoint, timestamp_interval_s)
+                if authority is not None
+                else None
             )
             sequencer.start()
             try:

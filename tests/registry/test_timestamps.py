@@ -230,6 +230,12 @@ def test_a_served_certificate_gets_its_timestamp_and_submissions_do_not_wait(
             path = f"/certificates/{bundle.certificate_id}"
             wait_for(lambda: Bundle.parse(server.ask("GET", path).body).timestamps, "no timestamp")
             given = server.ask("GET", path).body
+            kept = tmp_path / "later.json"
+            kept.write_bytes(later.encode())
+            words = ["timestamp", kept, "--registry", server.url, "--trust", own_folder / "trust.toml"]
+            done = subprocess.run([sys.executable, "-m", "rasura", *words], capture_output=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert verify(kept.read_bytes(), trust).timestamped_at is not None
         finally:
             assert server.stop() == 0
     report = verify(given, trust)

@@ -171,9 +171,8 @@ def test_openssl_says_the_same_of_every_token(trusted: str, stamp: Timestamp, tm
         verify_token(stamp.token, note, roots)
         ours = True
     except TimestampError as error:
-        ours = False
-        if stamp.token.endswith(b"\0") and "DER" in str(error):
-            pytest.skip("openssl reads what it needs, and passes over the bytes behind it")
+        # openssl reads what it needs, and passes over the bytes behind it
+        ours = stamp.token.endswith(b"\0") and "DER" in str(error)
     moment = claimed_time(stamp.token) or datetime(2026, 3, 2, tzinfo=UTC)
     assert ours is openssl_verifies(
         stamp.token, checkpoint_digest(note), certificate_pem(*roots), moment, tmp_path
