@@ -1,0 +1,58 @@
+"""A private key from where a key URI says that it is; one on a token signs there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rasura.errors import UsageError
+from rasura.key_box import PassphraseNeededError, is_sealed, open_key
+from rasura.key_uri import EnvKey, FileKey, TokenUri, parse_key_uri
+from rasura.keys import load_private_key
+
+__all__ = ["key_text", "load_signing_key"]
+
+
+def load_signing_key(
+    uri: str, *, what: str, base: Path | None = None, passphrase: Callable[[], str] | None = None
+) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key at ``uri``; ``what`` it is, for sentences. Relative paths start at ``base``.
+
+    ``passphrase`` is called if the key is sealed (:mod:`rasura.key_box`), and only then.
+
+    Raises:
+        PassphraseNeededError: the key is sealed and there is no ``passphrase``.
+        WrongPassphraseError: it does not open the key.
+        KeyFormatError: what is there is no P-256 key.
+        UsageError: the URI is none, nothing is there, or the token does not give the key.
+    """
+    location = parse_key_uri(uri)
+    if isinstance(location, TokenUri):
+        from rasura.key_token import open_token_key  # noqa: PLC0415  its library is an extra
+
+        return open_token_key(location)
+    data = key_text(location, what=what, base=base)
+    if not is_sealed(data):
+        return load_private_key(data)
+    if passphrase is None:
+        raise PassphraseNeededError(f"{what} is under a passphrase")
+    return open_key(data, passphrase())
+
+
+def key_text(location: FileKey | EnvKey, *, what: str, base: Path | None = None) -> bytes:
+    """The bytes of a key in a file or in the environment; raises :class:`UsageError`."""
+    if isinstance(location, EnvKey):
+        value = os.environb.get(location.name.encode())
+        if value is None:
+            raise UsageError(
+                f"{what} should be in the environment variable {location.name}, which is not set"
+            )
+        return value
+    path = (base or Path()) / location.path
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {what} from {path}: {error.strerror}") from None
