@@ -13,7 +13,7 @@ from rasura.key_box import PassphraseNeededError, is_sealed, open_key
 from rasura.key_uri import EnvKey, FileKey, TokenUri, parse_key_uri
 from rasura.keys import load_private_key
 
-__all__ = ["key_text", "load_signing_key"]
+__all__ = ["key_text", "load_signing_key", "uri_to_keep"]
 
 
 def load_signing_key(
@@ -42,17 +42,32 @@ def load_signing_key(
     return open_key(data, passphrase())
 
 
+def uri_to_keep(uri: str) -> str:
+    """``uri`` as it may be written into a file: valid from every folder, and without a secret.
+
+    Raises:
+        UsageError: it is none, or holds a PIN.
+    """
+    location = parse_key_uri(uri)
+    if isinstance(location, FileKey):
+        return f"file:{Path(location.path).absolute()}"
+    if isinstance(location, TokenUri) and location.pin_value is not None:
+        raise UsageError(
+            "this URI is written into a file, where its PIN would lie open",
+            hint="leave pin-value out, to be asked, or name a file with pin-source",
+        )
+    return uri
+
+
 def key_text(location: FileKey | EnvKey, *, what: str, base: Path | None = None) -> bytes:
     """The bytes of a key in a file or in the environment; raises :class:`UsageError`."""
     if isinstance(location, EnvKey):
         value = os.environb.get(location.name.encode())
         if value is None:
-            raise UsageError(
-                f"{what} should be in the environment variable {location.name}, which is not set"
-            )
+            raise UsageError(f"the environment variable {location.name} is not set: {what} should be in it")
         return value
     path = (base or Path()) / location.path
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {what} from {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=f"{what} should be there") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,8 +111,11 @@ class TokenKey(ec.EllipticCurvePrivateKey):
         return self
 
 
+@lru_cache(maxsize=8)
 def open_token_key(uri: TokenUri) -> TokenKey:
     """The key that ``uri`` names, its token open and logged in to for as long as the process lasts.
+
+    Asked for again it is the same one, and nobody is asked for the PIN twice.
 
     The PIN comes from the URI, from the file that it names, or is asked for at the terminal.
 
@@ -129,7 +133,7 @@ def open_token_key(uri: TokenUri) -> TokenKey:
     if not module:
         raise UsageError(
             "the pkcs11: URI names no module",
-            hint=f"add ?module-path=…, or name a file such as /usr/lib/softhsm/libsofthsm2.so in {MODULE_VARIABLE}",
+            hint=f"add ?module-path=/usr/lib/…/MODULE.so, or name that file in {MODULE_VARIABLE}",
         )
     try:
         library = pkcs11.lib(module)

@@ -128,18 +128,24 @@ def _issue(
             return certificate
 
 
-def new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """A new registry authority: its key and its self-signed certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_authority(
+    name: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A new registry authority: its key (a new one, if it has none) and its self-signed certificate."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     return key, _issue(subject, key.public_key(), subject, key, now, AUTHORITY_LIFETIME, 1)
 
 
 def issue_site(
-    authority_key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, site: str, now: datetime
+    authority_key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+    site: str,
+    now: datetime,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """A new site key, certified by the registry authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """A site's key (a new one, if it has none), certified by the registry authority."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = _issue(
         _name(site, site), key.public_key(), authority.subject, authority_key, now, SITE_LIFETIME, 0
     )

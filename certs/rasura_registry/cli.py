@@ -72,6 +72,18 @@ def cli() -> None:
 @_URL
 @_PIN
 @_PASSPHRASE
+@click.option(
+    "--authority-key",
+    "authority_uri",
+    metavar="URI",
+    help="Use the P-256 key there, and leave it there: file:PATH, env:NAME or pkcs11:…",
+)
+@click.option(
+    "--log-key",
+    "log_uri",
+    metavar="URI",
+    help="Use the Ed25519 key there, and leave it there: file:PATH or env:NAME.",
+)
 @_JSON
 def init_command(
     folder: Path,
@@ -80,6 +92,8 @@ def init_command(
     url: str | None,
     ca_pin: str | None,
     sealed: bool,
+    authority_uri: str | None,
+    log_uri: str | None,
     as_json: bool,
 ) -> None:
     """Make a new registry in DIR, which must not exist or be empty.
@@ -101,6 +115,8 @@ def init_command(
         now=datetime.now(UTC),
         ca_pin=ca_pin,
         passphrase=ask_passphrase(new=True) if sealed else None,
+        authority_uri=authority_uri,
+        log_uri=log_uri,
     )
     data = Folder(folder)
     if as_json:
@@ -127,15 +143,29 @@ def init_command(
 @_URL
 @_PIN
 @_PASSPHRASE
+@click.option(
+    "--key",
+    "key_uri",
+    metavar="URI",
+    help="Certify the P-256 key there, which stays there: file:PATH, env:NAME or pkcs11:…",
+)
 @_JSON
 def site_command(
-    folder: Path, name: str, url: str | None, ca_pin: str | None, sealed: bool, as_json: bool
+    folder: Path,
+    name: str,
+    url: str | None,
+    ca_pin: str | None,
+    sealed: bool,
+    key_uri: str | None,
+    as_json: bool,
 ) -> None:
     """Certify the site NAME and make its folder DIR/sites/NAME; the server may go on running.
 
     \b
         rasura-registry site /srv/rasura Grenoble --url https://log.example.org --passphrase
     """
+    if sealed and key_uri is not None:
+        raise UsageError("--passphrase is for a key that is made here, and --key names one that is there")
     path = add_site(
         folder,
         name,
@@ -143,6 +173,7 @@ def site_command(
         now=datetime.now(UTC),
         ca_pin=ca_pin,
         passphrase=ask_passphrase(new=True) if sealed else None,
+        key_uri=key_uri,
     )
     if as_json:
         print_json({"site": name, "folder": str(path)})
