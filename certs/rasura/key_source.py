@@ -13,7 +13,7 @@ from rasura.key_box import PassphraseNeededError, is_sealed, open_key
 from rasura.key_uri import EnvKey, FileKey, TokenUri, parse_key_uri
 from rasura.keys import load_private_key
 
-__all__ = ["key_text", "load_signing_key", "uri_to_keep"]
+__all__ = ["key_text", "load_signing_key", "uri_to_keep", "without_module"]
 
 
 def load_signing_key(
@@ -40,6 +40,13 @@ def load_signing_key(
     if passphrase is None:
         raise PassphraseNeededError(f"{what} is under a passphrase")
     return open_key(data, passphrase())
+
+
+def without_module(uri: str) -> str:
+    """``uri`` without the library to load: what is handed around must not say what code is run."""
+    path, mark, query = uri.partition("?")
+    kept = [part for part in query.split("&") if not part.startswith("module-path=")]
+    return f"{path}?{'&'.join(kept)}" if mark and kept else path
 
 
 def uri_to_keep(uri: str) -> str:

@@ -21,12 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 
 from rasura.ecdsa import one_form
 from rasura.errors import RasuraError, UsageError
-from rasura.key_uri import TokenUri
+from rasura.key_uri import MODULE_VARIABLE, TokenUri
 
-__all__ = ["MODULE_VARIABLE", "TokenError", "TokenKey", "open_token_key"]
-
-MODULE_VARIABLE = "RASURA_PKCS11_MODULE"
-"""Names the PKCS#11 module (a shared library) where the URI has no module-path."""
+__all__ = ["TokenError", "TokenKey", "open_token_key"]
 
 _COORDINATE_BYTES = 32
 

@@ -18,7 +18,10 @@ from urllib.parse import unquote_to_bytes
 
 from rasura.errors import UsageError
 
-__all__ = ["EnvKey", "FileKey", "KeyUriError", "TokenUri", "parse_key_uri"]
+__all__ = ["MODULE_VARIABLE", "EnvKey", "FileKey", "KeyUriError", "TokenUri", "parse_key_uri"]
+
+MODULE_VARIABLE = "RASURA_PKCS11_MODULE"
+"""Names the PKCS#11 module (a shared library) where the URI has no module-path."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -29,6 +29,7 @@ from rasura import durable
 from rasura.errors import UsageError
 from rasura.key_box import PassphraseNeededError, is_sealed, seal
 from rasura.key_source import load_signing_key
+from rasura.key_uri import MODULE_VARIABLE, TokenUri, parse_key_uri
 from rasura.keys import (
     KeyFormatError,
     certificate_pem,
@@ -41,6 +42,7 @@ from rasura.pinned import parse_pin
 from rasura.trust import Trust
 
 __all__ = [
+    "KEY_FILE",
     "PASSPHRASE_FILE",
     "SiteKit",
     "SitePapers",
@@ -52,7 +54,7 @@ __all__ = [
 PASSPHRASE_FILE = "RASURA_PASSPHRASE_FILE"  # noqa: S105  the name of a variable, no secret
 """The environment variable that names a file holding the passphrase, for scripts."""
 
-_KEY_FILE = "site.key"
+KEY_FILE = "site.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class SitePapers:
     registry_url: str | None
     registry_ca: str | None
     """The pin of that registry's TLS authority, see :mod:`rasura.pinned`."""
-    key_uri: str = _KEY_FILE
+    key_uri: str = KEY_FILE
     """Where its key is, see :mod:`rasura.key_uri`; relative paths are in the folder."""
 
     @classmethod
@@ -85,7 +87,7 @@ class SitePapers:
             trust,
             settings.get("registry"),
             settings.get("ca"),
-            settings.get("key", _KEY_FILE),
+            settings.get("key", KEY_FILE),
         )
 
 
@@ -170,12 +172,12 @@ def seal_site_key(folder: Path, passphrase: Callable[[], str]) -> None:
         UsageError: the folder is not one, its key is sealed already, or the passphrase is too short.
         OSError: the file cannot be written; the open key stands.
     """
-    if SitePapers.load(folder).key_uri != _KEY_FILE:
+    if SitePapers.load(folder).key_uri != KEY_FILE:
         raise UsageError(f"the key of {folder} is not in it, as site.toml says: there is nothing to seal")
-    if is_sealed(_read(folder / _KEY_FILE)):
+    if is_sealed(_read(folder / KEY_FILE)):
         raise UsageError(f"the key of the site folder {folder} is under a passphrase already")
     sealed = seal(SiteKit.load(folder).key, passphrase())
-    durable.write_file(folder / _KEY_FILE, sealed, mode=0o600)
+    durable.write_file(folder / KEY_FILE, sealed, mode=0o600)
 
 
 def _settings(text: str) -> dict[str, str]:
@@ -189,6 +191,13 @@ def _settings(text: str) -> dict[str, str]:
     if "site" not in document or not all(isinstance(value, str) for value in document.values()):
         raise UsageError(
             'site.toml needs site = "…" and may have registry = "https://…", ca = "sha256:…" and key = "…"'
+        )
+    location = parse_key_uri(document.get("key", KEY_FILE))
+    if isinstance(location, TokenUri) and location.module_path is not None:
+        # Folders travel on sticks: whoever writes into one must not have code run here.
+        raise UsageError(
+            "site.toml says which PKCS#11 module to load, which is not its to say",
+            hint=f"take module-path out, and name the module in {MODULE_VARIABLE}",
         )
     if "ca" in document:
         document["ca"] = parse_pin(document["ca"])
@@ -238,7 +247,7 @@ def write_site_kit(
         settings += f"key = {json.dumps(key, ensure_ascii=False)}\n"
     folder.mkdir(mode=0o700, parents=True)
     if written_key is not None:
-        durable.write_file(folder / _KEY_FILE, written_key, mode=0o600)
+        durable.write_file(folder / KEY_FILE, written_key, mode=0o600)
     durable.write_file(folder / "site.pem", certificate_pem(*chain))
     durable.write_file(folder / "trust.toml", trust.to_toml().encode())
     durable.write_file(folder / "site.toml", settings.encode())

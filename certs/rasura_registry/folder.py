@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rasura import durable
 from rasura.errors import RasuraError, UsageError
-from rasura.key_source import key_text, load_signing_key, uri_to_keep
+from rasura.key_source import key_text, load_signing_key, uri_to_keep, without_module
 from rasura.key_uri import TokenUri, parse_key_uri
 from rasura.keys import (
     KeyFormatError,
@@ -310,7 +310,7 @@ def add_site(
         write_site_kit(
             building,
             site=site,
-            key=key if kept is None else kept,
+            key=key if kept is None else without_module(kept),
             chain=(certificate, authority),
             trust=trust,
             registry_url=url,

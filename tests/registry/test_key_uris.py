@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rasura.ecdsa import is_one_form
 from rasura.errors import RasuraError, UsageError
-from rasura.key_source import load_signing_key
+from rasura.key_source import load_signing_key, without_module
+from rasura.key_uri import MODULE_VARIABLE
 from rasura.keys import certificate_pem, chain_problems, issue_station, load_certificates, private_key_pem
 from rasura.site_kit import SiteKit, seal_site_key
 from rasura_registry.folder import Folder, add_site
@@ -76,14 +77,24 @@ def test_a_token_signs_in_the_one_form(token: SoftToken, site_key: ec.EllipticCu
 
 
 def test_the_key_stays_on_the_token_and_certifies_stations(
-    token: SoftToken, site_key: ec.EllipticCurvePublicKey, own_folder: Path, pin_file: Path, tmp_path: Path
+    token: SoftToken,
+    site_key: ec.EllipticCurvePublicKey,
+    own_folder: Path,
+    pin_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uri = token.uri("site", f"pin-source={pin_file}")
     done = run("site", own_folder, "Grenoble", "--key", uri)
     assert done.returncode == 0, done.stderr
     folder = own_folder / "sites" / "Grenoble"
     assert sorted(one.name for one in folder.iterdir()) == ["site.pem", "site.toml", "trust.toml"]
-    assert tomllib.loads((folder / "site.toml").read_text())["key"] == uri
+    kept = tomllib.loads((folder / "site.toml").read_text())["key"]
+    assert kept == f"pkcs11:token=Site%20Lyon;object=site?pin-source={pin_file}"
+    monkeypatch.delenv(MODULE_VARIABLE, raising=False)
+    with pytest.raises(UsageError, match="names no module"):
+        SiteKit.load(folder)
+    monkeypatch.setenv(MODULE_VARIABLE, str(token.module))
     kit = SiteKit.load(folder)
     assert kit.key.public_key() == site_key
     station = Station.at(kit)
@@ -158,6 +169,19 @@ def test_what_a_token_does_not_give_is_said(token: SoftToken, site_key: object, 
     refused(token.uri("site", source), "the PIN is not that of the token")
 
 
+@pytest.mark.parametrize(
+    ("uri", "kept"),
+    [
+        ("pkcs11:object=a", "pkcs11:object=a"),
+        ("pkcs11:object=a?module-path=/x.so", "pkcs11:object=a"),
+        ("pkcs11:object=a?module-path=/x.so&pin-source=/p", "pkcs11:object=a?pin-source=/p"),
+        ("env:A", "env:A"),
+    ],
+)
+def test_the_module_is_left_out(uri: str, kept: str) -> None:
+    assert without_module(uri) == kept
+
+
 def test_the_log_key_is_not_on_a_token(tmp_path: Path) -> None:
     done = run("init", tmp_path / "data", "--name", "log.example", "--log-key", "pkcs11:object=log")
     assert (done.returncode, "Ed25519" in done.stderr) == (2, True)
@@ -182,6 +206,13 @@ def test_calls_and_files_that_are_wrong(own_folder: Path, tmp_path: Path) -> Non
         (own_folder / "keys/keys.toml").write_text(text)
         done = run("check", own_folder)
         assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+
+
+def test_a_site_folder_does_not_say_what_code_is_run(own_folder: Path) -> None:
+    settings = own_folder / "sites/Lyon/site.toml"
+    settings.write_text(f'{settings.read_text()}key = "pkcs11:object=a?module-path=/stick/evil.so"\n')
+    with pytest.raises(UsageError, match="not its to say"):
+        SiteKit.load(settings.parent)
 
 
 def test_a_key_that_is_not_the_certified_one_is_refused(own_folder: Path, tmp_path: Path) -> None:
