@@ -21,7 +21,10 @@ jq -j .envelope.payload "$bundle" | openssl base64 -d -A >"$work/payload"
 jq -j '.envelope.signatures[0].sig' "$bundle" | openssl base64 -d -A >"$work/signature"
 jq -j '.chain[0]' "$bundle" | openssl base64 -d -A | openssl x509 -inform DER -out "$work/station.pem"
 jq -j '.chain[1]' "$bundle" | openssl base64 -d -A | openssl x509 -inform DER -out "$work/site.pem"
-sed -n '/-----BEGIN/,/-----END/p' "$trust" | sed 's/^certificate = """//' >"$work/authority.pem"
+# Each [[authority]] certifies sites, each [[timestamp_authority]] whoever signs timestamps, and never the other.
+pem() { sed -n "/^\\[\\[$1\\]\\]/,/-----END/p" "$trust" | sed 's/^certificate = """//' | sed '/^\[\[/d'; }
+pem authority >"$work/authority.pem"
+pem timestamp_authority >"$work/time.pem"
 
 # 1. The signature. DSSE signs: DSSEv1, the type and the payload, each with its length before it.
 type=application/vnd.in-toto+json
@@ -61,56 +64,62 @@ jq -j .receipt "$bundle" >"$work/receipt"
     printf 'signature sha256:%s\n' "$(digest "$work/signature" | hex)"
     printf 'signing-certificate sha256:%s\n' "$(openssl x509 -in "$work/station.pem" -outform DER | digest | hex)"
 } >"$work/leaf"
-printf '\000' | cat - "$work/leaf" | digest >"$work/hash"
 
 # 5. The log's word: its signature over the checkpoint, which is the receipt's text after the first empty line.
-sed '1,/^$/d' "$work/receipt" >"$work/note"
-sed '/^$/,$d' "$work/note" >"$work/checkpoint"
-origin=$(sed -n 1p "$work/checkpoint") size=$(sed -n 2p "$work/checkpoint")
 sed -n 's/^key = "\([^+]*\)+[0-9a-f]*+\([^"]*\)"$/\1 \2/p' "$trust" >"$work/logs"
-key=$(while read -r name material; do [ "$name" != "$origin" ] || echo "$material"; done <"$work/logs")
-[ -n "$key" ] || fail "the log $origin is not one that is trusted"
-{
-    printf '\060\052\060\005\006\003\053\145\160\003\041\000' # an Ed25519 SubjectPublicKeyInfo without its key
-    printf %s "$key" | openssl base64 -d -A | tail -c 32
-} | openssl pkey -pubin -inform DER -out "$work/log.pub"
 signed_by_log() { openssl pkeyutl -verify -pubin -inkey "$work/log.pub" -rawin -in "$1" -sigfile "$2" >/dev/null 2>&1; }
-noted='' moment=''
-sed -n "s/^— $(printf %s "$origin" | sed 's/[].[*^$/]/\\&/g') //p" "$work/note" >"$work/lines"
-while read -r line; do
-    printf %s "$line" | openssl base64 -d -A >"$work/line"
-    tail -c 64 "$work/line" >"$work/sig"
-    case $(bytes "$work/line") in
-    68) ! signed_by_log "$work/checkpoint" "$work/sig" || noted=yes ;;
-    76) # cosignature/v1: the log also signed when
-        time=$((0x$(head -c 12 "$work/line" | tail -c 8 | hex)))
-        printf 'cosignature/v1\ntime %d\n' $time | cat - "$work/checkpoint" >"$work/timed"
-        ! signed_by_log "$work/timed" "$work/sig" || moment=$time ;;
-    esac
-done <"$work/lines"
-[ -n "$noted" ] || fail "the log $origin did not sign the checkpoint"
-[ -n "$moment" ] || fail "the log $origin does not say when it signed the checkpoint"
+open_checkpoint() { # of the receipt in the file $1
+    sed '1,/^$/d' "$1" >"$work/note"
+    sed '/^$/,$d' "$work/note" >"$work/checkpoint"
+    origin=$(sed -n 1p "$work/checkpoint") size=$(sed -n 2p "$work/checkpoint")
+    key=$(while read -r name material; do [ "$name" != "$origin" ] || echo "$material"; done <"$work/logs")
+    [ -n "$key" ] || fail "the log $origin is not one that is trusted"
+    {
+        printf '\060\052\060\005\006\003\053\145\160\003\041\000' # an Ed25519 SubjectPublicKeyInfo without its key
+        printf %s "$key" | openssl base64 -d -A | tail -c 32
+    } | openssl pkey -pubin -inform DER -out "$work/log.pub"
+    noted='' moment=''
+    sed -n "s/^— $(printf %s "$origin" | sed 's/[].[*^$/]/\\&/g') //p" "$work/note" >"$work/lines"
+    while read -r line; do
+        printf %s "$line" | openssl base64 -d -A >"$work/line"
+        tail -c 64 "$work/line" >"$work/sig"
+        case $(bytes "$work/line") in
+        68) ! signed_by_log "$work/checkpoint" "$work/sig" || noted=yes ;;
+        76) # cosignature/v1: the log also signed when
+            time=$((0x$(head -c 12 "$work/line" | tail -c 8 | hex)))
+            printf 'cosignature/v1\ntime %d\n' $time | cat - "$work/checkpoint" >"$work/timed"
+            ! signed_by_log "$work/timed" "$work/sig" || moment=$time ;;
+        esac
+    done <"$work/lines"
+    [ -n "$noted" ] || fail "the log $origin did not sign the checkpoint"
+    [ -n "$moment" ] || fail "the log $origin does not say when it signed the checkpoint"
+}
+open_checkpoint "$work/receipt"
 
 # 6. The inclusion proof (RFC 9162 section 2.1.3.2): from the leaf's hash to the checkpoint's root.
-index=$(sed -n '2s/^index //p' "$work/receipt")
-{ [ "$index" -ge 0 ] && [ "$index" -lt "$size" ]; } 2>/dev/null || fail "the log has no entry of that number"
-fn=$index sn=$((size - 1))
-sed '1,2d;/^$/,$d' "$work/receipt" >"$work/proof"
 node() { { printf '\001'; cat "$1" "$2"; } | digest >"$work/next"; mv "$work/next" "$work/hash"; }
-while read -r line; do
-    printf %s "$line" | openssl base64 -d -A >"$work/sibling"
-    [ "$sn" -gt 0 ] || fail "the inclusion proof is too long"
-    if [ $((fn & 1)) = 1 ] || [ "$fn" = "$sn" ]; then
-        node "$work/sibling" "$work/hash"
-        while [ $((fn & 1)) = 0 ] && [ "$fn" != 0 ]; do fn=$((fn >> 1)) sn=$((sn >> 1)); done
-    else
-        node "$work/hash" "$work/sibling"
-    fi
-    fn=$((fn >> 1)) sn=$((sn >> 1))
-done <"$work/proof"
-[ "$sn" = 0 ] || fail "the inclusion proof is too short"
-[ "$(openssl base64 -A -in "$work/hash")" = "$(sed -n 3p "$work/checkpoint")" ] ||
-    fail "the inclusion proof does not lead to the checkpoint"
+included() { # the leaf, by the receipt in the file $1, whose checkpoint is open
+    printf '\000' | cat - "$work/leaf" | digest >"$work/hash"
+    index=$(sed -n '2s/^index //p' "$1")
+    { [ "$index" -ge 0 ] && [ "$index" -lt "$size" ]; } 2>/dev/null || fail "the log has no entry of that number"
+    fn=$index sn=$((size - 1))
+    sed '1,2d;/^$/,$d' "$1" >"$work/proof"
+    while read -r line; do
+        printf %s "$line" | openssl base64 -d -A >"$work/sibling"
+        [ "$sn" -gt 0 ] || fail "the inclusion proof is too long"
+        if [ $((fn & 1)) = 1 ] || [ "$fn" = "$sn" ]; then
+            node "$work/sibling" "$work/hash"
+            while [ $((fn & 1)) = 0 ] && [ "$fn" != 0 ]; do fn=$((fn >> 1)) sn=$((sn >> 1)); done
+        else
+            node "$work/hash" "$work/sibling"
+        fi
+        fn=$((fn >> 1)) sn=$((sn >> 1))
+    done <"$work/proof"
+    [ "$sn" = 0 ] || fail "the inclusion proof is too short"
+    [ "$(openssl base64 -A -in "$work/hash")" = "$(sed -n 3p "$work/checkpoint")" ] ||
+        fail "the inclusion proof does not lead to the checkpoint"
+}
+included "$work/receipt"
 echo "log         entry $index of $size in $origin"
 
 # 7. The site's certificate at the moment the log gives.
@@ -118,7 +127,33 @@ openssl verify -attime "$moment" -CAfile "$work/authority.pem" "$work/site.pem" 
     fail "the site's certificate was not valid when the log signed"
 echo "time        logged by $(jq -rn "$moment | todate")"
 
-# 8. What it says.
+# 8. Timestamps, if there are and somebody is trusted for them: a third party saw one of the log's checkpoints that
+# holds this entry (RFC 3161), and the log does not say that it signed it later, give or take five minutes.
+log=$origin place=$index logged=$moment entries=$size root=$(sed -n 3p "$work/checkpoint") seen=''
+count=$(jq '.timestamps // [] | length' "$bundle")
+[ -s "$work/time.pem" ] || count=0
+while [ "$count" -gt 0 ]; do
+    count=$((count - 1))
+    jq -j ".timestamps[$count].receipt" "$bundle" >"$work/stamped"
+    jq -j ".timestamps[$count].token" "$bundle" | openssl base64 -d -A >"$work/token"
+    when=$(openssl ts -reply -in "$work/token" -token_in -token_out -text 2>/dev/null | sed -n 's/^Time stamp: //p') || when=''
+    when=$(jq -rn --arg when "$when" '$when | sub("\\.[0-9]+"; "") | gsub(" +"; " ")
+        | strptime("%b %d %H:%M:%S %Y GMT") | mktime' 2>/dev/null) || continue
+    openssl ts -verify -digest "$(sed '1,/^$/d' "$work/stamped" | digest | hex)" -in "$work/token" -token_in \
+        -CAfile "$work/time.pem" -attime "$when" >/dev/null 2>&1 || continue
+    open_checkpoint "$work/stamped"
+    included "$work/stamped"
+    [ "$origin $index" = "$log $place" ] || fail "the timestamp is of another entry or log"
+    [ "$size" != "$entries" ] || [ "$(sed -n 3p "$work/checkpoint")" = "$root" ] || fail "the log signed two trees"
+    [ "$size" -lt "$entries" ] || [ "$moment" -ge "$logged" ] || fail "the log's time goes back"
+    [ "$moment" -le $((when + 300)) ] || fail "the log gives a wrong time: an authority had seen the checkpoint before"
+    seen=$when
+    echo "timestamp   seen in that log by $(jq -rn "$when | todate")"
+done
+[ -n "$seen" ] || [ ! -s "$work/time.pem" ] || [ "$(jq '.timestamps // [] | length' "$bundle")" = 0 ] ||
+    fail "no trusted authority made its timestamp"
+
+# 9. What it says.
 jq -r '.predicate | "claims      \(.result.outcome) drive \(.drive.model), serial \(.drive.serial): \(.result.method) by \(.result.technique)"' \
     "$work/payload"
 [ "$(jq -r .predicate.result.outcome "$work/payload")" = ERASED ] || fail "the drive was not erased"

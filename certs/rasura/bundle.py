@@ -5,7 +5,10 @@
     {"mediaType": "application/vnd.rasura.bundle+json;version=1",
      "envelope":  {DSSE},
      "chain":     ["<DER of the signer's signing certificate, base64>", "<the site's>"],
-     "receipt":   "<C2SP tlog-proof text>" | null}
+     "receipt":   "<C2SP tlog-proof text>" | null,
+     "timestamps": [{"receipt": "...", "token": "..."}]}
+
+``timestamps`` is there once there is one, and then there is a receipt too, see :mod:`rasura.timestamp`.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from rasura.side_statement import (
     SideStatement,
     Supersession,
 )
+from rasura.timestamp import MAX_TIMESTAMPS, Timestamp
 
 __all__ = ["MEDIA_TYPE", "Bundle", "BundleError"]
 
@@ -59,11 +63,12 @@ _KINDS: dict[type, EntryKind] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """An envelope, the chain (signer, site) of signing certificates, and the receipt once there is one."""
+    """An envelope, the chain (signer, site) of signing certificates, and receipt and timestamps if any."""
 
     envelope: Envelope
     chain: tuple[x509.Certificate, ...]
     receipt: Receipt | None = None
+    timestamps: tuple[Timestamp, ...] = ()
 
     @cached_property
     def document(self) -> ErasureCertificate | MachineReport | SideStatement:
@@ -123,19 +128,24 @@ class Bundle:
         )
 
     def with_receipt(self, receipt: Receipt | None) -> Bundle:
-        """The same bundle with another receipt, or none."""
-        return replace(self, receipt=receipt)
+        """The same bundle with another receipt, or none, and so without timestamps."""
+        return replace(self, receipt=receipt, timestamps=())
+
+    def with_timestamps(self, timestamps: tuple[Timestamp, ...]) -> Bundle:
+        """The same bundle with these timestamps."""
+        return replace(self, timestamps=timestamps)
 
     def encode(self) -> bytes:
         """The bundle as JSON, one form for one value."""
-        return strict_json.dumps(
-            {
-                "mediaType": MEDIA_TYPE,
-                "envelope": self.envelope.to_json(),
-                "chain": [base64.b64encode(one.public_bytes(Encoding.DER)).decode() for one in self.chain],
-                "receipt": self.receipt.encode() if self.receipt is not None else None,
-            }
-        )
+        value: dict[str, object] = {
+            "mediaType": MEDIA_TYPE,
+            "envelope": self.envelope.to_json(),
+            "chain": [base64.b64encode(one.public_bytes(Encoding.DER)).decode() for one in self.chain],
+            "receipt": self.receipt.encode() if self.receipt is not None else None,
+        }
+        if self.timestamps:
+            value["timestamps"] = [one.to_json() for one in self.timestamps]
+        return strict_json.dumps(value)
 
     @classmethod
     def parse(cls, raw: bytes) -> Bundle:
@@ -161,7 +171,7 @@ class Bundle:
                 raise BundleError("this is not a bundle: mediaType, envelope, chain or receipt is missing")
         if media_type != MEDIA_TYPE:
             raise BundleError("this is not a Rasura bundle of version 1")
-        if len(value) > 4:
+        if len(value) > 4 + ("timestamps" in value):
             raise BundleError("the bundle has members that version 1 does not know")
         if not all(isinstance(one, str) for one in chain):
             raise BundleError("the bundle's chain is not a list of base64 strings")
@@ -174,4 +184,13 @@ class Bundle:
                 for one in chain
             ),
             Receipt.parse(receipt) if receipt is not None else None,
+            _timestamps(value["timestamps"], receipt) if "timestamps" in value else (),
         )
+
+
+def _timestamps(value: object, receipt: str | None) -> tuple[Timestamp, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_TIMESTAMPS:
+        raise BundleError(f"the bundle's timestamps are not a list of 1 to {MAX_TIMESTAMPS}")
+    if receipt is None:
+        raise BundleError("the bundle has timestamps and no receipt that they could belong to")
+    return tuple(Timestamp.from_json(one) for one in value)

@@ -1,4 +1,4 @@
-"""The auditor's commands: verify and show, with those of bundles and pages. They work offline."""
+"""The auditor's commands: verify and show, and those of bundles, pages and timestamps."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from rasura.pdf_command import LANGUAGE_OPTION, pdf_command
 from rasura.revocations import standing, with_revocations
 from rasura.said import Gathered, gather, judge_statement, with_statements
 from rasura.series import Warned, member_of, series_warnings
+from rasura.stamp_command import timestamp_command
 from rasura.statement_commands import statement_group
 from rasura.text import printable
 from rasura.trust import Trust
@@ -181,6 +182,7 @@ def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int
 cli.add_command(bundle_command)
 cli.add_command(pdf_command)
 cli.add_command(statement_group)
+cli.add_command(timestamp_command)
 
 
 def _severity(code: ExitCode) -> int:
@@ -304,6 +306,7 @@ def _report_json(
         "verdict": report.verdict.name.lower().replace("_", "-"),
         "sentence": sentence,
         "loggedAt": report.logged_at.isoformat() if report.logged_at is not None else None,
+        "timestampedAt": report.timestamped_at.isoformat() if report.timestamped_at is not None else None,
         "certificateId": certificate.id if certificate is not None else None,
         "machineReportId": machine.id if machine is not None else None,
         "statementId": report.statement.id if report.statement is not None else None,

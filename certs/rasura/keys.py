@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from rasura.der import der_value
 from rasura.ecdsa import is_one_form
 from rasura.errors import RasuraError
 
@@ -171,18 +172,24 @@ def _issue(
             return certificate
 
 
-def new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """A new registry authority: its key and its self-signed certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_authority(
+    name: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A new registry authority: its key (a new one, if it has none) and its self-signed certificate."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     return key, _issue(subject, key.public_key(), subject, key, now, AUTHORITY_LIFETIME, 1)
 
 
 def issue_site(
-    authority_key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, site: str, now: datetime
+    authority_key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+    site: str,
+    now: datetime,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """A new site key, certified by the registry authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """A site's key (a new one, if it has none), certified by the registry authority."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = _issue(
         _name(site, site), key.public_key(), authority.subject, authority_key, now, SITE_LIFETIME, 0
     )
@@ -426,16 +433,8 @@ def _is_marked(certificate: x509.Certificate, role: Role) -> bool:
 def _form_problems(signer: x509.Certificate, what: str) -> list[str]:
     """The log names this certificate by the hash of its DER, so what is not signed in it has one form."""
     signature = signer.signature
-    bits = b"\x03" + _der_length(len(signature) + 1) + b"\0" + signature
-    body = signer.tbs_certificate_bytes + _ECDSA_SHA256 + bits
-    one = b"\x30" + _der_length(len(body)) + body
+    bits = der_value(0x03, b"\0" + signature)
+    one = der_value(0x30, signer.tbs_certificate_bytes + _ECDSA_SHA256 + bits)
     if signer.public_bytes(serialization.Encoding.DER) == one and is_one_form(signature):
         return []
     return [f"{what} is not written in the one way that is ours (DER, low s)"]
-
-
-def _der_length(length: int) -> bytes:
-    if length < 0x80:
-        return bytes([length])
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes([0x80 | len(octets)]) + octets

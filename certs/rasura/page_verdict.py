@@ -10,8 +10,8 @@ from rasura.verifier import Check, Report, State, Verdict, verify
 
 __all__ = ["verify_document", "with_page"]
 
-_NUMBER = 12
-"""Of the check; 11 is the set of a machine report, whether there is one or not."""
+_NUMBER = 13
+"""Of the check; 12 is the set of a machine report, whether there is one or not."""
 
 
 def verify_document(document: Document, trust: Trust) -> Report:

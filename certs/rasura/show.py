@@ -14,13 +14,17 @@ from rasura.tell_machine import tell_machine
 from rasura.tell_statement import tell_statement
 from rasura.telling import BundleFacts, Telling
 from rasura.text import printable
+from rasura.timestamp import claimed_time
 
 __all__ = ["claims_text", "tell", "telling_text"]
 
 
 def tell(bundle: Bundle, tongue: Tongue) -> Telling:
     """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``."""
-    facts = BundleFacts(bundle.payload_sha256, bundle.receipt is not None, bundle.unread)
+    times = [time for one in bundle.timestamps if (time := claimed_time(one.token)) is not None]
+    facts = BundleFacts(
+        bundle.payload_sha256, bundle.receipt is not None, bundle.unread, min(times, default=None)
+    )
     claims = bundle.document
     if isinstance(claims, SideStatement):
         return tell_statement(claims, tongue, facts)

@@ -2,8 +2,9 @@
 
 ::
 
-    site.toml     site = "…", registry = "https://…" and ca = "sha256:…" (both optional)
-    site.key      the site's private key, mode 0600: open (PEM) or under a passphrase (rasura.key_box)
+    site.toml     site = "…"; registry = "https://…", ca = "sha256:…" and key = "…" are optional
+    site.key      the site's private key, mode 0600: open (PEM) or under a passphrase (rasura.key_box);
+                  not there if site.toml says where the key is: a key URI (rasura.key_uri)
     site.pem      the site's signing certificate, then the authority's
     trust.toml    whom to trust when reading receipts
 """
@@ -16,7 +17,9 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from cryptography import x509
@@ -24,12 +27,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rasura import durable
 from rasura.errors import UsageError
-from rasura.key_box import Holder, PassphraseNeededError, is_sealed, open_key, seal
+from rasura.key_box import Holder, PassphraseNeededError, is_sealed, seal
+from rasura.key_source import load_signing_key
+from rasura.key_uri import MODULE_VARIABLE, TokenUri, parse_key_uri
 from rasura.keys import (
     KeyFormatError,
     certificate_pem,
     load_certificates,
-    load_private_key,
     organization,
     p256_public_key,
     private_key_pem,
@@ -38,6 +42,7 @@ from rasura.pinned import parse_pin
 from rasura.trust import Trust
 
 __all__ = [
+    "KEY_FILE",
     "PASSPHRASE_FILE",
     "PERSON_PASSPHRASE_FILE",
     "SiteKit",
@@ -52,6 +57,7 @@ PASSPHRASE_FILE = "RASURA_PASSPHRASE_FILE"  # noqa: S105  the name of a variable
 
 PERSON_PASSPHRASE_FILE = "RASURA_PERSON_PASSPHRASE_FILE"  # noqa: S105
 """The same for a person's key."""
+KEY_FILE = "site.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class SitePapers:
     registry_url: str | None
     registry_ca: str | None
     """The pin of that registry's TLS authority, see :mod:`rasura.pinned`."""
+    key_uri: str = KEY_FILE
+    """Where its key is, see :mod:`rasura.key_uri`; relative paths are in the folder."""
 
     @classmethod
     def load(cls, folder: Path) -> SitePapers:
@@ -76,7 +84,14 @@ class SitePapers:
                 raise UsageError(f"site.pem in {folder} is for another site than site.toml says")
         except KeyFormatError as error:
             raise UsageError(f"the site folder {folder} cannot be used: {error}") from None
-        return cls(settings["site"], certificate, trust, settings.get("registry"), settings.get("ca"))
+        return cls(
+            settings["site"],
+            certificate,
+            trust,
+            settings.get("registry"),
+            settings.get("ca"),
+            settings.get("key", KEY_FILE),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,12 @@ class SiteKit:
         """
         papers = SitePapers.load(folder)
         try:
-            key = _load_key(folder, passphrase)
+            key = load_signing_key(
+                papers.key_uri,
+                what=f"the key of the site folder {folder}",
+                base=folder,
+                passphrase=passphrase or partial(_nobody_asks, folder),
+            )
             if p256_public_key(papers.certificate) != key.public_key():
                 raise UsageError(f"site.key and site.pem in {folder} do not belong together")
         except KeyFormatError as error:
@@ -111,16 +131,11 @@ class SiteKit:
         )
 
 
-def _load_key(folder: Path, passphrase: Callable[[], str] | None) -> ec.EllipticCurvePrivateKey:
-    data = _read(folder / "site.key")
-    if not is_sealed(data):
-        return load_private_key(data)
-    if passphrase is None:
-        raise PassphraseNeededError(
-            f"the key of the site folder {folder} is under a passphrase",
-            hint=f"use a terminal, where it is asked for, or name a file that holds it in {PASSPHRASE_FILE}",
-        )
-    return open_key(data, passphrase())
+def _nobody_asks(folder: Path) -> NoReturn:
+    raise PassphraseNeededError(
+        f"the key of the site folder {folder} is under a passphrase",
+        hint=f"use a terminal, where it is asked for, or name a file that holds it in {PASSPHRASE_FILE}",
+    )
 
 
 def ask_passphrase(*, new: bool = False, holder: Holder = Holder.SITE) -> str:
@@ -161,10 +176,12 @@ def seal_site_key(folder: Path, passphrase: Callable[[], str]) -> None:
         UsageError: the folder is not one, its key is sealed already, or the passphrase is too short.
         OSError: the file cannot be written; the open key stands.
     """
-    if is_sealed(_read(folder / "site.key")):
+    if SitePapers.load(folder).key_uri != KEY_FILE:
+        raise UsageError(f"the key of {folder} is not in it, as site.toml says: there is nothing to seal")
+    if is_sealed(_read(folder / KEY_FILE)):
         raise UsageError(f"the key of the site folder {folder} is under a passphrase already")
     sealed = seal(SiteKit.load(folder).key, passphrase())
-    durable.write_file(folder / "site.key", sealed, mode=0o600)
+    durable.write_file(folder / KEY_FILE, sealed, mode=0o600)
 
 
 def _settings(text: str) -> dict[str, str]:
@@ -172,11 +189,20 @@ def _settings(text: str) -> dict[str, str]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"site.toml is not TOML: {error}") from None
-    unknown = sorted(document.keys() - {"site", "registry", "ca"})
+    unknown = sorted(document.keys() - {"site", "registry", "ca", "key"})
     if unknown:
         raise UsageError(f"site.toml has an unknown key {unknown[0]!r}")
     if "site" not in document or not all(isinstance(value, str) for value in document.values()):
-        raise UsageError('site.toml needs site = "…" and may have registry = "https://…" and ca = "sha256:…"')
+        raise UsageError(
+            'site.toml needs site = "…" and may have registry = "https://…", ca = "sha256:…" and key = "…"'
+        )
+    location = parse_key_uri(document.get("key", KEY_FILE))
+    if isinstance(location, TokenUri) and location.module_path is not None:
+        # Folders travel on sticks: whoever writes into one must not have code run here.
+        raise UsageError(
+            "site.toml says which PKCS#11 module to load, which is not its to say",
+            hint=f"take module-path out, and name the module in {MODULE_VARIABLE}",
+        )
     if "ca" in document:
         document["ca"] = parse_pin(document["ca"])
     return document
@@ -196,7 +222,7 @@ def write_site_kit(
     folder: Path,
     *,
     site: str,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePrivateKey | str,
     chain: tuple[x509.Certificate, ...],
     trust: Trust,
     registry_url: str | None = None,
@@ -205,21 +231,27 @@ def write_site_kit(
 ) -> None:
     """Make a new site folder (mode 0700); ``chain`` is the site's certificate, then the authority's.
 
-    The key is written under ``passphrase``, if there is one.
+    The key is written under ``passphrase``, if there is one; a key URI goes into ``site.toml`` instead.
 
     Raises:
         UsageError: the passphrase is too short, or ``registry_ca`` is no pin.
         OSError: the folder exists or cannot be written.
     """
-    written_key = private_key_pem(key) if passphrase is None else seal(key, passphrase)
+    if isinstance(key, str):
+        written_key = None
+    else:
+        written_key = private_key_pem(key) if passphrase is None else seal(key, passphrase)
     # A JSON string is a TOML basic string.
     settings = f"site = {json.dumps(site, ensure_ascii=False)}\n"
     if registry_url is not None:
         settings += f"registry = {json.dumps(registry_url)}\n"
     if registry_ca is not None:
         settings += f"ca = {json.dumps(parse_pin(registry_ca))}\n"
+    if isinstance(key, str):
+        settings += f"key = {json.dumps(key, ensure_ascii=False)}\n"
     folder.mkdir(mode=0o700, parents=True)
-    durable.write_file(folder / "site.key", written_key, mode=0o600)
+    if written_key is not None:
+        durable.write_file(folder / KEY_FILE, written_key, mode=0o600)
     durable.write_file(folder / "site.pem", certificate_pem(*chain))
     durable.write_file(folder / "trust.toml", trust.to_toml().encode())
     durable.write_file(folder / "site.toml", settings.encode())

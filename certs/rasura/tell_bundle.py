@@ -11,10 +11,16 @@ __all__ = ["receipt_rows", "unread_told"]
 
 
 def receipt_rows(bundle: BundleFacts | None, tongue: Tongue) -> Iterator[Row]:
-    """That there is a receipt; where there is none, that is said among what is open."""
-    if bundle is not None and bundle.logged:
-        _ = tongue.say
+    """That there is a receipt, and a timestamp; that there is no receipt is said among what is open."""
+    if bundle is None:
+        return
+    _ = tongue.say
+    if bundle.logged:
         yield Row(_("receipt"), _("of a log, attached; not verified here"), detail=True)
+    if bundle.timestamped is not None:
+        moment = tongue.moment(f"{bundle.timestamped:%Y-%m-%dT%H:%M:%SZ}")
+        said = _("of a timestamp authority, {moment}, attached; not verified here").format(moment=moment)
+        yield Row(_("timestamp"), said)
 
 
 def unread_told(bundle: BundleFacts | None, tongue: Tongue) -> Iterator[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 __all__ = ["BundleFacts", "Part", "Row", "Table", "Telling", "name_of"]
 
@@ -15,12 +16,13 @@ class BundleFacts:
     """What is to be told of the bundle around the claims.
 
     ``logged`` is whether a receipt is attached, ``unread`` the members of the statement that this version
-    does not know.
+    does not know, ``timestamped`` the earliest time in a timestamp attached, as it claims.
     """
 
     payload_sha256: str
     logged: bool
     unread: tuple[str, ...]
+    timestamped: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whom an auditor trusts: registry authorities and logs, in one small TOML file."""
+"""Whom an auditor trusts: registry authorities, logs and timestamp authorities, in one small TOML file."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ class Trust:
     authorities: tuple[x509.Certificate, ...]
     logs: tuple[VerifierKey, ...]
     revoked: tuple[Revocation, ...] = ()
+    timestamp_authorities: tuple[x509.Certificate, ...] = ()
+    """Roots under which signers of RFC 3161 timestamps are certified; they certify nobody else for us."""
 
     def to_toml(self) -> str:
         """The file's text; :meth:`parse` reads it back."""
@@ -56,6 +58,9 @@ class Trust:
             lines += ["", "[[authority]]", f'certificate = """\n{certificate_pem(authority).decode()}"""']
         for log in self.logs:
             lines += ["", "[[log]]", f'key = "{log.encode()}"']
+        for authority in self.timestamp_authorities:
+            lines += ["", "[[timestamp_authority]]"]
+            lines += [f'certificate = """\n{certificate_pem(authority).decode()}"""']
         for one in self.revoked:
             # Not strftime, which writes the year 1 as "1".
             since = one.since.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
@@ -79,20 +84,28 @@ class Trust:
             raise TrustError(f"the trust file is not TOML: {error}") from None
         if document.get("version") != _VERSION:
             raise TrustError(f"the trust file is not of version {_VERSION}")
-        unknown = sorted(document.keys() - {"version", "authority", "log", "revoked"})
+        unknown = sorted(document.keys() - {"version", "authority", "log", "timestamp_authority", "revoked"})
         if unknown:
             raise TrustError(f"the trust file has an unknown key {unknown[0]!r}")
         authorities: list[x509.Certificate] = []
         logs: list[VerifierKey] = []
+        timestamp_authorities: list[x509.Certificate] = []
         try:
             for pem in _strings(document, "authority", "certificate"):
                 authorities.extend(load_certificates(pem.encode()))
             logs.extend(VerifierKey.parse(key) for key in _strings(document, "log", "key"))
+            for pem in _strings(document, "timestamp_authority", "certificate"):
+                timestamp_authorities.extend(load_certificates(pem.encode()))
         except (KeyFormatError, NoteError) as error:
             raise TrustError(f"the trust file holds a key that cannot be read: {error}") from None
         if not authorities:
             raise TrustError("the trust file names no registry authority")
-        return cls(tuple(authorities), tuple(logs), _revocations(document.get("revoked", [])))
+        return cls(
+            tuple(authorities),
+            tuple(logs),
+            _revocations(document.get("revoked", [])),
+            tuple(timestamp_authorities),
+        )
 
 
 def _strings(document: dict[str, object], table: str, key: str) -> list[str]:

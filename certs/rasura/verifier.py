@@ -13,9 +13,10 @@
     9 validity     the site's signing certificate was valid, and no key revoked, when the log included it; a
                    person's and a revoker's too
    10 start        the checkpoint that the job began with is a trusted log's, and older than the receipt
+   11 timestamp    a trusted timestamp authority saw it in the log, and the log's time is not after that
 
-Others are made of what came with it: 11 ``set``, of a machine report's certificates (``machine_set``), and
-12 ``page``, of a PDF (``page_verdict``). What side statements say is told beside it (``said``).
+Others are made of what came with it: 12 ``set``, of a machine report's certificates (``machine_set``), and
+13 ``page``, of a PDF (``page_verdict``). What side statements say is told beside it (``said``).
 
 Cryptography ends there. Whether a genuine certificate suffices (was the drive erased, is it in a
 log) is the verdict's second half, kept apart.
@@ -49,6 +50,7 @@ from rasura.machine_report import MachineReport
 from rasura.note import VerifierKey
 from rasura.side_statement import KeyRevocation, SideStatement, side_problems
 from rasura.start import look_at_start
+from rasura.timestamp import look_at_timestamps
 from rasura.tree import leaf_hash, verify_inclusion
 from rasura.trust import Revocation, Trust
 
@@ -109,6 +111,8 @@ class Report:
     payload_sha256: str | None
     logged_at: datetime | None
     """When the log says it included the certificate; ``None`` when no trusted log did."""
+    timestamped_at: datetime | None = None
+    """By when a trusted timestamp authority saw it in the log; ``None`` when none did."""
     statement: SideStatement | None = None
     """What a side statement says, as far as it could be read; it has no ``claims``."""
     chain: tuple[x509.Certificate, ...] = ()
@@ -174,6 +178,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
             "inclusion",
             "validity",
             "start",
+            "timestamp",
         ):
             checks.skip(name, "there is nothing to check")
         return Report(Verdict.NOT_GENUINE, tuple(checks.done), None, None, None)
@@ -196,6 +201,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
     checks.add("claims", _claims_problems(bundle), _GOOD_CLAIMS.get(type(document), "it is said in full"))
     opened, logged_at = _check_log(checks, bundle, trust)
     _check_start(checks, bundle, trust, opened)
+    timestamped_at = _check_timestamps(checks, bundle, trust, opened)
     if checks.failed:
         verdict = Verdict.NOT_GENUINE
     elif bundle.receipt is None:
@@ -208,6 +214,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
         None if isinstance(document, SideStatement) else document,
         bundle.payload_sha256,
         logged_at,
+        timestamped_at,
         document if isinstance(document, SideStatement) else None,
         bundle.chain,
         bundle.receipt.index if bundle.receipt is not None and logged_at is not None else None,
@@ -439,6 +446,32 @@ def _check_start(checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedChec
         size, stamp = start.opened.checkpoint.size, start.opened.timestamp
         when = f", after {datetime.fromtimestamp(stamp, UTC):%Y-%m-%d %H:%M} UTC" if stamp is not None else ""
     checks.add("start", start.problem, f"it began when that log held {size} entries{when}")
+
+
+def _check_timestamps(
+    checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedCheckpoint | None
+) -> datetime | None:
+    if not bundle.timestamps or bundle.receipt is None:
+        checks.skip("timestamp", "it has none: when the log held it is the log's own word")
+    elif not trust.timestamp_authorities:
+        checks.skip("timestamp", "it has one, and no timestamp authority is trusted here")
+    elif held is None or _inclusion_problem(bundle, held) is not None:
+        checks.skip("timestamp", "its receipt does not hold")
+    else:
+        found = look_at_timestamps(
+            bundle.timestamps,
+            bundle.entry().leaf,
+            bundle.receipt,
+            held,
+            trust.logs,
+            trust.timestamp_authorities,
+        )
+        by = found.by
+        good = "" if by is None else f"a timestamp authority saw it in that log by {by:%Y-%m-%d %H:%M} UTC"
+        if by is not None and _validity_problems(bundle, by, trust.revoked):
+            good += "; its keys no longer counted then: that it is older is the log's own word"
+        return by if checks.add("timestamp", found.problem, good) else None
+    return None
 
 
 def _inclusion_problem(bundle: Bundle, opened: OpenedCheckpoint) -> str | None:

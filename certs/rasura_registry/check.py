@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from rasura.bundle import Bundle
@@ -22,6 +23,7 @@ from rasura_registry.folder import Folder
 from rasura_registry.index import Sequenced, SqliteIndex
 from rasura_registry.log import CHECKPOINT_FILE
 from rasura_registry.tiles import TILE_WIDTH, Tile, entry_bundle, entry_tiles
+from rasura_registry.timestamps import StampStore, stamp_problems
 
 __all__ = ["CheckReport", "check_folder"]
 
@@ -39,6 +41,7 @@ class CheckReport:
     checkpoints: int
     published: int
     problems: tuple[str, ...]
+    timestamps: int = 0
 
 
 class _Frontier:
@@ -208,9 +211,14 @@ def check_folder(root: Path) -> CheckReport:
         StoreError: the disk or the index said no.
     """
     folder = Folder(root)
-    key = folder.load_trust().logs[0]
+    trust = folder.load_trust()
+    key = trust.logs[0]
     index = SqliteIndex(folder.index)
     try:
-        return _Check(DurableFiles(root), index, key).run()
+        report = _Check(DurableFiles(root), index, key).run()
+        stamps = StampStore(folder.timestamps)
+        wrong = stamp_problems(stamps, key, index.checkpoint_at, trust.timestamp_authorities)
+        problems = (*report.problems, *islice(wrong, MAX_PROBLEMS - len(report.problems)))
+        return replace(report, problems=problems, timestamps=len(stamps.sizes))
     finally:
         index.close()

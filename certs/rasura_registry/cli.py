@@ -1,4 +1,7 @@
-"""The registry's commands: init, site, seal, serve, check, and those of ``enrolment_cli`` and ``key_cli``."""
+"""The registry's commands: init, site, seal, serve, check, timestamp-authority, and those of others.
+
+See ``enrolment_cli`` and ``key_cli``.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from pathlib import Path
 import click
 
 from rasura import __version__
-from rasura.command import EXIT_CODES_HELP, print_json
+from rasura.command import EXIT_CODES_HELP, print_json, read_file
 from rasura.errors import ExitCode, UsageError
 from rasura.site_kit import PASSPHRASE_FILE, ask_passphrase, seal_site_key
 from rasura.text import printable
 from rasura_registry.check import check_folder
 from rasura_registry.enrolment_cli import ENROLMENT_COMMANDS
-from rasura_registry.folder import Folder, add_site, initialise
+from rasura_registry.folder import Folder, add_site, add_timestamp_authorities, initialise
 from rasura_registry.key_cli import KEY_COMMANDS
+from rasura_registry.timestamps import DEFAULT_INTERVAL_S
 from rasura_registry.tls import GivenTls, OwnTls, Tls, parse_names
 
 __all__ = ["cli"]
@@ -72,6 +76,18 @@ def cli() -> None:
 @_URL
 @_PIN
 @_PASSPHRASE
+@click.option(
+    "--authority-key",
+    "authority_uri",
+    metavar="URI",
+    help="Use the P-256 key there, and leave it there: file:PATH, env:NAME or pkcs11:…",
+)
+@click.option(
+    "--log-key",
+    "log_uri",
+    metavar="URI",
+    help="Use the Ed25519 key there, and leave it there: file:PATH or env:NAME.",
+)
 @_JSON
 def init_command(
     folder: Path,
@@ -80,6 +96,8 @@ def init_command(
     url: str | None,
     ca_pin: str | None,
     sealed: bool,
+    authority_uri: str | None,
+    log_uri: str | None,
     as_json: bool,
 ) -> None:
     """Make a new registry in DIR, which must not exist or be empty.
@@ -101,6 +119,8 @@ def init_command(
         now=datetime.now(UTC),
         ca_pin=ca_pin,
         passphrase=ask_passphrase(new=True) if sealed else None,
+        authority_uri=authority_uri,
+        log_uri=log_uri,
     )
     data = Folder(folder)
     if as_json:
@@ -127,15 +147,29 @@ def init_command(
 @_URL
 @_PIN
 @_PASSPHRASE
+@click.option(
+    "--key",
+    "key_uri",
+    metavar="URI",
+    help="Certify the P-256 key there, which stays there: file:PATH, env:NAME or pkcs11:…",
+)
 @_JSON
 def site_command(
-    folder: Path, name: str, url: str | None, ca_pin: str | None, sealed: bool, as_json: bool
+    folder: Path,
+    name: str,
+    url: str | None,
+    ca_pin: str | None,
+    sealed: bool,
+    key_uri: str | None,
+    as_json: bool,
 ) -> None:
     """Certify the site NAME and make its folder DIR/sites/NAME; the server may go on running.
 
     \b
         rasura-registry site /srv/rasura Grenoble --url https://log.example.org --passphrase
     """
+    if sealed and key_uri is not None:
+        raise UsageError("--passphrase is for a key that is made here, and --key names one that is there")
     path = add_site(
         folder,
         name,
@@ -143,6 +177,7 @@ def site_command(
         now=datetime.now(UTC),
         ca_pin=ca_pin,
         passphrase=ask_passphrase(new=True) if sealed else None,
+        key_uri=key_uri,
     )
     if as_json:
         print_json({"site": name, "folder": str(path)})
@@ -183,6 +218,19 @@ def seal_command(site_folder: Path) -> None:
 )
 @click.option("--tls-certificate", metavar="FILE", type=_PATH, help="Serve HTTPS with this chain in PEM.")
 @click.option("--tls-key", metavar="FILE", type=_PATH, help="The private key of --tls-certificate.")
+@click.option(
+    "--timestamp-url",
+    metavar="URL",
+    help="Have the log's checkpoints timestamped there (RFC 3161); trust.toml must name who answers.",
+)
+@click.option(
+    "--timestamp-interval",
+    metavar="SECONDS",
+    type=click.FloatRange(1, 30 * 86400),
+    default=DEFAULT_INTERVAL_S,
+    show_default=True,
+    help="How often, if there is anything new.",
+)
 def serve_command(
     folder: Path,
     host: str,
@@ -191,6 +239,8 @@ def serve_command(
     names: str | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    timestamp_url: str | None,
+    timestamp_interval: float,
 ) -> None:
     """Serve the registry in DIR until SIGTERM or Ctrl-C.
 
@@ -216,7 +266,15 @@ def serve_command(
         if tls is not None and tls.pin is not None:
             click.echo(f"rasura.ca={tls.pin}")
 
-    serve(folder, host, port, announce, tls)
+    serve(
+        folder,
+        host,
+        port,
+        announce,
+        tls,
+        timestamp_url=timestamp_url,
+        timestamp_interval_s=timestamp_interval,
+    )
 
 
 def _tls(folder: Folder, names: str | None, certificate: Path | None, key: Path | None) -> Tls | None:
@@ -252,6 +310,7 @@ def check_command(folder: Path, as_json: bool) -> int:
                 "entries": report.entries,
                 "published": report.published,
                 "checkpoints": report.checkpoints,
+                "timestamps": report.timestamps,
                 "problems": list(report.problems),
             }
         )
@@ -262,8 +321,27 @@ def check_command(folder: Path, as_json: bool) -> int:
         click.echo(
             f"the log {report.origin} {verdict}: {report.entries} entries, "
             f"{report.published} of them published, {report.checkpoints} signed checkpoints"
+            + (f", {report.timestamps} timestamps" if report.timestamps else "")
         )
     return ExitCode.FAILED if report.problems else ExitCode.DONE
+
+
+@cli.command("timestamp-authority", epilog=EXIT_CODES_HELP)
+@_FOLDER
+@click.argument("file", metavar="FILE", type=_PATH)
+def timestamp_authority_command(folder: Path, file: Path) -> None:
+    """Name in DIR/trust.toml whose timestamps count: the root certificates in FILE (PEM).
+
+    Then start the server again with --timestamp-url, and give auditors the new trust.toml: who
+    has an older one verifies certificates as before, without their timestamps.
+
+    \b
+        rasura-registry timestamp-authority /srv/rasura tsa-root.pem
+    """
+    names = add_timestamp_authorities(folder, read_file(file))
+    for name in names:
+        click.echo(f"trusted     {printable(name)}")
+    click.echo(f"trust file  {Folder(folder).trust}  (give it to auditors)")
 
 
 for _command in (*ENROLMENT_COMMANDS, *KEY_COMMANDS):

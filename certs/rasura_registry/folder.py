@@ -3,34 +3,42 @@
 ::
 
     keys/ca.key  keys/log.key   the secrets of the log (mode 0600)
+    keys/keys.toml              authority = "…", log = "…": key URIs of those that are elsewhere
     ca.pem  trust.toml          the authority's certificate; what auditors are given
     index.sqlite3               the order of the entries, and every signed checkpoint
     bodies/                     the submissions, byte for byte
     tile/  checkpoint           the log as it is published
     tls/                        the TLS authority and the server's certificate, if it serves TLS itself
     enrolments/                 stations that ask to be certified, for hours
+    timestamps/                 what timestamp authorities said of checkpoints, for ever
     sites/NAME/                 site folders, until they are handed to their workshop
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rasura import durable
 from rasura.errors import RasuraError, UsageError
+from rasura.key_source import key_text, load_signing_key, uri_to_keep, without_module
+from rasura.key_uri import TokenUri, parse_key_uri
 from rasura.keys import (
+    KeyFormatError,
     certificate_pem,
     issue_site,
     load_certificates,
@@ -46,7 +54,7 @@ from rasura_registry.files import DurableFiles
 from rasura_registry.index import SqliteIndex, create_index
 from rasura_registry.log import start_log
 
-__all__ = ["Folder", "add_site", "initialise"]
+__all__ = ["Folder", "add_site", "add_timestamp_authorities", "initialise"]
 
 _FORBIDDEN_IN_SITE = set('/\\:*?"<>|')
 """The folder is copied to sticks, whose file system is mostly FAT."""
@@ -67,6 +75,11 @@ class Folder:
     def log_key(self) -> Path:
         """The private key that signs checkpoints."""
         return self.root / "keys" / "log.key"
+
+    @property
+    def key_uris(self) -> Path:
+        """Where keys are that are not in the folder."""
+        return self.root / "keys" / "keys.toml"
 
     @property
     def authority(self) -> Path:
@@ -92,6 +105,11 @@ class Folder:
     def enrolments(self) -> Path:
         """The folder of :mod:`rasura_registry.enrolments`."""
         return self.root / "enrolments"
+
+    @property
+    def timestamps(self) -> Path:
+        """The folder of :mod:`rasura_registry.timestamps`."""
+        return self.root / "timestamps"
 
     def site(self, name: str) -> Path:
         """The folder of a site."""
@@ -122,15 +140,36 @@ class Folder:
             ) from None
 
     def load_log_key(self) -> Ed25519PrivateKey:
-        """The log's key; raises :class:`FolderError`."""
-        pem = self.read(self.log_key)
+        """The log's key; raises :class:`FolderError`, or ``UsageError`` when it should be elsewhere."""
+        uri = self._key_uri("log")
+        if uri is not None:
+            return _log_key(uri)
+        return _ed25519(self.read(self.log_key), str(self.log_key))
+
+    def load_authority_key(self) -> ec.EllipticCurvePrivateKey:
+        """The authority's key, maybe on a token.
+
+        Raises:
+            FolderError: the folder has none.
+            UsageError, KeyFormatError: it should be elsewhere, and cannot be had.
+        """
+        uri = self._key_uri("authority")
+        if uri is not None:
+            return load_signing_key(uri, what="the key of the registry's authority")
+        return load_private_key(self.read(self.authority_key))
+
+    def _key_uri(self, name: str) -> str | None:
+        if not self.key_uris.exists():
+            return None
         try:
-            key = serialization.load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise FolderError(f"{self.log_key} is not an Ed25519 private key in PEM")
-        return key
+            document = tomllib.loads(self.read(self.key_uris).decode("utf-8", "replace"))
+        except tomllib.TOMLDecodeError as error:
+            raise FolderError(f"{self.key_uris} is not TOML: {error}") from None
+        if document.keys() - {"authority", "log"} or not all(
+            isinstance(one, str) for one in document.values()
+        ):
+            raise FolderError(f'{self.key_uris} may have authority = "…" and log = "…", both key URIs')
+        return document.get(name)
 
     def load_trust(self) -> Trust:
         """The trust file, checked against the log's key; raises :class:`FolderError`."""
@@ -179,10 +218,13 @@ def initialise(
     now: datetime,
     ca_pin: str | None = None,
     passphrase: str | None = None,
+    authority_uri: str | None = None,
+    log_uri: str | None = None,
 ) -> VerifierKey:
     """Make a new registry at ``root``, whole or not at all; returns the log's verifier key.
 
-    ``url``, ``ca_pin`` and ``passphrase`` are for the site folders, see :func:`add_site`.
+    ``url``, ``ca_pin`` and ``passphrase`` are for the site folders, see :func:`add_site`. Keys at
+    ``authority_uri`` and ``log_uri`` are used and stay there; without, they are made here.
 
     Raises:
         FolderInUseError: ``root`` is there and not empty.
@@ -197,15 +239,28 @@ def initialise(
     _check_free(root)
     with _built_aside(root) as building:
         folder = Folder(building)
-        log_key = Ed25519PrivateKey.generate()
-        authority_key, authority = new_authority(origin, now)
+        log_key = Ed25519PrivateKey.generate() if log_uri is None else _log_key(log_uri)
+        given = None
+        if authority_uri is not None:
+            given = load_signing_key(authority_uri, what="the key of the registry's authority")
+        authority_key, authority = new_authority(origin, now, given)
         verifier_key = VerifierKey.of(origin, log_key)
         folder.log_key.parent.mkdir(mode=0o700)
-        log_pem = log_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        durable.write_file(folder.log_key, log_pem, mode=0o600)
-        durable.write_file(folder.authority_key, private_key_pem(authority_key), mode=0o600)
+        if log_uri is None:
+            log_pem = log_key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            durable.write_file(folder.log_key, log_pem, mode=0o600)
+        if authority_uri is None:
+            durable.write_file(folder.authority_key, private_key_pem(authority_key), mode=0o600)
+        uris = {"authority": authority_uri, "log": log_uri}
+        kept = [
+            f"{name} = {json.dumps(uri_to_keep(uri), ensure_ascii=False)}\n"
+            for name, uri in uris.items()
+            if uri is not None
+        ]
+        if kept:
+            durable.write_file(folder.key_uris, "".join(kept).encode(), mode=0o600)
         durable.write_file(folder.authority, certificate_pem(authority))
         durable.write_file(folder.trust, Trust((authority,), (verifier_key,)).to_toml().encode())
         (building / "sites").mkdir()
@@ -228,11 +283,12 @@ def add_site(
     now: datetime,
     ca_pin: str | None = None,
     passphrase: str | None = None,
+    key_uri: str | None = None,
 ) -> Path:
     """Certify a new site and make its folder, whole or not at all; returns where it is.
 
     Its stations will find the registry at ``url``, whose TLS authority has that pin; its key is
-    written under ``passphrase``, or open.
+    written under ``passphrase``, or open, or is the one at ``key_uri`` and stays there.
 
     Raises:
         FolderInUseError: the site has a folder already.
@@ -241,18 +297,20 @@ def add_site(
     _check_site(site)
     folder = Folder(root)
     trust = folder.load_trust()
-    authority_key = load_private_key(folder.read(folder.authority_key))
+    kept = None if key_uri is None else uri_to_keep(key_uri)
+    authority_key = folder.load_authority_key()
     authority = load_certificates(folder.read(folder.authority))[0]
     target = folder.site(site)
     if target.exists():
         raise FolderInUseError(f"the site {site!r} has a folder already: {target}")
-    key, certificate = issue_site(authority_key, authority, site, now)
+    given = None if kept is None else load_signing_key(kept, what=f"the key of the site {site}")
+    key, certificate = issue_site(authority_key, authority, site, now, given)
     with _built_aside(target) as building:
         building.rmdir()
         write_site_kit(
             building,
             site=site,
-            key=key,
+            key=key if kept is None else without_module(kept),
             chain=(certificate, authority),
             trust=trust,
             registry_url=url,
@@ -260,6 +318,54 @@ def add_site(
             passphrase=passphrase,
         )
     return target
+
+
+def add_timestamp_authorities(root: Path, pem: bytes) -> tuple[str, ...]:
+    """Trust the roots in a PEM text for timestamps; returns the names of those in it.
+
+    Raises:
+        UsageError: there is no certificate in it, or one that is no root; or ``root`` is no registry.
+        FolderError: the file system said no; the older trust file stands.
+    """
+    folder = Folder(root)
+    trust = folder.load_trust()
+    try:
+        added = load_certificates(pem)
+    except KeyFormatError as error:
+        raise UsageError(f"no timestamp authority can be read: {error}") from None
+    for one in added:
+        if one.issuer != one.subject:
+            raise UsageError(
+                f"{one.subject.rfc4514_string()} is certified by another",
+                hint="name the root at the end of its chain",
+            )
+    known = trust.timestamp_authorities
+    new = tuple(one for one in dict.fromkeys(added) if one not in known)
+    try:
+        durable.write_file(folder.trust, replace(trust, timestamp_authorities=known + new).to_toml().encode())
+    except OSError as error:
+        raise FolderError(f"cannot write {folder.trust}: {error.strerror}") from None
+    return tuple(one.subject.rfc4514_string() for one in added)
+
+
+def _log_key(uri: str) -> Ed25519PrivateKey:
+    location = parse_key_uri(uri)
+    if isinstance(location, TokenUri):
+        raise UsageError(
+            "the log's key is Ed25519, which hardly any token signs with: it cannot be on one yet",
+            hint="file:PATH or env:NAME",
+        )
+    return _ed25519(key_text(location, what="the log's key"), "the log's key")
+
+
+def _ed25519(pem: bytes, where: str) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise FolderError(f"{where} is not an Ed25519 private key in PEM")
+    return key
 
 
 def _check_free(root: Path) -> None:

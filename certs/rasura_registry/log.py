@@ -157,7 +157,15 @@ class Log:
             LogDamagedError: the files do not give a proof that holds.
         """
         note = self._index.checkpoint_covering(row.position)
-        return None if note is None else self._prove(row, self._open(note, "a checkpoint of the index"))
+        return None if note is None else self.receipt_under(row, note)
+
+    def receipt_under(self, row: Sequenced, note: str) -> Receipt:
+        """The receipt of an entry in the log that leads to our checkpoint ``note``, which holds it.
+
+        Raises:
+            StoreError, LogDamagedError: see :meth:`receipt`.
+        """
+        return self._prove(row, self._open(note, "a checkpoint of the index"))
 
     def _recovered(self) -> _Signed:
         self._tiles.clear()

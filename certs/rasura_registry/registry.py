@@ -15,7 +15,8 @@ from cryptography import x509
 from rasura import strict_json
 from rasura.bundle import Bundle
 from rasura.entry import Entry, EntryKind
-from rasura.errors import RasuraError
+from rasura.errors import RasuraError, UsageError
+from rasura.timestamp import Timestamp
 from rasura.verifier import check_submission
 from rasura_registry.enrolments import Enrolments
 from rasura_registry.errors import StoreError
@@ -25,7 +26,9 @@ from rasura_registry.index import Index, SqliteIndex
 from rasura_registry.log import CHECKPOINT_FILE, Conflict, Log, Recorded, Submission
 from rasura_registry.sequencer import Sequencer
 from rasura_registry.tiles import Tile
+from rasura_registry.timestamps import DEFAULT_INTERVAL_S, StampStore, Timestamper, timestamping
 from rasura_registry.trust_book import TrustBook
+from rasura_registry.tsa import TimestampAuthority
 
 __all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
 
@@ -56,6 +59,7 @@ class Registry:
         authorities: tuple[x509.Certificate, ...],
         trust: TrustBook,
         enrolments: Enrolments,
+        stamps: StampStore,
         clock: Callable[[], int],
     ) -> None:
         self.enrolments = enrolments
@@ -65,6 +69,7 @@ class Registry:
         self._log = log
         self._sequencer = sequencer
         self._authorities = authorities
+        self._stamps = stamps
         self._clock = clock
 
     @property
@@ -105,7 +110,7 @@ class Registry:
         return self._taken_in(future) if submission.entry.kind is EntryKind.REVOCATION else future
 
     def certificate(self, certificate_id: str) -> bytes | None:
-        """The bundle with its receipt, or None when no published entry bears that id.
+        """The bundle with its receipt, and a timestamp once there is one; None when no entry bears that id.
 
         Raises:
             StoreError: the disk or the index said no, or the body is gone.
@@ -117,7 +122,12 @@ class Registry:
         raw = self._files.read(body_name(row.body_sha256))
         if raw is None:
             raise StoreError(f"the body of {certificate_id} is not there any more")
-        return Bundle.parse(raw).with_receipt(receipt).encode()
+        bundle = Bundle.parse(raw).with_receipt(receipt)
+        stamp = self._stamps.covering(row.position)
+        if stamp is not None:
+            stamped = Timestamp(self._log.receipt_under(row, stamp.note), stamp.token)
+            bundle = bundle.with_timestamps((stamped,))
+        return bundle.encode()
 
     def checkpoint(self) -> bytes:
         """The published checkpoint; raises :class:`StoreError`."""
@@ -199,34 +209,56 @@ def _posix_seconds() -> int:
 
 
 @contextmanager
-def open_registry(root: Path) -> Iterator[Registry]:
+def open_registry(
+    root: Path, *, timestamp_url: str | None = None, timestamp_interval_s: float = DEFAULT_INTERVAL_S
+) -> Iterator[Registry]:
     """Open a data folder for serving: lock it, check it, publish what a crash left behind.
 
+    With ``timestamp_url`` its checkpoints are timestamped there, as long as it is open.
+
     Raises:
+        UsageError: the URL is none, or the trust file names no timestamp authority.
         FolderError, FolderInUseError: it is not a registry's folder, or has a server already.
         LogDamagedError: it contradicts itself.
         StoreError: the disk or the index said no.
     """
     folder = Folder(root)
     trust = folder.load_trust()
+    authority = None
+    if timestamp_url is not None:
+        if not trust.timestamp_authorities:
+            raise UsageError(
+                "no timestamp authority is trusted here, so its answers could not be verified",
+                hint=f"name its root certificate: rasura-registry timestamp-authority {root} FILE.pem",
+            )
+        authority = TimestampAuthority(timestamp_url, trust.timestamp_authorities)
     with folder.locked():
         files, index = DurableFiles(root), SqliteIndex(folder.index)
         try:
             log = Log(files, index, folder.load_log_key(), trust.logs[0].name, _posix_seconds)
             log.recover()
             sequencer = Sequencer(log)
+            stamps = StampStore(folder.timestamps)
+            registry = Registry(
+                files,
+                index,
+                log,
+                sequencer,
+                trust.authorities,
+                TrustBook(folder, files, index, log),
+                Enrolments(folder.enrolments, _posix_seconds),
+                stamps,
+                _posix_seconds,
+            )
+            timestamper = (
+                Timestamper(authority, stamps, trust.logs[0], registry.checkpoint, timestamp_interval_s)
+                if authority is not None
+                else None
+            )
             sequencer.start()
             try:
-                yield Registry(
-                    files,
-                    index,
-                    log,
-                    sequencer,
-                    trust.authorities,
-                    TrustBook(folder, files, index, log),
-                    Enrolments(folder.enrolments, _posix_seconds),
-                    _posix_seconds,
-                )
+                with timestamping(timestamper):
+                    yield registry
             finally:
                 sequencer.stop()
         finally:

@@ -19,6 +19,7 @@ from rasura import durable
 from rasura.errors import RasuraError, UsageError
 from rasura_registry.app import create_app
 from rasura_registry.registry import open_registry
+from rasura_registry.timestamps import DEFAULT_INTERVAL_S
 from rasura_registry.tls import Tls, load_chain, server_context
 
 __all__ = ["serve", "write_port"]
@@ -48,7 +49,14 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    root: Path, host: str, port: int, announce: Callable[[str, int], None], tls: Tls | None = None
+    root: Path,
+    host: str,
+    port: int,
+    announce: Callable[[str, int], None],
+    tls: Tls | None = None,
+    *,
+    timestamp_url: str | None = None,
+    timestamp_interval_s: float = DEFAULT_INTERVAL_S,
 ) -> None:
     """Serve the data folder at ``root`` until SIGTERM or SIGINT; port 0 takes a free one.
 
@@ -58,7 +66,13 @@ def serve(
         RasuraError: the folder cannot be opened, see :func:`open_registry`.
         UsageError: the address cannot be had, or TLS not be served.
     """
-    with open_registry(root) as registry, _listen(host, port) as listener, _served_tls(tls) as context:
+    with (
+        open_registry(
+            root, timestamp_url=timestamp_url, timestamp_interval_s=timestamp_interval_s
+        ) as registry,
+        _listen(host, port) as listener,
+        _served_tls(tls) as context,
+    ):
         address, actual_port = listener.getsockname()[:2]
         config = uvicorn.Config(
             create_app(registry, tls=tls),

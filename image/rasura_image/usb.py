@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rasura.errors import RefusedError, UsageError
 from rasura.key_box import is_sealed
-from rasura.site_kit import SitePapers
+from rasura.site_kit import KEY_FILE, SitePapers
 from rasura_agent.inventory.labels import DATA_LABEL, fat32_labels
 from rasura_agent.live.boot_facts import Build, parse_build
 from rasura_agent.live.gpt import SECTOR_BYTES, GptError, Partition, parse_table
@@ -137,11 +137,16 @@ def _write(
 
 
 def _is_sealed_site(folder: Path) -> bool:
-    SitePapers.load(folder)
+    papers = SitePapers.load(folder)
+    if papers.key_uri != KEY_FILE:
+        raise UsageError(
+            f"the key of {folder} is not in it ({papers.key_uri}), and a stick would not find it there",
+            hint="certify a site key of its own for sticks: rasura-registry site",
+        )
     try:
-        return is_sealed((folder / "site.key").read_bytes())
+        return is_sealed((folder / KEY_FILE).read_bytes())
     except OSError as error:
-        raise UsageError(f"cannot read {folder / 'site.key'}: {error.strerror}") from None
+        raise UsageError(f"cannot read {folder / KEY_FILE}: {error.strerror}") from None
 
 
 def _build_file(iso: Path) -> bytes:

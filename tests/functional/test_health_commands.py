@@ -101,11 +101,11 @@ def test_a_job_ends_with_a_report_that_is_verified_with_its_certificates(worksho
 
     code, said = verify(report, first, second)
     assert code == 0, said
-    assert "11 set        ok   all 2 certificates that the report names are there and fit" in said
+    assert "12 set        ok   all 2 certificates that the report names are there and fit" in said
     assert "2 ERASED" in said
     code, said = verify(report, first)
     assert code == 3
-    assert "11 set        FAIL the certificate" in said
+    assert "12 set        FAIL the certificate" in said
     assert "NOT ACCEPTED: 1 certificates are missing" in said
     assert verify(report, more=("--report-alone",))[0] == 0
     value = json.loads(second.read_bytes())

@@ -59,7 +59,7 @@ def test_a_page_is_made_and_verified(desk: Desk) -> None:
     assert (made.code, made.out) == (0, "hdd.pdf\n"), made.err
     verified = desk.verify("hdd.pdf")
     assert verified.code == 0, verified.out
-    assert " 12 page       ok   the page is what the claims give, to the byte" in verified.out
+    assert " 13 page       ok   the page is what the claims give, to the byte" in verified.out
     assert "GENUINE: ERASED drive" in verified.out
     first = (desk.folder / "hdd.pdf").read_bytes()
     assert desk.run("rasura", "pdf", "hdd.json", "--lang", "fr").code == 0

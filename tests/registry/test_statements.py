@@ -375,8 +375,8 @@ def test_bad_calls_of_the_registry_change_nothing(
             "integer",
         ),
         (
-            "correct certificate.json --as {claire} --field drive.capacityBytes --reason x "
-            "--right 99999999999999999999",
+            "correct certificate.json --as {claire} --field drive.capacityBytes --reason x --right "
+            + "9" * 20,
             "integer",
         ),
         (

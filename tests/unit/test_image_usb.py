@@ -102,6 +102,14 @@ def test_a_site_key_without_a_passphrase_does_not_go_on_a_stick(
     assert stick.read_bytes() == before
 
 
+def test_a_site_whose_key_is_elsewhere_does_not_go_on_a_stick(iso: Path, stick: Path, tmp_path: Path) -> None:
+    site = TrustWorld().write_kit(tmp_path / "token-site", "https://registry.example")
+    (site / "site.key").unlink()
+    (site / "site.toml").write_text((site / "site.toml").read_text() + 'key = "pkcs11:object=site"\n')
+    with pytest.raises(UsageError, match="a stick would not find it"):
+        write_stick(stick, iso, StickContents(Settings(), site=site), quiet)
+
+
 def test_what_an_older_stick_kept_stays(iso: Path, stick: Path, site: Path, tmp_path: Path) -> None:
     """A certificate that was not sent yet must not be lost by bringing a stick up to date."""
     write_stick(stick, iso, StickContents(Settings(), site=site), quiet)

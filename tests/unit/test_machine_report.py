@@ -79,7 +79,7 @@ def test_a_report_is_signed_logged_and_genuine(world: TrustWorld) -> None:
     assert found.machine_report == machine(bundle)
     assert found.certificate is None
     assert not found.attests_erasure
-    assert [check.number for check in found.checks] == list(range(1, 11))
+    assert [check.number for check in found.checks] == list(range(1, 12))
     assert all(check.state is State.PASSED for check in found.checks[:9])
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from click.testing import CliRunner
 from rasura.bundle import Bundle
 from rasura.cli import cli
 from rasura.errors import RasuraError
+from rasura.keys import certificate_pem
+from rasura.timestamp import Timestamp, TimestampError, checkpoint_digest, claimed_time, verify_token
+from rasura.trust import Trust
+from simulators.tsa import openssl_or_skip, openssl_verifies
 from vectors.index import CASES, files_of
 from vectors.world import Case
 
@@ -46,7 +51,7 @@ def test_there_are_enough_and_most_are_refusals() -> None:
 def test_every_check_refuses_something() -> None:
     failed = {one for case in CASES for one in case.failed}
     names = ["bundle", "signature", "chain", "identity", "clock", "claims", "checkpoint", "inclusion"]
-    names += ["validity", "start", "set"]
+    names += ["validity", "start", "timestamp", "set"]
     assert failed == {f"{number} {name}" for number, name in enumerate(names, 1)}
 
 
@@ -99,7 +104,15 @@ def test_the_threats_name_vectors_and_each_refusal_is_in_a_row() -> None:
     assert all(row[1].strip() for row in rows), "each lie is stopped by something"
 
 
-_BY_HAND = {"2 signature", "3 chain", "4 identity", "7 checkpoint", "8 inclusion", "9 validity"}
+_BY_HAND = {
+    "2 signature",
+    "3 chain",
+    "4 identity",
+    "7 checkpoint",
+    "8 inclusion",
+    "9 validity",
+    "11 timestamp",
+}
 """What the recipe checks too."""
 _OURS = {
     "keyid-of-another",  # a hint, which the recipe does not read
@@ -119,6 +132,7 @@ _OURS = {
     "station-signed-with-sha384",
     "station-key-p384",
     "id-in-capitals",
+    "timestamp-with-garbage",  # openssl reads what it needs
 }
 """What `rasura verify` refuses and the recipe cannot see, or sees at another place."""
 
@@ -139,6 +153,36 @@ def test_the_recipe_by_hand_agrees_where_it_can(case: Case) -> None:
     command = ["sh", script, folder / "bundle.json", folder / "trust.toml"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode == 0) == (case.code == 0), done.stdout + done.stderr
+
+
+def timestamps() -> list[Any]:
+    found = []
+    for case in CASES:
+        try:
+            made = case.make()
+            stamps = Bundle.parse(made.bundle).timestamps
+        except RasuraError:
+            continue
+        found += [
+            pytest.param(made.trust, stamp, id=f"{case.name}-{number}") for number, stamp in enumerate(stamps)
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("trusted", "stamp"), timestamps())
+def test_openssl_says_the_same_of_every_token(trusted: str, stamp: Timestamp, tmp_path: Path) -> None:
+    openssl_or_skip()
+    note, roots = stamp.receipt.checkpoint_note, Trust.parse(trusted).timestamp_authorities
+    try:
+        verify_token(stamp.token, note, roots)
+        ours = True
+    except TimestampError as error:
+        # openssl reads what it needs, and passes over the bytes behind it
+        ours = stamp.token.endswith(b"\0") and "DER" in str(error)
+    moment = claimed_time(stamp.token) or datetime(2026, 3, 2, tzinfo=UTC)
+    assert ours is openssl_verifies(
+        stamp.token, checkpoint_digest(note), certificate_pem(*roots), moment, tmp_path
+    )
 
 
 _NPM_TAKES = {

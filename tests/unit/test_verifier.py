@@ -51,7 +51,7 @@ def test_a_logged_certificate_is_genuine(world: TrustWorld, logged: Bundle) -> N
     assert report.verdict is Verdict.GENUINE
     assert report.attests_erasure
     assert report.logged_at == NOW
-    assert [check.number for check in report.checks] == list(range(1, 11))
+    assert [check.number for check in report.checks] == list(range(1, 12))
     assert all(check.state is State.PASSED and check.sentence for check in report.checks[:9])
     assert report.checks[9].state is State.NOT_DONE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vectors import form, genuine, judged, proof, reports, side
+from vectors import form, genuine, judged, proof, reports, side, timestamps
 from vectors.world import Case, expectation
 
 __all__ = ["CASES", "files_of", "write"]
@@ -14,6 +14,7 @@ CASES: tuple[Case, ...] = (
     *form.CASES,
     *proof.CASES,
     *judged.CASES,
+    *timestamps.CASES,
     *reports.CASES,
     *side.CASES,
 )

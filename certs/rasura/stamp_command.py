@@ -1,0 +1,126 @@
+"""``rasura timestamp``: adds to bundles the timestamps that their registry has got meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import click
+
+from rasura import durable
+from rasura.bundle import Bundle
+from rasura.client import RegistryAnswerError, RegistryAwayError, RegistryClient, problem_detail
+from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
+from rasura.text import printable
+from rasura.trust import Trust
+from rasura.verifier import State, Verdict, verify
+
+__all__ = ["stamped", "timestamp_command"]
+
+
+@click.command("timestamp", epilog=EXIT_CODES_HELP)
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
+@click.option("--registry", "url", required=True, metavar="URL", help="The registry that logged them.")
+@click.option(
+    "--registry-ca", "ca_pin", metavar="PIN", help="The pin of its TLS authority, if it has one of its own."
+)
+@click.option(
+    "--trust",
+    "trust_file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Whom to trust; it must name a timestamp authority.",
+)
+def timestamp_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, trust_file: Path) -> int:
+    """Ask the registry for the timestamps of certificates, and write them into their files.
+
+    A registry has its log timestamped by a third party about once an hour, so a certificate that
+    was just logged has none yet. A folder stands for the .json files in it. What the registry
+    answers is verified; a file that has a timestamp is left alone.
+
+    Ends with 0 if all have one now, with 3 if the registry has none yet for some.
+
+    \b
+        rasura timestamp certificates/sent --registry https://log.example.org --trust trust.toml
+    """
+    trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
+    if not trust.timestamp_authorities:
+        raise UsageError(
+            f"{trust_file} names no timestamp authority, so nothing could be verified",
+            hint="get the registry's trust.toml again, from a source you believe",
+        )
+    client = RegistryClient(url, trust.logs, ca_pin=ca_pin)
+    code = ExitCode.DONE
+    try:
+        for path in _files(bundles):
+            bundle = Bundle.parse(read_file(path))
+            found = bundle if bundle.timestamps else stamped(bundle, client, trust)
+            if found is None:
+                code = ExitCode.REFUSED
+                said = "no timestamp yet"
+            elif found is bundle:
+                said = "has a timestamp"
+            else:
+                _write(path, found)
+                said = "timestamp added"
+            click.echo(f"{said:<16} {printable(str(path))}")
+    finally:
+        client.close()
+    return code
+
+
+def stamped(bundle: Bundle, client: RegistryClient, trust: Trust) -> Bundle | None:
+    """``bundle`` with the timestamps that its registry gives, verified; ``None`` while there are none.
+
+    A receipt that it has stays as it is.
+
+    Raises:
+        RegistryAwayError: there is no answer, or the registry is not well.
+        RefusedError: its log does not hold the certificate.
+        RegistryAnswerError: what it answers proves nothing.
+    """
+    status, answer = client.ask("GET", f"/certificates/{bundle.certificate_id}")
+    reason = problem_detail(answer) or f"HTTP status {status}"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise RegistryAwayError(f"the registry at {client.url} is not well: {reason}")
+    if status == HTTPStatus.NOT_FOUND and problem_detail(answer):
+        raise RefusedError(f"the registry at {client.url} does not know {bundle.certificate_id}: {reason}")
+    if status != HTTPStatus.OK:
+        raise RegistryAnswerError(f"{client.url} does not answer as a registry does ({reason})")
+    try:
+        given = Bundle.parse(answer)
+    except RasuraError as error:
+        raise RegistryAnswerError(f"what {client.url} answers is no bundle: {error}") from None
+    if given.with_receipt(None) != bundle.with_receipt(None):
+        raise RegistryAnswerError(f"{client.url} has another certificate with the id {bundle.certificate_id}")
+    if not given.timestamps:
+        return None
+    found = bundle.with_receipt(bundle.receipt or given.receipt).with_timestamps(given.timestamps)
+    report = verify(found.encode(), trust)
+    failed = [one.sentence for one in report.checks if one.state is State.FAILED]
+    if report.verdict is not Verdict.GENUINE or report.timestamped_at is None:
+        raise RegistryAnswerError(
+            f"the timestamp that {client.url} gives proves nothing: {'; '.join(failed)}"
+        )
+    return found
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        there = sorted(path.glob("*.json"))
+        if not there:
+            raise UsageError(f"there is no .json file in {path}")
+        yield from there
+
+
+def _write(path: Path, bundle: Bundle) -> None:
+    try:
+        durable.write_file(path, bundle.encode(), mode=path.stat().st_mode & 0o777)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
