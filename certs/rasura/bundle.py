@@ -15,17 +15,17 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from rasura import strict_json
-from rasura.base64_text import canonical_base64
 from rasura.certificate import ErasureCertificate
+from rasura.chain import Chain, read_chain
 from rasura.claims import ClaimsError, Statement
 from rasura.entry import Entry, EntryKind
-from rasura.envelope import Envelope
+from rasura.envelope import Envelope, Signature
 from rasura.errors import RasuraError
-from rasura.keys import load_certificate_der
 from rasura.machine_report import PREDICATE_TYPE as MACHINE_REPORT
 from rasura.machine_report import MachineReport
 from rasura.receipt import Receipt
@@ -38,6 +38,28 @@ MEDIA_TYPE = "application/vnd.rasura.bundle+json;version=1"
 class BundleError(RasuraError):
     """The bytes are not a bundle."""
 
+
+class _Signed(msgspec.Struct, frozen=True, gc=False):
+    keyid: str
+    sig: bytes
+
+
+class _Enveloped(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    payload: bytes
+    payload_type: str
+    signatures: tuple[_Signed, ...]
+
+
+class _Bundled(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A bundle as :meth:`Bundle.encode` writes it; msgspec reads and writes ``bytes`` as base64."""
+
+    media_type: str
+    envelope: _Enveloped
+    chain: tuple[str, ...]
+    receipt: str | None
+
+
+_PLAIN = msgspec.json.Decoder(_Bundled)
 
 _KINDS: dict[type, EntryKind] = {
     ErasureCertificate: EntryKind.ERASURE_CERTIFICATE,
@@ -54,12 +76,24 @@ class Bundle:
     receipt: Receipt | None = None
 
     @cached_property
+    def signers(self) -> Chain:
+        """The chain, with what is asked of it worked out once."""
+        return self.chain if isinstance(self.chain, Chain) else Chain(self.chain)
+
+    @cached_property
     def claims(self) -> ErasureCertificate | MachineReport:
         """The claims as read from the payload, **not** verified; raises ``ClaimsError``."""
+        if self._plain is not None:
+            return self._plain
         statement = self._statement
         if statement.predicate_type == MACHINE_REPORT:
             return MachineReport.from_statement(statement)
         return ErasureCertificate.from_statement(statement)
+
+    @cached_property
+    def _plain(self) -> ErasureCertificate | None:
+        """The claims, if the payload is their one encoding and holds nothing else: most do."""
+        return ErasureCertificate.as_written(self.envelope.payload)
 
     @cached_property
     def _statement(self) -> Statement:
@@ -68,7 +102,7 @@ class Bundle:
     @property
     def unread(self) -> tuple[str, ...]:
         """Members of the statement that this version does not know; raises ``ClaimsError``."""
-        return self.claims.unread(self._statement)
+        return () if self._plain is not None else self.claims.unread(self._statement)
 
     @property
     def certificate(self) -> ErasureCertificate:
@@ -96,7 +130,7 @@ class Bundle:
             id=self.certificate_id,
             payload_sha256=self.payload_sha256,
             signature_sha256=hashlib.sha256(self.envelope.signatures[0].sig).hexdigest(),
-            signing_certificate_sha256=hashlib.sha256(self.chain[0].public_bytes(Encoding.DER)).hexdigest(),
+            signing_certificate_sha256=self.signers.station_sha256,
         )
 
     def with_receipt(self, receipt: Receipt | None) -> Bundle:
@@ -130,6 +164,18 @@ class Bundle:
 
     @classmethod
     def _read(cls, raw: bytes) -> Bundle:
+        plain = strict_json.as_written(raw, _PLAIN, integers=False)
+        if plain is not None and plain.media_type == MEDIA_TYPE:
+            signed = plain.envelope
+            return cls(
+                Envelope(
+                    signed.payload,
+                    signed.payload_type,
+                    tuple(Signature(one.keyid, one.sig) for one in signed.signatures),
+                ),
+                read_chain(plain.chain),
+                Receipt.parse(plain.receipt) if plain.receipt is not None else None,
+            )
         value = strict_json.loads(raw, what="the bundle")
         match value:
             case {"mediaType": media_type, "envelope": envelope, "chain": list(chain), "receipt": receipt}:
@@ -146,9 +192,6 @@ class Bundle:
             raise BundleError("the bundle's receipt is neither text nor null")
         return cls(
             Envelope.from_json(envelope),
-            tuple(
-                load_certificate_der(canonical_base64(one, "a signing certificate", BundleError))
-                for one in chain
-            ),
+            read_chain(tuple(chain)),
             Receipt.parse(receipt) if receipt is not None else None,
         )

@@ -452,7 +452,6 @@ class ErasureCertificate(SignedClaims, frozen=True):
     format_major: ClassVar[int] = FORMAT_MAJOR
     what: ClassVar[str] = "an erasure certificate"
 
-    format_version: str
     id: str
     tool: Tool
     drive: DriveClaims

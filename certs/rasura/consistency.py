@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from rasura.certificate import (
     ErasureCertificate,
@@ -45,6 +46,7 @@ _TIME = re.compile(TIME_PATTERN)
 _UUID = re.compile(UUID_PATTERN)
 
 
+@lru_cache(maxsize=256)
 def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time in UTC written with ``Z``, or ``None``."""
     if not _TIME.fullmatch(text):

@@ -142,7 +142,6 @@ class MachineReport(SignedClaims, frozen=True):
     format_major: ClassVar[int] = FORMAT_MAJOR
     what: ClassVar[str] = "a machine report"
 
-    format_version: str
     id: str
     tool: Tool
     source: Source

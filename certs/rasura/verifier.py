@@ -25,6 +25,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography import x509
 
@@ -32,9 +34,8 @@ from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.checkpoint import OpenedCheckpoint, open_checkpoint
 from rasura.consistency import contradictions, parse_time
-from rasura.envelope import PAYLOAD_TYPE, key_id
+from rasura.envelope import PAYLOAD_TYPE
 from rasura.errors import RasuraError
-from rasura.keys import chain_problems, common_name, organization, p256_public_key
 from rasura.machine_report import MachineReport
 from rasura.note import VerifierKey
 from rasura.start import look_at_start
@@ -65,8 +66,7 @@ class Verdict(Enum):
     NOT_GENUINE = "not genuine"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One numbered check and its sentence."""
 
     number: int
@@ -111,19 +111,19 @@ class _Checks:
 
     def __init__(self) -> None:
         self.done: list[Check] = []
+        self.failed = False
 
     def add(self, name: str, problems: tuple[str, ...] | str | None, good: str) -> bool:
-        sentences = (problems,) if isinstance(problems, str) else (problems or ())
-        state = State.FAILED if sentences else State.PASSED
-        self.done.append(Check(len(self.done) + 1, name, state, "; ".join(sentences) or good))
-        return not sentences
+        if not problems:
+            self.done.append(Check(len(self.done) + 1, name, State.PASSED, good))
+            return True
+        sentence = problems if isinstance(problems, str) else "; ".join(problems)
+        self.done.append(Check(len(self.done) + 1, name, State.FAILED, sentence))
+        self.failed = True
+        return False
 
     def skip(self, name: str, why: str) -> None:
         self.done.append(Check(len(self.done) + 1, name, State.NOT_DONE, why))
-
-    @property
-    def failed(self) -> bool:
-        return any(check.state is State.FAILED for check in self.done)
 
 
 def verify(raw: bytes, trust: Trust) -> Report:
@@ -155,7 +155,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
     _check_signature(checks, bundle)
     checks.add(
         "chain",
-        chain_problems(bundle.chain, trust.authorities),
+        bundle.signers.problems(trust.authorities),
         "a trusted registry authority certified the site, and the site this station",
     )
     checks.add("identity", _identity_problems(bundle), "the claims name the site and station that signed")
@@ -191,7 +191,7 @@ def check_submission(
     except RasuraError as error:
         return (str(error),)
     _check_signature(checks, bundle)
-    checks.add("chain", chain_problems(bundle.chain, authorities), "")
+    checks.add("chain", bundle.signers.problems(authorities), "")
     checks.add("identity", _identity_problems(bundle), "")
     checks.add("clock", _clock_problems(bundle), "")
     checks.add("claims", contradictions(claims), "")
@@ -215,7 +215,7 @@ def _check_signature(checks: _Checks, bundle: Bundle) -> None:
         checks.add("signature", "the envelope's payload type is not in-toto's", "")
         return
     try:
-        bundle.envelope.verify(p256_public_key(bundle.chain[0]))
+        bundle.envelope.verify(bundle.signers.key, bundle.signers.key_id)
     except IndexError:
         checks.add("signature", "there is no signing certificate to check the signature with", "")
     except RasuraError as error:
@@ -227,7 +227,7 @@ def _check_signature(checks: _Checks, bundle: Bundle) -> None:
 def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
     station = bundle.claims.station
     try:
-        certified_site, certified_station = organization(bundle.chain[0]), common_name(bundle.chain[0])
+        certified_site, certified_station = bundle.signers.names
     except (RasuraError, IndexError):
         return ("the signing certificate does not name one site and one station",)
     problems = []
@@ -243,12 +243,12 @@ def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
 def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
     if not bundle.chain:
         return ("there is no signing certificate",)
-    claims, station = bundle.claims, bundle.chain[0]
+    claims, (begin, end) = bundle.claims, bundle.signers.station_valid
     times = claims if isinstance(claims, MachineReport) else claims.result
     started, finished = parse_time(times.started_at), parse_time(times.finished_at)
     if started is None or finished is None:
         return ("the times claimed are not RFC 3339 in UTC",)
-    if not station.not_valid_before_utc <= finished <= station.not_valid_after_utc:
+    if not begin <= finished <= end:
         return ("the station's signing certificate was not valid at the time claimed",)
     return ()
 
@@ -256,13 +256,13 @@ def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
 def _validity_problems(bundle: Bundle, moment: datetime, revoked: tuple[Revocation, ...]) -> tuple[str, ...]:
     if len(bundle.chain) < 2:
         return ("there is no signing certificate of a site",)
-    site = bundle.chain[1]
+    begin, end = bundle.signers.site_valid
     problems = []
-    if not site.not_valid_before_utc <= moment <= site.not_valid_after_utc:
-        problems.append(f"the site's signing certificate was not valid on {moment:%Y-%m-%d %H:%M} UTC")
+    if not begin <= moment <= end:
+        problems.append(f"the site's signing certificate was not valid on {_minute(moment)}")
     for one in _revoked(bundle, revoked):
         if one.since <= moment:
-            problems.append(f"a key of its chain was revoked on {one.since:%Y-%m-%d %H:%M} UTC, before that")
+            problems.append(f"a key of its chain was revoked on {_minute(one.since)}, before that")
     return tuple(problems)
 
 
@@ -270,7 +270,7 @@ def _revoked(bundle: Bundle, revoked: tuple[Revocation, ...]) -> tuple[Revocatio
     if not revoked:
         return ()
     try:
-        keys = {key_id(p256_public_key(one)) for one in bundle.chain}
+        keys = bundle.signers.key_ids
     except RasuraError:
         return ()  # the chain's check says so
     return tuple(one for one in revoked if one.key in keys)
@@ -307,7 +307,7 @@ def _check_log(
     checks.add(
         "validity",
         _validity_problems(bundle, moment, trust.revoked),
-        f"the site's signing certificate was valid when the log included it, by {moment:%Y-%m-%d %H:%M} UTC",
+        f"the site's signing certificate was valid when the log included it, by {_minute(moment)}",
     )
     return opened, moment if included else None
 
@@ -324,8 +324,13 @@ def _check_start(checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedChec
     size, when = 0, ""
     if start.opened is not None:
         size, stamp = start.opened.checkpoint.size, start.opened.timestamp
-        when = f", after {datetime.fromtimestamp(stamp, UTC):%Y-%m-%d %H:%M} UTC" if stamp is not None else ""
+        when = f", after {_minute(datetime.fromtimestamp(stamp, UTC))}" if stamp is not None else ""
     checks.add("start", start.problem, f"it began when that log held {size} entries{when}")
+
+
+@lru_cache(maxsize=256)
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _inclusion_problem(bundle: Bundle, opened: OpenedCheckpoint) -> str | None:
