@@ -90,7 +90,7 @@ def _form(certificate: ErasureCertificate) -> list[str]:
         *_resumption_sizes(result.resumed),
         *_sampling_sizes(certificate.verification.sampling),
     ]
-    if any(not 0 <= size <= MAX_SAFE_INTEGER for size in sizes):
+    if min(sizes) < 0 or max(sizes) > MAX_SAFE_INTEGER:
         found.append("a size or a count is negative or beyond 2^53")
     if any(entropy > _MOST_ENTROPY for entropy in _entropies(certificate.verification)):
         found.append("an entropy of more than eight bits a byte")

@@ -59,20 +59,19 @@ class Entry:
         if not _UUID.fullmatch(self.id):
             raise EntryError(f"{self.id[:80]!r} is not a UUID in lower case")
         hashes = (self.payload_sha256, self.signature_sha256, self.signing_certificate_sha256)
-        if not all(_HASH.fullmatch(one) for one in hashes):
+        if not all(map(_HASH.fullmatch, hashes)):
             raise EntryError("a digest of an entry is not SHA-256 in lower-case hexadecimal")
 
     def encode(self) -> bytes:
         """The leaf's bytes."""
-        lines = (
-            _HEADER,
-            self.kind.value,
-            self.id,
-            f"payload sha256:{self.payload_sha256}",
-            f"signature sha256:{self.signature_sha256}",
-            f"signing-certificate sha256:{self.signing_certificate_sha256}",
-        )
-        return "".join(f"{line}\n" for line in lines).encode()
+        return (
+            f"{_HEADER}\n"
+            f"{self.kind.value}\n"
+            f"{self.id}\n"
+            f"payload sha256:{self.payload_sha256}\n"
+            f"signature sha256:{self.signature_sha256}\n"
+            f"signing-certificate sha256:{self.signing_certificate_sha256}\n"
+        ).encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Entry:

@@ -57,7 +57,7 @@ class Receipt:
     def __post_init__(self) -> None:
         if not 0 <= self.index <= MAX_SIZE:
             raise ReceiptError("a receipt's index is out of bounds")
-        if len(self.proof) > MAX_PROOF_HASHES or any(len(one) != HASH_BYTES for one in self.proof):
+        if len(self.proof) > MAX_PROOF_HASHES or not {HASH_BYTES}.issuperset(map(len, self.proof)):
             raise ReceiptError("a receipt's proof is not a list of hashes")
         try:
             _read_checkpoint(self.checkpoint_note)

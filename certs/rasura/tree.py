@@ -141,12 +141,12 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
         if sn == 0:
             raise ProofError("the inclusion proof is too long")
         if fn & 1 or fn == sn:
-            computed = node_hash(sibling, computed)
+            computed = _sha256(b"\x01" + sibling + computed).digest()
             while not fn & 1 and fn:
                 fn >>= 1
                 sn >>= 1
         else:
-            computed = node_hash(computed, sibling)
+            computed = _sha256(b"\x01" + computed + sibling).digest()
         fn >>= 1
         sn >>= 1
     _require(sn == 0, "the inclusion proof is too short")
@@ -222,9 +222,8 @@ def _listed(leaf_hashes: Sequence[bytes]) -> HashReader:
 
 
 def _require_hashes(*hashes: bytes) -> None:
-    for one in hashes:
-        if len(one) != HASH_BYTES:
-            raise ProofError(f"a hash does not have {HASH_BYTES} bytes")
+    if not {HASH_BYTES}.issuperset(map(len, hashes)):
+        raise ProofError(f"a hash does not have {HASH_BYTES} bytes")
 
 
 def _require(holds: bool, sentence: str) -> None:

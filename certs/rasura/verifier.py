@@ -106,6 +106,11 @@ class Report:
         )
 
 
+@lru_cache(maxsize=256)
+def _passed(number: int, name: str, good: str) -> Check:
+    return Check(number, name, State.PASSED, good)
+
+
 class _Checks:
     """Collects the checks; a failed one raises nothing, so that as many as possible are made."""
 
@@ -115,7 +120,7 @@ class _Checks:
 
     def add(self, name: str, problems: tuple[str, ...] | str | None, good: str) -> bool:
         if not problems:
-            self.done.append(Check(len(self.done) + 1, name, State.PASSED, good))
+            self.done.append(_passed(len(self.done) + 1, name, good))
             return True
         sentence = problems if isinstance(problems, str) else "; ".join(problems)
         self.done.append(Check(len(self.done) + 1, name, State.FAILED, sentence))
