@@ -11,16 +11,16 @@ import click
 import msgspec
 
 from rasura import __version__
-from rasura.bundle_commands import bundle_command
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.command import EXIT_CODES_HELP, print_json, read_file
 from rasura.documents import documents_in
 from rasura.errors import ExitCode
 from rasura.language import Language, Tongue
 from rasura.machine_report import MachineReport
+from rasura.lazy import LazyGroup
 from rasura.machine_set import Held, SetCheck, check_set
+from rasura.options import LANGUAGE_OPTION
 from rasura.page_verdict import verify_document, with_page
-from rasura.pdf_command import LANGUAGE_OPTION, pdf_command
 from rasura.text import printable
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict
@@ -34,7 +34,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for ma
 _MARKS = {State.PASSED: "ok  ", State.FAILED: "FAIL", State.NOT_DONE: "-   "}
 
 
-@click.group(epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rasura")
 def cli() -> None:
     """Check erasure certificates, alone and offline.
@@ -146,8 +146,10 @@ def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int
     return ExitCode.DONE
 
 
-cli.add_command(bundle_command)
-cli.add_command(pdf_command)
+cli.add_lazily("bundle", "rasura.bundle_commands:bundle_command")
+cli.add_lazily("monitor", "rasura.monitor_command:monitor_command")
+cli.add_lazily("pdf", "rasura.pdf_command:pdf_command")
+cli.add_lazily("witness", "rasura.witness_command:witness_command")
 
 
 def _severity(code: ExitCode) -> int:

@@ -24,7 +24,7 @@ from rasura_registry.enrolments import CommitmentError
 from rasura_registry.errors import StoreError
 from rasura_registry.log import Conflict, Submission
 from rasura_registry.registry import NotJsonError, Registry, SubmissionError
-from rasura_registry.tiles import Tile
+from rasura.tiles import Tile
 from rasura_registry.tls import Tls
 
 __all__ = ["BODY_TIMEOUT_S", "create_app"]

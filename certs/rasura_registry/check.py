@@ -21,7 +21,7 @@ from rasura_registry.files import DurableFiles, body_name
 from rasura_registry.folder import Folder
 from rasura_registry.index import Sequenced, SqliteIndex
 from rasura_registry.log import CHECKPOINT_FILE
-from rasura_registry.tiles import TILE_WIDTH, Tile, entry_bundle, entry_tiles
+from rasura.tiles import TILE_WIDTH, Tile, entry_bundle, entry_tiles
 
 __all__ = ["CheckReport", "check_folder"]
 

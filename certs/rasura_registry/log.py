@@ -40,7 +40,7 @@ from rasura.tree import (
 from rasura_registry.errors import LogDamagedError
 from rasura_registry.files import Files, body_name
 from rasura_registry.index import Index, Sequenced
-from rasura_registry.tiles import TILE_WIDTH, Tile, TileCache, entry_bundle, entry_tiles, grow
+from rasura.tiles import TILE_WIDTH, Tile, TileCache, entry_bundle, entry_tiles, grow
 
 __all__ = ["CHECKPOINT_FILE", "Conflict", "Log", "Recorded", "Submission", "start_log"]
 

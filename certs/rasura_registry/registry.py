@@ -24,7 +24,7 @@ from rasura_registry.folder import Folder
 from rasura_registry.index import Index, SqliteIndex
 from rasura_registry.log import CHECKPOINT_FILE, Conflict, Log, Recorded, Submission
 from rasura_registry.sequencer import Sequencer
-from rasura_registry.tiles import Tile
+from rasura.tiles import Tile
 
 __all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
 
