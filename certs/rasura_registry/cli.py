@@ -182,6 +182,23 @@ def seal_command(site_folder: Path) -> None:
 )
 @click.option("--tls-certificate", metavar="FILE", type=_PATH, help="Serve HTTPS with this chain in PEM.")
 @click.option("--tls-key", metavar="FILE", type=_PATH, help="The private key of --tls-certificate.")
+@click.option(
+    "--witness",
+    "witnesses",
+    nargs=2,
+    multiple=True,
+    metavar="URL KEY",
+    help="Have this witness cosign what is published; may be given again.",
+)
+@click.option(
+    "--witness-every",
+    "ask_every_s",
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.IntRange(1, 86400),
+    help="How often each witness is asked at most.",
+)
 def serve_command(
     folder: Path,
     host: str,
@@ -190,6 +207,8 @@ def serve_command(
     names: str | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    witnesses: tuple[tuple[str, str], ...],
+    ask_every_s: int,
 ) -> None:
     """Serve the registry in DIR until SIGTERM or Ctrl-C.
 
@@ -198,14 +217,21 @@ def serve_command(
     (rasura.ca=, --registry-ca, ca in site.toml) talk to this registry and no other. Alerts go to
     standard error.
 
+    Witnesses (rasura witness) never delay a certificate. Their cosignatures are published with the
+    checkpoint, and are on the receipts that are asked for later (GET /certificates/ID).
+
     \b
         rasura-registry serve /srv/rasura --host 0.0.0.0 --tls registry.lan,192.168.1.10
     """
     # The web framework takes a second to load, which the other commands do without.
     from rasura_registry.server import serve, write_port  # noqa: PLC0415
+    from rasura_registry.witnesses import parse_witness  # noqa: PLC0415
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     tls = _tls(Folder(folder), names, tls_certificate, tls_key)
+    asked = tuple(parse_witness(*one) for one in witnesses)
+    if len({one.key for one in asked}) < len(asked):
+        raise UsageError("a witness is named twice: its key counts once")
 
     def announce(address: str, actual_port: int) -> None:
         if port_file is not None:
@@ -215,7 +241,7 @@ def serve_command(
         if tls is not None and tls.pin is not None:
             click.echo(f"rasura.ca={tls.pin}")
 
-    serve(folder, host, port, announce, tls)
+    serve(folder, host, port, announce, tls, asked, ask_every_s)
 
 
 def _tls(folder: Folder, names: str | None, certificate: Path | None, key: Path | None) -> Tls | None:

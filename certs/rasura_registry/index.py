@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from rasura_registry.errors import StoreError
 
-__all__ = ["Index", "Sequenced", "SqliteIndex", "create_index"]
+__all__ = ["Connection", "Index", "Sequenced", "SqliteIndex", "create_index"]
 
 _SCHEMA_VERSION = 1
 _SCHEMA = f"""
@@ -98,9 +98,9 @@ class SqliteIndex:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise StoreError(f"there is no index at {path}")
-        self._writer = _Connection(path, "PRAGMA synchronous = FULL")
+        self._writer = Connection(path, "PRAGMA synchronous = FULL")
         try:
-            self._reader = _Connection(path, "PRAGMA query_only = ON")
+            self._reader = Connection(path, "PRAGMA query_only = ON")
         except StoreError:
             self._writer.close()
             raise
@@ -172,7 +172,7 @@ class SqliteIndex:
 _SELECT_ENTRY = "SELECT position, id, entry, body_sha256 FROM entries"
 
 
-class _Connection:
+class Connection:
     """One SQLite connection, one user at a time."""
 
     def __init__(self, path: Path, pragma: str) -> None:

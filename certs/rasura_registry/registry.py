@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,16 +14,21 @@ from cryptography import x509
 
 from rasura import strict_json
 from rasura.bundle import Bundle
+from rasura.checkpoint import Checkpoint
 from rasura.entry import Entry
 from rasura.errors import RasuraError
+from rasura.note import Note
+from rasura.receipt import Receipt
 from rasura.verifier import check_submission
+from rasura_registry.cosignatures import Cosignatures
 from rasura_registry.enrolments import Enrolments
 from rasura_registry.errors import StoreError
 from rasura_registry.files import DurableFiles, Files, body_name
 from rasura_registry.folder import Folder
-from rasura_registry.index import Index, SqliteIndex
-from rasura_registry.log import CHECKPOINT_FILE, Conflict, Log, Recorded, Submission
+from rasura_registry.index import Index, Sequenced, SqliteIndex
+from rasura_registry.log import Conflict, Log, Recorded, Submission
 from rasura_registry.sequencer import Sequencer
+from rasura_registry.witnesses import Witnessing, start_askers
 from rasura.tiles import Tile
 
 __all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
@@ -56,6 +61,7 @@ class Registry:
         trust_toml: bytes,
         enrolments: Enrolments,
         clock: Callable[[], int],
+        cosignatures: Cosignatures,
     ) -> None:
         self.trust_toml = trust_toml
         self.enrolments = enrolments
@@ -65,6 +71,7 @@ class Registry:
         self._sequencer = sequencer
         self._authorities = authorities
         self._clock = clock
+        self._cosignatures = cosignatures
 
     @property
     def size(self) -> int | None:
@@ -84,7 +91,7 @@ class Registry:
         if there is not None:
             if there.entry != entry.encode():
                 return self._alert(Conflict(there))
-            receipt = self._log.receipt(there)
+            receipt = self._receipt(there)
             if receipt is not None:
                 return Recorded(False, receipt)
         return Submission(entry, raw)
@@ -102,7 +109,7 @@ class Registry:
             StoreError: the disk or the index said no, or the body is gone.
         """
         row = self._index.find(certificate_id)
-        receipt = None if row is None else self._log.receipt(row)
+        receipt = None if row is None else self._receipt(row)
         if row is None or receipt is None:
             return None
         raw = self._files.read(body_name(row.body_sha256))
@@ -111,15 +118,25 @@ class Registry:
         return Bundle.parse(raw).with_receipt(receipt).encode()
 
     def checkpoint(self) -> bytes:
-        """The published checkpoint; raises :class:`StoreError`."""
-        note = self._files.read(CHECKPOINT_FILE)
-        if note is None:
-            raise StoreError("the checkpoint is not there any more")
-        return note
+        """The published checkpoint with the cosignatures that there are; raises :class:`StoreError`."""
+        note = self._log.signed_checkpoint()
+        size = Checkpoint.parse(Note.parse(note).text).size
+        return (note + self._cosignatures.under(size)).encode()
 
     def tile(self, tile: Tile) -> bytes | None:
         """A tile's bytes, or None; raises :class:`StoreError`."""
         return self._files.read(tile.name)
+
+    def _receipt(self, row: Sequenced) -> Receipt | None:
+        """The receipt under the first checkpoint that witnesses cosigned; without one, the first of all.
+
+        A later checkpoint says "logged by" a little later, and says it with the word of others.
+        """
+        size = self._cosignatures.covering(row.position)
+        note = None if size is None else self._index.checkpoint_at(size)
+        if size is None or note is None:
+            return self._log.receipt(row)
+        return self._log.receipt_under(row, note + self._cosignatures.under(size))
 
     def _judge(self, certificate_id: str, raw: bytes) -> Entry:
         try:
@@ -166,8 +183,12 @@ def _posix_seconds() -> int:
 
 
 @contextmanager
-def open_registry(root: Path) -> Iterator[Registry]:
+def open_registry(
+    root: Path, witnesses: tuple[Witnessing, ...] = (), ask_every_s: float = 10.0
+) -> Iterator[Registry]:
     """Open a data folder for serving: lock it, check it, publish what a crash left behind.
+
+    ``witnesses`` are asked to cosign what is published, each at most once in ``ask_every_s`` seconds.
 
     Raises:
         FolderError, FolderInUseError: it is not a registry's folder, or has a server already.
@@ -176,25 +197,26 @@ def open_registry(root: Path) -> Iterator[Registry]:
     """
     folder = Folder(root)
     trust = folder.load_trust()
-    with folder.locked():
+    with ExitStack() as open_things:
+        open_things.enter_context(folder.locked())
         files, index = DurableFiles(root), SqliteIndex(folder.index)
-        try:
-            log = Log(files, index, folder.load_log_key(), trust.logs[0].name, _posix_seconds)
-            log.recover()
-            sequencer = Sequencer(log)
-            sequencer.start()
-            try:
-                yield Registry(
-                    files,
-                    index,
-                    log,
-                    sequencer,
-                    trust.authorities,
-                    folder.read(folder.trust),
-                    Enrolments(folder.enrolments, _posix_seconds),
-                    _posix_seconds,
-                )
-            finally:
-                sequencer.stop()
-        finally:
-            index.close()
+        open_things.callback(index.close)
+        log = Log(files, index, folder.load_log_key(), trust.logs[0].name, _posix_seconds)
+        log.recover()
+        cosignatures = Cosignatures(folder.cosignatures, tuple(one.key for one in witnesses))
+        open_things.callback(cosignatures.close)
+        sequencer = Sequencer(log)
+        sequencer.start()
+        open_things.callback(sequencer.stop)
+        open_things.callback(start_askers(witnesses, log, cosignatures, ask_every_s))
+        yield Registry(
+            files,
+            index,
+            log,
+            sequencer,
+            trust.authorities,
+            folder.read(folder.trust),
+            Enrolments(folder.enrolments, _posix_seconds),
+            _posix_seconds,
+            cosignatures,
+        )

@@ -20,6 +20,7 @@ from rasura.errors import RasuraError, UsageError
 from rasura_registry.app import create_app
 from rasura_registry.registry import open_registry
 from rasura_registry.tls import Tls, load_chain, server_context
+from rasura_registry.witnesses import Witnessing
 
 __all__ = ["serve", "write_port"]
 
@@ -48,17 +49,28 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    root: Path, host: str, port: int, announce: Callable[[str, int], None], tls: Tls | None = None
+    root: Path,
+    host: str,
+    port: int,
+    announce: Callable[[str, int], None],
+    tls: Tls | None = None,
+    witnesses: tuple[Witnessing, ...] = (),
+    ask_every_s: float = 10.0,
 ) -> None:
     """Serve the data folder at ``root`` until SIGTERM or SIGINT; port 0 takes a free one.
 
-    ``announce`` is called with the address once connections are accepted. With ``tls`` it speaks HTTPS.
+    ``announce`` is called with the address once connections are accepted. With ``tls`` it speaks HTTPS. For
+    ``witnesses`` see :func:`open_registry`.
 
     Raises:
         RasuraError: the folder cannot be opened, see :func:`open_registry`.
         UsageError: the address cannot be had, or TLS not be served.
     """
-    with open_registry(root) as registry, _listen(host, port) as listener, _served_tls(tls) as context:
+    with (
+        open_registry(root, witnesses, ask_every_s) as registry,
+        _listen(host, port) as listener,
+        _served_tls(tls) as context,
+    ):
         address, actual_port = listener.getsockname()[:2]
         config = uvicorn.Config(
             create_app(registry, tls=tls),
