@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -14,7 +14,7 @@ from rasura import __version__
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.command import EXIT_CODES_HELP, print_json, read_file
 from rasura.documents import documents_in
-from rasura.errors import ExitCode
+from rasura.errors import ExitCode, UsageError
 from rasura.language import Language, Tongue
 from rasura.machine_report import MachineReport
 from rasura.lazy import LazyGroup
@@ -24,6 +24,9 @@ from rasura.page_verdict import verify_document, with_page
 from rasura.text import printable
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict
+
+if TYPE_CHECKING:
+    from rasura.acceptance import Acceptance
 
 __all__ = ["cli"]
 
@@ -69,6 +72,19 @@ def cli() -> None:
     "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
 )
 @click.option(
+    "--accept",
+    "accept_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Your rules (TOML) for what suffices: witnesses, sites, methods for classes of data.",
+)
+@click.option(
+    "--class",
+    "data_class",
+    metavar="NAME",
+    help="The class of what the drives held, among those of --accept; the certificate's own word otherwise.",
+)
+@click.option(
     "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
 )
 @click.option("--brief", is_flag=True, help="Show only those that are not accepted, and how many are.")
@@ -79,6 +95,8 @@ def verify_command(
     allow_unlogged: bool,
     any_outcome: bool,
     report_alone: bool,
+    accept_file: Path | None,
+    data_class: str | None,
     offline: bool,  # noqa: ARG001  there is no other way
     brief: bool,
     as_json: bool,
@@ -93,9 +111,14 @@ def verify_command(
     unknown); one that is not genuine with 1. For a machine report all its drives must have been
     erased, and their certificates be among the files: a missing one ends with 3, one that does
     not fit with 1.
+
+    Whether a genuine certificate suffices is for you to say, by --accept; where it does not, that
+    ends with 3, and each rule that is not met is said.
     """
     trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
-    asked = _Asked(allow_unlogged, any_outcome, report_alone)
+    rules = _rules(accept_file, data_class, trust)
+    unlogged = allow_unlogged or (rules is not None and not rules.logged)
+    asked = _Asked(unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
     # A document's bytes are let go once it is verified: an export may be larger than memory.
@@ -108,12 +131,16 @@ def verify_command(
     refused = 0
     for name, page, report in reports:
         checks, code, sentence = with_page(page, *_judged(report, held, asked))
+        unmet = rules.unmet(report, data_class) if rules is not None and code is not ExitCode.FAILED else ()
+        if unmet:
+            sentence = f"{sentence}; it does NOT SUFFICE: {'; '.join(unmet)}"
+            code = max(code, ExitCode.REFUSED, key=_severity)
         worst = max(worst, code, key=_severity)
         refused += code is not ExitCode.DONE
         if brief and code is ExitCode.DONE:
             continue
         if as_json:
-            results.append(_report_json(name, report, checks, code, sentence))
+            results.append({**_report_json(name, report, checks, code, sentence), "unmet": list(unmet)})
         else:
             _print_report(name, checks, sentence)
     if brief and not as_json:
@@ -150,6 +177,18 @@ cli.add_lazily("bundle", "rasura.bundle_commands:bundle_command")
 cli.add_lazily("monitor", "rasura.monitor_command:monitor_command")
 cli.add_lazily("pdf", "rasura.pdf_command:pdf_command")
 cli.add_lazily("witness", "rasura.witness_command:witness_command")
+
+
+def _rules(path: Path | None, data_class: str | None, trust: Trust) -> Acceptance | None:
+    if path is None:
+        if data_class is not None:
+            raise UsageError("--class says which of the rules in --accept apply: give both")
+        return None
+    from rasura.acceptance import read_acceptance  # noqa: PLC0415  not for those who have no rules
+
+    rules = read_acceptance(read_file(path))
+    rules.require_fit(trust, data_class)
+    return rules
 
 
 def _severity(code: ExitCode) -> int:

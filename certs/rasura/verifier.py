@@ -85,6 +85,8 @@ class Report:
     payload_sha256: str | None
     logged_at: datetime | None
     """When the log says it included the certificate; ``None`` when no trusted log did."""
+    checkpoint_note: str | None = None
+    """The checkpoint that a trusted log signed and that holds it, with whoever cosigned; ``None`` without one."""
 
     @property
     def certificate(self) -> ErasureCertificate | None:
@@ -180,7 +182,8 @@ def verify(raw: bytes, trust: Trust) -> Report:
         verdict = Verdict.NOT_LOGGED
     else:
         verdict = Verdict.GENUINE
-    return Report(verdict, tuple(checks.done), claims, bundle.payload_sha256, logged_at)
+    note = bundle.receipt.checkpoint_note if bundle.receipt is not None and logged_at is not None else None
+    return Report(verdict, tuple(checks.done), claims, bundle.payload_sha256, logged_at, note)
 
 
 def check_submission(

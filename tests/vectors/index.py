@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vectors import form, genuine, judged, proof, reports
+from vectors import accepted, form, genuine, judged, proof, reports
 from vectors.world import Case, expectation
 
 __all__ = ["CASES", "files_of", "write"]
 
-CASES: tuple[Case, ...] = (*genuine.CASES, *form.CASES, *proof.CASES, *judged.CASES, *reports.CASES)
+CASES: tuple[Case, ...] = (
+    *genuine.CASES,
+    *form.CASES,
+    *proof.CASES,
+    *judged.CASES,
+    *reports.CASES,
+    *accepted.CASES,
+)
 
 
 def files_of(case: Case) -> dict[str, bytes]:
@@ -27,6 +34,7 @@ def files_of(case: Case) -> dict[str, bytes]:
         "bundle.json": made.bundle,
         "expect.json": expectation(case),
         "trust.toml": made.trust.encode(),
+        **({"accept.toml": made.accept.encode()} if made.accept is not None else {}),
         **{f"with/{name}": content for name, content in made.others.items()},
     }
 
