@@ -18,13 +18,12 @@
     methods = ["Purge"]
     techniques = ["nvme-sanitize-block-erase"]    # these only; any if left out
 
-Nothing in it makes a certificate genuine that is not. A rule that cannot be read is an error: a rule that is passed
-over in silence is worse than none.
+Nothing in it makes a certificate genuine that is not. A rule that cannot be read is an error: one that is
+passed over in silence is worse than none.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +33,7 @@ from rasura.certificate import ErasureCertificate, Method, Outcome, Technique
 from rasura.errors import UsageError
 from rasura.machine_report import MachineReport
 from rasura.note import KeyType, Note, NoteError, VerifierKey
+from rasura.toml_text import toml_table
 from rasura.trust import Trust
 from rasura.verifier import Report, Verdict
 
@@ -72,13 +72,10 @@ class Acceptance:
         """Read a file of rules.
 
         Raises:
-            AcceptanceError: not TOML, another version, an unknown key, a rule that cannot be read, or one that
-                contradicts another.
+            AcceptanceError: not TOML, another version, an unknown key, a rule that cannot be read, or one
+                that contradicts another.
         """
-        try:
-            document = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise AcceptanceError(f"the rules of acceptance are not TOML: {error}") from None
+        document = toml_table(text, "the file of the rules of acceptance", AcceptanceError)
         if document.get("version") != _VERSION or isinstance(document["version"], bool):
             raise AcceptanceError(f"the rules of acceptance are not of version {_VERSION}")
         _only(document, _MEMBERS, "the rules of acceptance")
@@ -88,11 +85,15 @@ class Acceptance:
         sites = _texts(document, "sites", "the rules of acceptance")
         quorum, witnesses = _witnesses(document.get("witnesses"))
         if quorum and not logged:
-            raise AcceptanceError("witnesses cosign what a log holds: with a quorum, 'logged' cannot be false")
+            raise AcceptanceError(
+                "witnesses cosign what a log holds: with a quorum, 'logged' cannot be false"
+            )
         classes = _classes(document.get("classes", {}))
         usual = document.get("class")
-        if usual is not None and usual not in dict(classes):
-            raise AcceptanceError(f"'class' in the rules of acceptance is the name of one of the classes: {usual!r}")
+        if usual is not None and usual not in [name for name, _ in classes]:
+            raise AcceptanceError(
+                f"'class' in the rules of acceptance is the name of one of the classes: {usual!r}"
+            )
         return cls(logged, None if sites is None else frozenset(sites), quorum, witnesses, classes, usual)
 
     def require_fit(self, trust: Trust, asked: str | None) -> None:
@@ -104,7 +105,9 @@ class Acceptance:
         logs = {log.public_key for log in trust.logs}
         for witness in self.witnesses:
             if witness.public_key in logs:
-                raise AcceptanceError(f"the witness {witness.name!r} is the log itself, and proves nothing more")
+                raise AcceptanceError(
+                    f"the witness {witness.name!r} is the log itself, and proves nothing more"
+                )
         if asked is not None and asked not in dict(self.classes):
             known = ", ".join(name for name, _ in self.classes) or "none"
             raise AcceptanceError(f"the rules of acceptance know no class {asked[:80]!r}: they know {known}")
@@ -118,12 +121,10 @@ class Acceptance:
         claims = report.claims
         if claims is None or report.verdict is Verdict.NOT_GENUINE:
             return ("it is not genuine",)
-        return tuple(
-            (
-                *self._log_rules(report),
-                *self._site_rules(claims.station.site),
-                *self._class_rules(claims, asked),
-            )
+        return (
+            *self._log_rules(report),
+            *self._site_rules(claims.station.site),
+            *self._class_rules(claims, asked),
         )
 
     def _log_rules(self, report: Report) -> Iterator[str]:
@@ -160,14 +161,14 @@ class Acceptance:
         for what, outcome, method, technique in _erasures(claims):
             if outcome is not Outcome.ERASED:
                 continue
+            needed: frozenset[Any] | None = None
             if method not in found.methods:
-                yield (
-                    f"for {name} data {_any_of(found.methods)} is needed, and {what} was erased by {method}"
-                )
+                needed = found.methods
             elif found.techniques is not None and technique not in found.techniques:
-                yield (
-                    f"for {name} data {_any_of(found.techniques)} is needed, and {what} was erased by {technique}"
-                )
+                needed = found.techniques
+            if needed is not None:
+                how = f"{method} ({technique})"
+                yield f"for {name} data {_any_of(needed)} is needed, and {what} was erased by {how}"
 
 
 def _cosigned(note: str | None, witness: VerifierKey) -> bool:

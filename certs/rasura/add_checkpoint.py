@@ -78,7 +78,8 @@ class AddCheckpoint:
         old_size = parse_decimal(line.removeprefix("old "))
         if not separator or not line.startswith("old ") or old_size is None:
             raise AddCheckpointError(
-                "this is not a request to add a checkpoint: 'old' and a size, hashes, an empty line, a checkpoint"
+                "this is not a request to add a checkpoint: "
+                "'old' and a size, hashes, an empty line, a checkpoint"
             )
         return cls(old_size, canonical_base64s(hashes, "a hash of the proof", AddCheckpointError), note)
 
@@ -89,7 +90,7 @@ def signature_line(signature: NoteSignature) -> str:
 
 
 def signature_of(answer: str, text: str, witness: VerifierKey) -> NoteSignature:
-    """The cosignature of ``witness`` over the note text ``text`` in its answer; those of others are passed over.
+    """The cosignature of ``witness`` over the note text ``text`` in its answer; others' are passed over.
 
     Raises:
         NoteError: the answer has no line of that form, or none by ``witness`` that holds.

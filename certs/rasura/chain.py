@@ -1,7 +1,7 @@
 """The signing certificates of a bundle, and what is asked of them for each bundle, worked out once. Pure.
 
-A station signs many certificates. Reading its own signing certificate again for each takes longer than checking
-the signature does.
+A station signs many certificates. Reading its own signing certificate again for each takes longer than
+checking the signature does.
 """
 
 from __future__ import annotations

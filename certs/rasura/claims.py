@@ -133,8 +133,8 @@ class SignedClaims(Claims, frozen=True):
     def as_written(cls, payload: bytes) -> Self | None:
         """The claims, if ``payload`` is exactly the statement that they make; ``None``: look closely.
 
-        Then there is no member in it that this version does not know. Only for claims whose members are all of
-        types that do not hold themselves: nothing else says how deep the payload is nested.
+        Then there is no member in it that this version does not know. Only for claims whose members are all
+        of types that do not hold themselves: nothing else says how deep the payload is nested.
         """
         statement = strict_json.as_written(payload, cls._decoder())
         if (

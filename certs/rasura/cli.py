@@ -16,8 +16,8 @@ from rasura.command import EXIT_CODES_HELP, print_json, read_file
 from rasura.documents import documents_in
 from rasura.errors import ExitCode, UsageError
 from rasura.language import Language, Tongue
-from rasura.machine_report import MachineReport
 from rasura.lazy import LazyGroup
+from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
 from rasura.options import LANGUAGE_OPTION
 from rasura.page_verdict import verify_document, with_page

@@ -36,7 +36,7 @@ def is_one_form(signature: bytes) -> bool:
 def _usual(signature: bytes) -> int | None:
     """``s`` of a signature in strict DER whose lengths take one byte each; None: look closely.
 
-    ITU-T X.690 clauses 8.1.3.4 and 8.3: lengths below 80h; integers in two's complement, without a byte too many.
+    ITU-T X.690 clauses 8.1.3.4 and 8.3: lengths below 80h; integers in two's complement, no byte too many.
     """
     size = len(signature)
     if not 8 <= size <= 72 or signature[0] != 0x30 or signature[1] != size - 2:

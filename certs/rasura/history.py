@@ -1,7 +1,7 @@
 """Do two signed checkpoints tell one story? Pure.
 
-A log only ever grows: one size has one tree, a larger tree begins with every smaller one, and time goes forward
-with size. Where two notes that the log signed say otherwise, the two notes are the proof.
+A log only ever grows: one size has one tree, a larger tree begins with every smaller one, and time goes
+forward with size. Where two notes that the log signed say otherwise, the two notes are the proof.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def require_own_root(latest: Checkpoint, read: HashReader) -> None:
     """
     if root_from(read, latest.size) != latest.root_hash:
         raise UnprovenError(
-            f"the tiles of {latest.origin} do not make the root of its own checkpoint of {latest.size} entries",
+            f"the tiles of {latest.origin} do not make the root of its checkpoint of {latest.size} entries",
             hint="they are damaged, or somebody in between answers; nothing is proven either way",
         )
 
@@ -70,8 +70,8 @@ def require_own_root(latest: Checkpoint, read: HashReader) -> None:
 def contradiction(earlier: Seen, latest: Seen, read: HashReader) -> Contradiction | None:
     """How ``earlier`` and the registry's ``latest`` checkpoint contradict each other, or ``None``.
 
-    Both are of one log. ``read`` gives the latest tree's hashes, see :func:`require_own_root`; it is asked only
-    where the notes alone do not tell.
+    Both are of one log. ``read`` gives the latest tree's hashes, see :func:`require_own_root`; it is asked
+    only where the notes alone do not tell.
     """
     old, new = earlier.checkpoint, latest.checkpoint
 
@@ -87,7 +87,8 @@ def contradiction(earlier: Seen, latest: Seen, read: HashReader) -> Contradictio
     if old.size > new.size:
         return found(
             Story.ROLLBACK,
-            f"the log held {old.size} entries by {earlier.where}, and {new.size} by {latest.where}: it went back",
+            f"the log held {old.size} entries by {earlier.where}, and {new.size} by {latest.where}: "
+            "it went back",
         )
     if old.size < new.size and not _extends(old, new, read):
         return found(
@@ -99,8 +100,8 @@ def contradiction(earlier: Seen, latest: Seen, read: HashReader) -> Contradictio
     if before is not None and after is not None and before > after and old.size < new.size:
         return found(
             Story.CLOCK,
-            f"the log grew from {old.size} entries to {new.size} while its time went back by {before - after} s, "
-            f"from {earlier.where} to {latest.where}",
+            f"the log grew from {old.size} entries to {new.size} while its time went back by "
+            f"{before - after} s, from {earlier.where} to {latest.where}",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Commands whose modules are loaded when somebody asks for them: a check must not wait for what prints pages."""
+"""Commands whose modules are loaded when they are asked for: a check must not wait for what prints pages."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ The last checkpoint that was seen, and proven, is kept in a small file::
 
     {"version": 1, "note": "<the signed checkpoint, verbatim>"}
 
-It is signed, so a damaged or exchanged file is noticed. It moves forward only, and never past a contradiction.
+It is signed, so a damaged or exchanged file is noticed. It moves forward only, and never past a
+contradiction.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from rasura.state_file import StateFile
 from rasura.tiles import TILE_WIDTH, Tile, TileCache
 from rasura.tree import HASH_BYTES
 
-__all__ = ["Finding", "Monitor", "RegistryProvesNothingError", "RegistrySilentError", "StateDamagedError", "save_evidence"]
+__all__ = [
+    "Finding",
+    "Monitor",
+    "RegistryProvesNothingError",
+    "RegistrySilentError",
+    "StateDamagedError",
+    "save_evidence",
+]
 
 _VERSION = 1
 _AHEAD_S = 3600
@@ -139,7 +147,11 @@ class Monitor:
                 raise RegistrySilentError(str(error)) from None
             except RegistryAnswerError as error:
                 raise RegistryProvesNothingError(str(error), hint=error.hint) from None
-            if status == HTTPStatus.OK and len(data) >= tile.width * HASH_BYTES and len(data) % HASH_BYTES == 0:
+            if (
+                status == HTTPStatus.OK
+                and len(data) >= tile.width * HASH_BYTES
+                and len(data) % HASH_BYTES == 0
+            ):
                 return data
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
                 raise RegistrySilentError(
@@ -165,9 +177,7 @@ def save_evidence(folder: Path, found: Contradiction) -> tuple[Path, Path]:
         for path, text in zip(paths, texts, strict=True):
             durable.write_file(path, text)
     except OSError as error:
-        raise UsageError(
-            f"the evidence cannot be written to {folder}: {error.strerror}; the contradiction is: {found.sentence}"
-        ) from None
+        raise UsageError(f"the evidence cannot be written to {folder}: {error.strerror}") from None
     return paths
 
 
@@ -175,9 +185,7 @@ def _remarks(latest: Seen, now: int) -> tuple[str, ...]:
     time = latest.opened.timestamp
     if time is None:
         return ("the registry does not say when it signed its checkpoint",)
-    if time > now + _AHEAD_S:
-        return (
-            f"the registry's clock, or this machine's, is wrong: its checkpoint is {(time - now) // 60} minutes "
-            "ahead of this machine",
-        )
-    return ()
+    if time <= now + _AHEAD_S:
+        return ()
+    ahead = (time - now) // 60
+    return (f"the registry's clock or this machine's is wrong: its checkpoint is {ahead} minutes ahead",)

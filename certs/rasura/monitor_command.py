@@ -17,7 +17,7 @@ from rasura.checkpoint import open_checkpoint
 from rasura.client import RegistryClient
 from rasura.command import EXIT_CODES_HELP, read_file, say_error
 from rasura.documents import documents_in
-from rasura.errors import ExitCode, RasuraError, RefusedError
+from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.history import Seen
 from rasura.monitor import (
     Finding,
@@ -40,7 +40,9 @@ _PATH = click.Path(path_type=Path)
 @click.command("monitor", epilog=f"{EXIT_CODES_HELP} 5 the log contradicts itself.")
 @click.argument("url", metavar="URL")
 @click.argument("bundles", nargs=-1, metavar="[BUNDLE]...", type=_PATH)
-@click.option("--trust", "trust_file", required=True, metavar="FILE", type=_PATH, help="The trust.toml to judge by.")
+@click.option(
+    "--trust", "trust_file", required=True, metavar="FILE", type=_PATH, help="The trust.toml to judge by."
+)
 @click.option(
     "--state",
     "state_file",
@@ -115,11 +117,21 @@ def _look(monitor: Monitor, others: tuple[Seen, ...], evidence: Path, as_json: b
         finding = monitor.look(others, int(time.time()))
     except (RegistrySilentError, RegistryProvesNothingError) as error:
         if as_json:
-            _print_line({"result": "away" if isinstance(error, RegistrySilentError) else "unproven", "sentence": str(error)})
+            _print_line(
+                {
+                    "result": "away" if isinstance(error, RegistrySilentError) else "unproven",
+                    "sentence": str(error),
+                }
+            )
         else:
             say_error(error)
         return error.exit_code
-    saved = [str(path) for one in finding.contradictions for path in save_evidence(evidence, one)]
+    saved = []
+    for one in finding.contradictions:
+        try:
+            saved += [str(path) for path in save_evidence(evidence, one)]
+        except UsageError as error:
+            say_error(error)  # a full disk makes it no less of a contradiction
     if as_json:
         _print_line(_facts(finding, saved))
     else:
@@ -158,9 +170,14 @@ def _lines(finding: Finding, saved: list[str]) -> Iterator[str]:
         yield f"CONTRADICTION {one.story.value}: {one.sentence}"
     if saved:
         yield f"the signed checkpoints are kept as evidence: {', '.join(saved)}"
-        yield "do not accept certificates of this registry until it is explained; show others these files"
+    if finding.contradictions:
+        yield "accept no certificate of this registry until it is explained; show others these checkpoints"
         return
-    since = "seen for the first time" if before is None else f"{latest.size - before.checkpoint.size} more than before"
+    since = (
+        "seen for the first time"
+        if before is None
+        else f"{latest.size - before.checkpoint.size} more than before"
+    )
     others = finding.checked - (before is not None)
     also = f", and {others} checkpoints of certificates are on its history" if others else ""
     yield f"consistent: {latest.origin} holds {latest.size} entries, {since}{also}"
@@ -176,7 +193,9 @@ def _facts(finding: Finding, saved: list[str]) -> dict[str, Any]:
         "sizeBefore": before.checkpoint.size if before is not None else None,
         "signedAt": datetime.fromtimestamp(time_s, UTC).isoformat() if time_s is not None else None,
         "checked": finding.checked,
-        "contradictions": [{"kind": one.story.value, "sentence": one.sentence} for one in finding.contradictions],
+        "contradictions": [
+            {"kind": one.story.value, "sentence": one.sentence} for one in finding.contradictions
+        ],
         "evidence": saved,
         "remarks": list(finding.remarks),
     }

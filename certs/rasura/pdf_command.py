@@ -19,6 +19,7 @@ from rasura.verifier import State, Verdict, verify
 
 __all__ = ["pdf_command"]
 
+
 @click.command("pdf", epilog=EXIT_CODES_HELP)
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
 @click.option(

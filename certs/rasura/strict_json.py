@@ -24,8 +24,8 @@ MAX_SAFE_INTEGER = 2**53 - 1
 
 _LONG_INTEGER_LIKE = bytes.maketrans(b"123456789[,-", b"0" * 9 + b":::")
 _LONG_INTEGER = b":" + b"0" * 16
-"""What every integer of 16 digits looks like then, as 2^53 has; no spaces stand before it in what :func:`dumps`
-writes. Some texts look like it too, and those are looked at closely."""
+"""What every integer of 16 digits looks like then, as 2^53 has; no spaces stand before it in what
+:func:`dumps` writes. Some texts look like it too, and those are looked at closely."""
 
 _SORTED = msgspec.json.Encoder(order="sorted")
 _ANYTHING = msgspec.json.Decoder()

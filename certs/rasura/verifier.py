@@ -86,7 +86,7 @@ class Report:
     logged_at: datetime | None
     """When the log says it included the certificate; ``None`` when no trusted log did."""
     checkpoint_note: str | None = None
-    """The checkpoint that a trusted log signed and that holds it, with whoever cosigned; ``None`` without one."""
+    """The checkpoint of a trusted log that holds it, with whoever cosigned; ``None`` without one."""
 
     @property
     def certificate(self) -> ErasureCertificate | None:

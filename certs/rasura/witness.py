@@ -1,4 +1,4 @@
-"""A witness (c2sp.org/tlog-witness): it cosigns a log's checkpoint only if that extends all it cosigned before.
+"""A witness (c2sp.org/tlog-witness): cosigns a log's checkpoint only if it extends all it cosigned before.
 
 One folder is one witness::
 
@@ -7,7 +7,7 @@ One folder is one witness::
     state/HASH.json     the last checkpoint that it cosigned of a log, and when; HASH is of the log's name
     evidence/           checkpoints of one size and two roots: a log's own proof against itself
 
-The state is durable before the cosignature leaves. What was cosigned once is so never contradicted, whenever the
+The state is durable before the cosignature leaves: what was cosigned once is never contradicted, whenever the
 power goes. A folder that was restored from an older copy breaks this, and nothing in it can tell: make a new
 witness instead, with a new key.
 """
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from rasura.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint
 from rasura.errors import RasuraError, RefusedError, UsageError
 from rasura.note import KeyType, Note, NoteError, VerifierKey, sign
 from rasura.state_file import StateFile
+from rasura.toml_text import toml_table
 from rasura.tree import EMPTY_ROOT, verify_consistency
 
 __all__ = ["Answer", "Witness", "WitnessFolderError", "new_witness", "open_witness", "read_verifier_key"]
@@ -166,7 +166,7 @@ def new_witness(folder: Path, name: str, logs: tuple[VerifierKey, ...]) -> Verif
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     lines = [
-        "# A witness, and the logs that it cosigns for. To cosign for one more, add its key and start it again.",
+        "# A witness, and the logs that it cosigns for. For one more, add its key and start it again.",
         f"version = {_VERSION}",
         f"name = {_toml_text(name)}",
         *(line for log in logs for line in ("", "[[log]]", f"key = {_toml_text(log.encode())}")),
@@ -231,12 +231,13 @@ def _load(state: StateFile, origin: str, logs: tuple[VerifierKey, ...]) -> _Cosi
 def _read_settings(folder: Path) -> tuple[str, tuple[VerifierKey, ...]]:
     path = folder / "witness.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
         raise WitnessFolderError(
-            f"{folder} is not a witness's folder: {path.name}: {said}", hint="make one with 'rasura witness new'"
+            f"{folder} is not a witness's folder: {path.name}: {error.strerror}",
+            hint="make one with 'rasura witness new'",
         ) from None
+    document = toml_table(text, str(path), WitnessFolderError)
     match document:
         case {"version": 1, "name": str(name), **more} if more.keys() <= {"log"}:
             rows = more.get("log", [])

@@ -35,10 +35,17 @@ def witness_command() -> None:
 
 @witness_command.command("new", epilog=EXIT_CODES_HELP)
 @_FOLDER
-@click.option("--name", required=True, metavar="NAME", help="Its name for ever, such as witness.example/2026.")
+@click.option(
+    "--name", required=True, metavar="NAME", help="Its name for ever, such as witness.example/2026."
+)
 @click.option("--log", "keys", multiple=True, metavar="KEY", help="A log's verifier key; may be given again.")
 @click.option(
-    "--trust", "trust_files", multiple=True, metavar="FILE", type=_PATH, help="The logs that a trust.toml names."
+    "--trust",
+    "trust_files",
+    multiple=True,
+    metavar="FILE",
+    type=_PATH,
+    help="The logs that a trust.toml names.",
 )
 def new_command(folder: Path, name: str, keys: tuple[str, ...], trust_files: tuple[Path, ...]) -> None:
     """Make a witness in DIR, which must not exist or be empty, and print its key.

@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             if time.monotonic() > deadline:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
                 return None
-            piece = self.rfile.read1(size - len(parts))  # type: ignore[attr-defined]
+            piece = self.rfile.read1(size - len(parts))
             if not piece:
                 self.close_connection = True
                 return None

@@ -58,11 +58,13 @@ class Cosignatures:
 
     def under(self, size: int) -> str:
         """The signature lines under the checkpoint of ``size``, in the order of the witnesses' keys."""
-        found = self._sqlite.all("SELECT witness, line FROM cosignatures WHERE size = ? ORDER BY witness", size)
+        found = self._sqlite.all(
+            "SELECT witness, line FROM cosignatures WHERE size = ? ORDER BY witness", size
+        )
         return "".join(line for witness, line in found if witness in self._names)
 
     def covering(self, position: int) -> int | None:
-        """The size of the first checkpoint that holds the entry at ``position`` and that all witnesses cosigned.
+        """The size of the first checkpoint with the entry at ``position`` that all witnesses cosigned.
 
         Where there is none such, the first that any did.
         """

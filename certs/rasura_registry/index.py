@@ -186,18 +186,22 @@ class Connection:
                 raise
 
     def close(self) -> None:
+        """Close it."""
         with self._lock:
             self._sqlite.close()
 
     def one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row, if there is one; raises :class:`StoreError`."""
         rows = self.all(query, *values)
         return rows[0] if rows else None
 
     def all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows; raises :class:`StoreError`."""
         with self._lock, _as_store_error("read"):
             return self._sqlite.execute(query, values).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run a statement for all rows or none, committed when this returns; raises :class:`StoreError`."""
         with self._lock, _as_store_error("write"):
             self._sqlite.execute("BEGIN IMMEDIATE")
             try:

@@ -27,6 +27,7 @@ from rasura.entry import Entry
 from rasura.errors import RasuraError
 from rasura.note import VerifierKey
 from rasura.receipt import Receipt
+from rasura.tiles import TILE_WIDTH, Tile, TileCache, entry_bundle, entry_tiles, grow
 from rasura.tree import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -40,7 +41,6 @@ from rasura.tree import (
 from rasura_registry.errors import LogDamagedError, StoreError
 from rasura_registry.files import Files, body_name
 from rasura_registry.index import Index, Sequenced
-from rasura.tiles import TILE_WIDTH, Tile, TileCache, entry_bundle, entry_tiles, grow
 
 __all__ = ["CHECKPOINT_FILE", "Conflict", "Log", "Recorded", "Submission", "start_log"]
 

@@ -19,6 +19,7 @@ from rasura.entry import Entry
 from rasura.errors import RasuraError
 from rasura.note import Note
 from rasura.receipt import Receipt
+from rasura.tiles import Tile
 from rasura.verifier import check_submission
 from rasura_registry.cosignatures import Cosignatures
 from rasura_registry.enrolments import Enrolments
@@ -29,7 +30,6 @@ from rasura_registry.index import Index, Sequenced, SqliteIndex
 from rasura_registry.log import Conflict, Log, Recorded, Submission
 from rasura_registry.sequencer import Sequencer
 from rasura_registry.witnesses import Witnessing, start_askers
-from rasura.tiles import Tile
 
 __all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
 

@@ -1,7 +1,8 @@
 """Asking witnesses to cosign what was published: a thread for each, and nothing ever waits for them.
 
-A witness that is slow or away delays neither submissions nor the other witnesses. Each is asked for the newest
-published checkpoint when there is a new one, and at most so often; checkpoints in between stay without its word.
+A witness that is slow or away delays neither submissions nor the other witnesses. Each is asked for the
+newest published checkpoint when there is a new one, and at most so often; those in between stay without its
+word.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ class Asker:
         if told is not None and told != self._size:
             if told > size:
                 raise WitnessError(
-                    f"it has cosigned {told} entries of this log, which holds {size}: this log was restored from an "
-                    "older copy, or somebody else signs with its key"
+                    f"it has cosigned {told} entries of this log, which holds {size}: this log was restored "
+                    "from an older copy, or somebody else signs with its key"
                 )
             self._size = told
             status, body = self._post(note, size)

@@ -1,7 +1,7 @@
 """The fuzzer: atheris over one target, from the seeds and the corpus kept here. ``./scripts/fuzz``.
 
-It goes on from a folder that holds all it has found so far, and copies nothing into the repository: ``--keep``
-writes the smallest inputs that reach as much, once it is worth it.
+It goes on from a folder that holds all it has found so far, and copies nothing into the repository:
+``--keep`` writes the smallest inputs that reach as much, once it is worth it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     for folder in (work, seeds):
         folder.mkdir(parents=True, exist_ok=True)
     write_seeds(asked.target, seeds)
-    options = [f"-artifact_prefix={asked.work}/{asked.target}-found-", "-timeout=25", "-rss_limit_mb=2048"]
+    options = [f"-artifact_prefix={asked.work}/{asked.target}-found-", "-timeout=300", "-rss_limit_mb=2048"]
     if asked.keep is not None:
         asked.keep.mkdir(parents=True, exist_ok=True)
         words = ["-merge=1", *options, str(asked.keep), str(work), str(seeds)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rasura.add_checkpoint import AddCheckpoint
 from rasura.bundle import Bundle
 from rasura.errors import RasuraError
 
@@ -31,33 +32,46 @@ def _read() -> Iterator[Bundle]:
             continue
 
 
+def _entry(bundle: Bundle) -> bytes | None:
+    try:
+        return bundle.entry().encode()
+    except RasuraError:
+        return None
+
+
+def _note(bundle: Bundle) -> str | None:
+    return bundle.receipt.checkpoint_note if bundle.receipt is not None else None
+
+
+_PARTS: dict[str, Callable[[Bundle], bytes | None]] = {
+    "statement": lambda one: one.envelope.payload,
+    "json": lambda one: one.envelope.payload,
+    "receipt": lambda one: one.receipt.encode().encode() if one.receipt else None,
+    "note": lambda one: (_note(one) or "").encode() or None,
+    "checkpoint": lambda one: (_note(one) or "").encode() or None,
+    "answer": lambda one: (_note(one) or "").partition("\n\n")[2].encode() or None,
+    "request": lambda one: (
+        AddCheckpoint(3, one.receipt.proof, one.receipt.checkpoint_note).encode() if one.receipt else None
+    ),
+    "entry": _entry,
+}
+
+
 def _of(target: str) -> Iterator[bytes]:
-    match target:
-        case "verify" | "bundle":
-            yield from _bundles()
-        case "statement" | "json":
-            yield from (one.envelope.payload for one in _read())
-        case "trust":
-            yield from (path.read_bytes() for path in sorted(_VECTORS.glob("*/trust.toml")))
-        case "receipt":
-            yield from (one.receipt.encode().encode() for one in _read() if one.receipt)
-        case "note" | "checkpoint":
-            yield from (one.receipt.checkpoint_note.encode() for one in _read() if one.receipt)
-        case "key":
-            for path in sorted(_VECTORS.glob("*/trust.toml")):
-                for line in path.read_text().splitlines():
-                    if line.startswith('key = "') and "+" in line:
-                        yield line.split('"')[1].encode()
-        case "entry":
-            for one in _read():
-                try:
-                    yield one.entry().encode()
-                except RasuraError:
-                    continue
-        case "pdf":
-            yield b"%PDF-1.7\n%%EOF\n"
-        case _:
-            yield b""
+    if target in _PARTS:
+        for bundle in _read():
+            part = _PARTS[target](bundle)
+            if part is not None:
+                yield part
+    elif target in {"trust", "accept"}:
+        yield from (path.read_bytes() for path in sorted(_VECTORS.glob(f"*/{target}.toml")))
+    elif target == "key":
+        for path in sorted(_VECTORS.glob("*/*.toml")):
+            yield from (text.encode() for text in path.read_text().split('"') if text.count("+") > 1)
+    elif target == "pdf":
+        yield b"%PDF-1.7\n%%EOF\n"
+    else:
+        yield from _bundles()
 
 
 def write_seeds(target: str, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What is fuzzed: everything that reads bytes which anybody may hand to an auditor.
 
-A target takes any bytes. It may refuse them with an error of ours and nothing else, and what it accepts must hold:
-one text for one value, and one answer whether a bundle is read in one go or closely.
+A target takes any bytes. It may refuse them with an error of ours and nothing else, and what it accepts must
+hold: one text for one value, and one answer whether a bundle is read in one go or closely.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from functools import cache
 
+from rasura.acceptance import read_acceptance
+from rasura.add_checkpoint import AddCheckpoint, signature_of
 from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate
 from rasura.checkpoint import Checkpoint, open_checkpoint
@@ -22,9 +24,13 @@ from rasura.receipt import Receipt
 from rasura.strict_json import dumps, loads
 from rasura.trust import Trust
 from rasura.verifier import verify
-from vectors.world import b64, signed, site, station, trust
+from vectors.world import b64, log_key, signed, site, station, trust
 
 __all__ = ["TARGETS", "fuzz_one"]
+
+
+_NOTE = "log.example\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+_WITNESS = VerifierKey.of("witness-a.example", log_key("witness-a.example")).cosigner()
 
 
 @cache
@@ -103,6 +109,21 @@ def _json(raw: bytes) -> None:
         raise AssertionError("the same document with spaces has another value")
 
 
+def _request(raw: bytes) -> None:
+    request = AddCheckpoint.parse(raw)
+    if request.encode() != raw:
+        raise AssertionError("two texts for one request")
+
+
+def _answer(raw: bytes) -> None:
+    """What a witness answers, read by a log."""
+    signature_of(raw.decode("utf-8", "replace"), _NOTE, _WITNESS)
+
+
+def _accept(raw: bytes) -> None:
+    read_acceptance(raw).require_fit(_trust(), None)
+
+
 def _pdf(raw: bytes) -> None:
     match(raw, read(raw))
 
@@ -118,6 +139,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "checkpoint": _checkpoint,
     "entry": _entry,
     "json": _json,
+    "accept": _accept,
+    "request": _request,
+    "answer": _answer,
     "pdf": _pdf,
 }
 

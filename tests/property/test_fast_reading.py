@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,7 +74,9 @@ def test_spaces_change_nothing(name: str, alone: dict[str, Report]) -> None:
         spaced = verify(loosely.encode(), TRUSTS[name])
     except (ValueError, RecursionError):
         return
-    if "1 bundle" not in {f"{one.number} {one.name}" for one in alone[name].checks if one.state.value == "failed"}:
+    if "1 bundle" not in {
+        f"{one.number} {one.name}" for one in alone[name].checks if one.state.value == "failed"
+    }:
         assert spaced == alone[name]
 
 
@@ -110,7 +111,10 @@ def test_what_may_be_read_in_one_go_is() -> None:
 
 
 @given(
-    first=st.integers(0, 2**270), second=st.integers(0, 2**270), flip=st.integers(0, 80), to=st.integers(0, 255)
+    first=st.integers(0, 2**270),
+    second=st.integers(0, 2**270),
+    flip=st.integers(0, 80),
+    to=st.integers(0, 255),
 )
 def test_the_quick_look_at_a_signature_is_the_close_one(first: int, second: int, flip: int, to: int) -> None:
     signature = bytearray(encode_dss_signature(first, second))
@@ -134,7 +138,7 @@ def outcome(do: Any) -> Any:
 
 TEXTS = st.one_of(
     st.binary(max_size=40).map(lambda raw: __import__("base64").b64encode(raw).decode()),
-    st.text("AB+/=\"\\,\n\ud800é ", max_size=12),
+    st.text('AB+/="\\,\n\ud800é ', max_size=12),
 )
 
 

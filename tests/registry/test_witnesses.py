@@ -120,7 +120,14 @@ def test_a_log_restored_from_an_older_copy_is_told_so(
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(200, b""), (200, b"\xff"), (200, b"\xe2\x80\x94 w1.example AAAAAAAAAAAA\n"), (500, b""), (409, b"x"), (302, b"")],
+    [
+        (200, b""),
+        (200, b"\xff"),
+        (200, b"\xe2\x80\x94 w1.example AAAAAAAAAAAA\n"),
+        (500, b""),
+        (409, b"x"),
+        (302, b""),
+    ],
 )
 def test_answers_that_prove_nothing_are_not_kept(
     status: int, body: bytes, disk: Disk, one: Standing, kept: Cosignatures
@@ -162,7 +169,16 @@ def test_a_server_publishes_cosignatures_and_waits_for_none(
 
     with standing(tmp_path / "w", "w.example", trust.logs[0]) as real, serving(never) as slow:
         key = real.witness.verifier_key
-        words = ["--witness-every", "1", "--witness", real.url, key.encode(), "--witness", slow, slow_key.encode()]
+        words = [
+            "--witness-every",
+            "1",
+            "--witness",
+            real.url,
+            key.encode(),
+            "--witness",
+            slow,
+            slow_key.encode(),
+        ]
         dead = VerifierKey("dead.example", slow_key.type, bytes([8]) * 32)
         server = Server(own_folder, tmp_path, *words, "--witness", refused_port(), dead.encode())
         began = time.monotonic()
@@ -176,7 +192,10 @@ def test_a_server_publishes_cosignatures_and_waits_for_none(
         while time.monotonic() < deadline:
             got = Bundle.parse(server.ask("GET", path).body)
             note = server.ask("GET", "/checkpoint").body.decode()
-            if len(Note.parse(note).signatures) == 3 and len(Note.parse(got.receipt.checkpoint_note).signatures) == 3:
+            if (
+                len(Note.parse(note).signatures) == 3
+                and len(Note.parse(got.receipt.checkpoint_note).signatures) == 3
+            ):
                 break
             time.sleep(0.1)
         for signed in (note, got.receipt.checkpoint_note):

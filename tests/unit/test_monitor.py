@@ -281,9 +281,7 @@ def test_checkpoints_of_certificates_must_be_on_the_same_history(tmp_path: Path)
     (tmp_path / "one.json").write_bytes(bundle)
     leaves = fillers(8)
     leaves[3] = leaf_hash(leaf[0])
-    registry = Registry(
-        leaves, int(LOGGED.timestamp()) + 5, "vectors.rasura.example/log", log_key()
-    )
+    registry = Registry(leaves, int(LOGGED.timestamp()) + 5, "vectors.rasura.example/log", log_key())
     with serving(registry.answer) as address:
         desk = Desk(tmp_path, trust, address)
         done = desk.monitor(tmp_path / "one.json")
@@ -302,9 +300,7 @@ def test_checkpoints_of_certificates_must_be_on_the_same_history(tmp_path: Path)
         assert "does not hold" in str(done.exception)
 
 
-@given(
-    old=st.integers(0, 40), more=st.integers(0, 40), bent=st.integers(-1, 39), back=st.booleans()
-)
+@given(old=st.integers(0, 40), more=st.integers(0, 40), bent=st.integers(-1, 39), back=st.booleans())
 def test_exactly_honest_growth_is_consistent(old: int, more: int, bent: int, back: bool) -> None:
     leaves = fillers(old + more)
     before = Registry(leaves[:old]).note()

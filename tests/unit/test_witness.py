@@ -152,7 +152,9 @@ def test_one_of_two_that_come_together_is_cosigned(witness: Witness) -> None:
     cosigned(witness, request(0, 10))
     answers = []
     threads = [
-        threading.Thread(target=lambda leaves=leaves: answers.append(witness.add_checkpoint(request(10, 40, leaves))))
+        threading.Thread(
+            target=lambda leaves=leaves: answers.append(witness.add_checkpoint(request(10, 40, leaves)))
+        )
         for leaves in (HONEST, HONEST[:30] + fillers(300)[250:260], HONEST)
     ]
     for one in threads:
@@ -229,11 +231,13 @@ def test_making_one(tmp_path: Path) -> None:
     with pytest.raises(RefusedError):
         new_witness(tmp_path / "w", "w.example", (LOG,))
     for bad in (["--name", "a b"], ["--log", LOG.cosigner().encode()], ["--log", "x"]):
-        done = CliRunner().invoke(cli, [*words[:2], str(tmp_path / "x"), *words[3:], *bad], standalone_mode=False)
+        done = CliRunner().invoke(
+            cli, [*words[:2], str(tmp_path / "x"), *words[3:], *bad], standalone_mode=False
+        )
         assert isinstance(done.exception, UsageError), bad
-    assert isinstance(
-        CliRunner().invoke(cli, words[:5], standalone_mode=False).exception, UsageError
-    ), "a witness of no log"
+    assert isinstance(CliRunner().invoke(cli, words[:5], standalone_mode=False).exception, UsageError), (
+        "a witness of no log"
+    )
 
 
 @given(old=st.integers(0, 2**63 - 1), proof=st.lists(st.binary(min_size=32, max_size=32), max_size=63))
@@ -245,9 +249,10 @@ def test_a_request_is_its_own_text(old: int, proof: list[bytes]) -> None:
 @given(raw=st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_an_error_of_ours(raw: bytes) -> None:
     try:
-        assert AddCheckpoint.parse(b"old " + raw).encode() == b"old " + raw
-    except AddCheckpointError as error:
-        assert str(error)
+        read = AddCheckpoint.parse(b"old " + raw)
+    except AddCheckpointError:
+        return
+    assert read.encode() == b"old " + raw
 
 
 def test_answers_that_prove_nothing() -> None:
@@ -286,7 +291,7 @@ def test_over_http(url: str) -> None:
         b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999999999999\r\n\r\n",
-        b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\nold ",
+        b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\nold ",
         b"\x16\x03\x01garbage\r\n\r\n",
     ],
 )
@@ -331,7 +336,7 @@ class Process:
 
 
 def test_killed_at_any_moment_it_never_contradicts_itself(folder: Path, tmp_path: Path) -> None:
-    """A dishonest log asks for both histories at once, whatever answer it got, while the witness is killed."""
+    """A dishonest log asks for both histories at once, whatever it is answered, and the witness is killed."""
     seen: list[tuple[int, bytes]] = []
     chance = random.Random(os.environ.get("RASURA_SEED", "witness"))
     for _ in range(int(os.environ.get("RASURA_WITNESS_KILLS", "5"))):
@@ -359,4 +364,3 @@ def test_killed_at_any_moment_it_never_contradicts_itself(folder: Path, tmp_path
     assert [size for size, _ in seen] == sorted(size for size, _ in seen)
     assert any(all(root_hash(one[:size]) == root for size, root in seen) for one in (HONEST, FORK))
     assert Process(folder, tmp_path).end(signal.SIGTERM) == 0
-

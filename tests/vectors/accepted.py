@@ -1,4 +1,4 @@
-"""Vectors that are genuine, judged by an auditor's rules: whether they suffice. ``accept.toml`` has the rules."""
+"""Vectors that are genuine, judged by an auditor's rules in ``accept.toml``: whether they suffice."""
 
 from __future__ import annotations
 
@@ -99,13 +99,19 @@ def _machine() -> Made:
 
 A, B, C = WITNESSES
 CASES = (
-    _case("witnessed", "Two of three witnesses cosigned, and two are asked for.", _quorum(2), "GENUINE", _logged(_cosigned(A, C))),
+    _case(
+        "witnessed",
+        "Two of three witnesses cosigned, and two are asked for.",
+        _quorum(2),
+        "GENUINE",
+        _logged(_cosigned(A, C)),
+    ),
     _case(
         "witnessed-with-a-broken-line",
         "Two witnesses cosigned. A third one's line does not hold, which anybody could have added.",
         _quorum(2),
         "GENUINE",
-        _logged(lambda leaf: _with_broken(leaf)),
+        _logged(lambda leaf: _with_broken(leaf)),  # noqa: PLW0108  it is written out below
     ),
     _case(
         "too-few-witnesses_fail",
@@ -144,7 +150,12 @@ CASES = (
         'version = 1\nsites = ["Atelier"]\n',
         "the site must be one of Atelier, and it is Workshop",
     ),
-    _case("clear-for-internal", "Clear suffices for internal data.", f'version = 1\nclass = "internal"\n{CLASSES}', "GENUINE"),
+    _case(
+        "clear-for-internal",
+        "Clear suffices for internal data.",
+        f'version = 1\nclass = "internal"\n{CLASSES}',
+        "GENUINE",
+    ),
     _case(
         "clear-for-confidential_fail",
         "Clear does not suffice for confidential data.",
@@ -185,7 +196,13 @@ CASES = (
         f"version = 1\n{CLASSES}",
         "nobody says",
     ),
-    _case("unlogged", "The rules ask for no log.", "version = 1\nlogged = false\n", "GENUINE", lambda: made(logged=None)),
+    _case(
+        "unlogged",
+        "The rules ask for no log.",
+        "version = 1\nlogged = false\n",
+        "GENUINE",
+        lambda: made(logged=None),
+    ),
     _case(
         "unlogged_fail",
         "In no log yet, and the rules ask for one.",
@@ -196,7 +213,9 @@ CASES = (
     _case(
         "every-rule_fail",
         "Three rules that are not met: each is said.",
-        f'{_quorum(2)}{CLASSES}'.replace("version = 1", 'version = 1\nclass = "confidential"\nsites = ["Atelier"]'),
+        f"{_quorum(2)}{CLASSES}".replace(
+            "version = 1", 'version = 1\nclass = "confidential"\nsites = ["Atelier"]'
+        ),
         "for confidential data Purge is needed",
     ),
     _case(
