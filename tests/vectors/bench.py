@@ -41,7 +41,7 @@ from vectors.world import (
     trust,
 )
 
-__all__ = ["WAYS", "main", "samples"]
+__all__ = ["WAYS", "main", "measure", "samples"]
 
 WAYS = ("shared", "own", "indented")
 _OTHERS = 100_000
@@ -58,10 +58,10 @@ def _reader(leaves: list[bytes]) -> HashReader:
     return lambda level, index: rows[level][index]
 
 
-def samples(count: int, way: str) -> list[bytes]:
-    """So many bundles, all of them genuine."""
+def samples(count: int, way: str, others: int = _OTHERS) -> list[bytes]:
+    """So many bundles, all of them genuine, behind the entries of ``others``."""
     each = 1 if way == "own" else _BATCH
-    leaves: list[bytes] = fillers(_OTHERS)
+    leaves: list[bytes] = fillers(others)
     unlogged = []
     for number in range(count):
         start = note(fillers(3), STARTED + timedelta(seconds=number // each))
@@ -80,12 +80,12 @@ def samples(count: int, way: str) -> list[bytes]:
     notes: dict[int, str] = {}
     written = []
     for number, bundle in enumerate(unlogged):
-        size = min(_OTHERS + (number // each + 1) * each, len(leaves))
+        size = min(others + (number // each + 1) * each, len(leaves))
         if size not in notes:
             moment = int((LOGGED + timedelta(seconds=number)).timestamp())
             notes[size] = sign_checkpoint(log_key(), Checkpoint(ORIGIN, size, root_from(read, size)), moment)
-        proof = inclusion_from(read, _OTHERS + number, size)
-        bundle["receipt"] = Receipt(_OTHERS + number, proof, notes[size]).encode()
+        proof = inclusion_from(read, others + number, size)
+        bundle["receipt"] = Receipt(others + number, proof, notes[size]).encode()
         text = (
             json.dumps(bundle, indent=1)
             if way == "indented"
@@ -120,12 +120,12 @@ def _start(arguments: Iterable[str]) -> float:
     return min(taken)
 
 
-def measure(count: int, ways: Iterable[str]) -> dict[str, float]:
+def measure(count: int, ways: Iterable[str], others: int = _OTHERS) -> dict[str, float]:
     """Certificates a second on one core, by way; and the floor."""
     trusted = Trust.parse(trust())
     found: dict[str, float] = {}
     for way in ways:
-        batch = samples(count, way)
+        batch = samples(count, way, others)
         if any(verify(one, trusted).verdict is not Verdict.GENUINE for one in batch[:3]):
             raise AssertionError("a sample is not genuine: what is measured is no verification")
         found[way] = _rate(batch, lambda one: verify(one, trusted))
