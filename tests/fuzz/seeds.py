@@ -6,9 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pikepdf
+
 from rasura.add_checkpoint import AddCheckpoint
 from rasura.bundle import Bundle
 from rasura.errors import RasuraError
+from rasura.pdf.settings import SETTINGS_NAME
+from simulators.forged_pdfs import attach, saved
 
 __all__ = ["CORPUS", "write_seeds"]
 
@@ -57,6 +61,18 @@ _PARTS: dict[str, Callable[[Bundle], bytes | None]] = {
 }
 
 
+def _pdfs() -> Iterator[bytes]:
+    """Small ones, their streams open to be changed: without attachments, with a bundle, with settings too."""
+    bundle = (_VECTORS / "overwrite/bundle.json").read_bytes()
+    edits = ({}, {"a.json": bundle}, {"a.json": bundle, SETTINGS_NAME: b"{}"}, {"a.json": b"{}"})
+    for attached in edits:
+        document = pikepdf.new()
+        document.add_blank_page(page_size=(100, 100))
+        for name, data in attached.items():
+            attach(name, data)(document)
+        yield saved(document, compress_streams=False, deterministic_id=True)
+
+
 def _of(target: str) -> Iterator[bytes]:
     if target in _PARTS:
         for bundle in _read():
@@ -69,7 +85,7 @@ def _of(target: str) -> Iterator[bytes]:
         for path in sorted(_VECTORS.glob("*/*.toml")):
             yield from (text.encode() for text in path.read_text().split('"') if text.count("+") > 1)
     elif target == "pdf":
-        yield b"%PDF-1.7\n%%EOF\n"
+        yield from _pdfs()
     else:
         yield from _bundles()
 
