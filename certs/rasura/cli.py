@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import msgspec
 from rasura import __version__
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.command import EXIT_CODES_HELP, print_json, read_file
-from rasura.documents import documents_in
+from rasura.documents import Document, documents_in
 from rasura.errors import ExitCode, UsageError
 from rasura.language import Language, Tongue
 from rasura.lazy import LazyGroup
@@ -34,6 +36,7 @@ _BUNDLES = click.argument(
     "bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path)
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
+_FEW = 100
 _MARKS = {State.PASSED: "ok  ", State.FAILED: "FAIL", State.NOT_DONE: "-   "}
 
 
@@ -87,6 +90,12 @@ def cli() -> None:
 @click.option(
     "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
 )
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 512),
+    help="Use so many processes for more than some hundreds; as many as there are cores if left out.",
+)
 @click.option("--brief", is_flag=True, help="Show only those that are not accepted, and how many are.")
 @_JSON
 def verify_command(
@@ -98,6 +107,7 @@ def verify_command(
     accept_file: Path | None,
     data_class: str | None,
     offline: bool,  # noqa: ARG001  there is no other way
+    jobs: int | None,
     brief: bool,
     as_json: bool,
 ) -> int:
@@ -115,14 +125,16 @@ def verify_command(
     Whether a genuine certificate suffices is for you to say, by --accept; where it does not, that
     ends with 3, and each rule that is not met is said.
     """
-    trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
+    trust_text = read_file(trust_file).decode("utf-8", "replace")
+    trust = Trust.parse(trust_text)
     rules = _rules(accept_file, data_class, trust)
     unlogged = allow_unlogged or (rules is not None and not rules.logged)
     asked = _Asked(unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
     # A document's bytes are let go once it is verified: an export may be larger than memory.
-    reports = [(one.name, one.page, verify_document(one, trust)) for one in documents_in(bundles, pages=True)]
+    verified = _verified(documents_in(bundles, pages=True), trust_text, trust, jobs)
+    reports = [(one.name, one.page, report) for one, report in verified]
     held = tuple(
         Held(one.certificate, one.payload_sha256, one.verdict is not Verdict.NOT_GENUINE)
         for _, _, one in reports
@@ -177,6 +189,18 @@ cli.add_lazily("bundle", "rasura.bundle_commands:bundle_command")
 cli.add_lazily("monitor", "rasura.monitor_command:monitor_command")
 cli.add_lazily("pdf", "rasura.pdf_command:pdf_command")
 cli.add_lazily("witness", "rasura.witness_command:witness_command")
+
+
+def _verified(
+    documents: Iterator[Document], trust_text: str, trust: Trust, jobs: int | None
+) -> Iterator[tuple[Document, Report]]:
+    first = list(islice(documents, _FEW))
+    if len(first) < _FEW:
+        yield from ((one, verify_document(one, trust)) for one in first)
+        return
+    from rasura.many import cores, verify_many  # noqa: PLC0415  few have so many
+
+    yield from verify_many(chain(first, documents), trust_text, jobs or cores())
 
 
 def _rules(path: Path | None, data_class: str | None, trust: Trust) -> Acceptance | None:
