@@ -23,6 +23,9 @@ __all__ = ["Chain", "ChainFormError", "read_chain"]
 
 _KEPT = 256
 
+_USUAL_CHARACTERS = 8 << 10
+"""Ours have less than 2,000; nobody may fill the memory with longer ones."""
+
 
 class ChainFormError(RasuraError):
     """What stands in the place of a signing certificate is not the one text of its bytes."""
@@ -80,7 +83,6 @@ class Chain(tuple[x509.Certificate, ...]):
     _last: tuple[tuple[x509.Certificate, ...] | None, tuple[str, ...]] = (None, ())
 
 
-@lru_cache(maxsize=_KEPT)
 def read_chain(texts: tuple[str, ...]) -> Chain:
     """Signing certificates in DER and base64.
 
@@ -88,6 +90,15 @@ def read_chain(texts: tuple[str, ...]) -> Chain:
         ChainFormError: not base64, or not canonical.
         KeyFormatError: not an X.509 certificate that we can read.
     """
+    return _remembered(texts) if sum(map(len, texts)) <= _USUAL_CHARACTERS else _read(texts)
+
+
+@lru_cache(maxsize=_KEPT)
+def _remembered(texts: tuple[str, ...]) -> Chain:
+    return _read(texts)
+
+
+def _read(texts: tuple[str, ...]) -> Chain:
     return Chain(
         load_certificate_der(canonical_base64(one, "a signing certificate", ChainFormError)) for one in texts
     )

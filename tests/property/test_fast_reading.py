@@ -39,7 +39,7 @@ def alone() -> dict[str, Report]:
     found = {}
     for name in VECTORS:
         for cached in (
-            chain.read_chain,
+            chain._remembered,
             checkpoint._open,
             keys.chain_problems,
             keys.load_certificate_der,
