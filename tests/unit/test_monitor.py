@@ -319,3 +319,29 @@ def test_exactly_honest_growth_is_consistent(old: int, more: int, bent: int, bac
     found = contradiction(earlier, latest, read)
     expected = 0 <= bent < old or (back and more > 0)
     assert (found is not None) == expected
+
+
+def test_following_goes_on_until_the_log_contradicts_itself(desk: Desk, registry: Registry) -> None:
+    """Grows, is away, comes back, and then shows another tree."""
+    looks = iter(
+        [
+            lambda: None,
+            lambda: registry.leaves.append(leaf_hash(b"one more")),
+            lambda: setattr(registry, "status", 503),
+            lambda: setattr(registry, "status", 200),
+            lambda: registry.leaves.__setitem__(0, leaf_hash(b"another")),
+        ]
+    )
+    answer = registry.answer
+
+    def then(method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        if path == "/checkpoint":
+            next(looks, lambda: None)()
+        return answer(method, path, body)
+
+    with serving(then) as address:
+        words = ["monitor", address, "--trust", str(desk.trust), "--state", str(desk.state), "--every", "1"]
+        done = CliRunner().invoke(cli, [*words, "--json"], standalone_mode=False)
+    assert ended(done) is ExitCode.CONTRADICTED
+    told = [json.loads(line)["result"] for line in done.stdout.splitlines()]
+    assert told == ["consistent", "consistent", "away", "consistent", "contradiction"]
