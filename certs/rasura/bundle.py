@@ -18,17 +18,17 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from rasura import strict_json
-from rasura.base64_text import canonical_base64
 from rasura.certificate import ErasureCertificate
+from rasura.chain import Chain, read_chain
 from rasura.claims import ClaimsError, Statement
 from rasura.entry import Entry, EntryKind
-from rasura.envelope import Envelope
+from rasura.envelope import Envelope, Signature
 from rasura.errors import RasuraError
-from rasura.keys import load_certificate_der
 from rasura.machine_report import PREDICATE_TYPE as MACHINE_REPORT
 from rasura.machine_report import MachineReport
 from rasura.receipt import Receipt
@@ -51,6 +51,28 @@ class BundleError(RasuraError):
     """The bytes are not a bundle."""
 
 
+class _Signed(msgspec.Struct, frozen=True, gc=False):
+    keyid: str
+    sig: bytes
+
+
+class _Enveloped(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    payload: bytes
+    payload_type: str
+    signatures: tuple[_Signed, ...]
+
+
+class _Bundled(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A bundle as :meth:`Bundle.encode` writes it; msgspec reads and writes ``bytes`` as base64."""
+
+    media_type: str
+    envelope: _Enveloped
+    chain: tuple[str, ...]
+    receipt: str | None
+
+
+_PLAIN = msgspec.json.Decoder(_Bundled)
+
 _KINDS: dict[type, EntryKind] = {
     ErasureCertificate: EntryKind.ERASURE_CERTIFICATE,
     MachineReport: EntryKind.MACHINE_REPORT,
@@ -71,8 +93,15 @@ class Bundle:
     timestamps: tuple[Timestamp, ...] = ()
 
     @cached_property
+    def signers(self) -> Chain:
+        """The chain, with what is asked of it worked out once."""
+        return self.chain if isinstance(self.chain, Chain) else Chain(self.chain)
+
+    @cached_property
     def document(self) -> ErasureCertificate | MachineReport | SideStatement:
         """What is signed, as read from the payload, **not** verified; raises ``ClaimsError``."""
+        if self._plain is not None:
+            return self._plain
         statement = self._statement
         if statement.predicate_type == MACHINE_REPORT:
             return MachineReport.from_statement(statement)
@@ -90,13 +119,18 @@ class Bundle:
         return document
 
     @cached_property
+    def _plain(self) -> ErasureCertificate | None:
+        """The claims, if the payload is their one encoding and holds nothing else: most do."""
+        return ErasureCertificate.as_written(self.envelope.payload)
+
+    @cached_property
     def _statement(self) -> Statement:
         return Statement.parse(self.envelope.payload)
 
     @property
     def unread(self) -> tuple[str, ...]:
         """Members of the statement that this version does not know; raises ``ClaimsError``."""
-        return self.document.unread(self._statement)
+        return () if self._plain is not None else self.document.unread(self._statement)
 
     @property
     def certificate(self) -> ErasureCertificate:
@@ -124,7 +158,7 @@ class Bundle:
             id_sha256=Entry.digest_of(self.certificate_id),
             payload_sha256=self.payload_sha256,
             signature_sha256=hashlib.sha256(self.envelope.signatures[0].sig).hexdigest(),
-            signing_certificate_sha256=hashlib.sha256(self.chain[0].public_bytes(Encoding.DER)).hexdigest(),
+            signing_certificate_sha256=self.signers.signer_sha256,
         )
 
     def with_receipt(self, receipt: Receipt | None) -> Bundle:
@@ -163,6 +197,18 @@ class Bundle:
 
     @classmethod
     def _read(cls, raw: bytes) -> Bundle:
+        plain = strict_json.as_written(raw, _PLAIN, integers=False)
+        if plain is not None and plain.media_type == MEDIA_TYPE:
+            signed = plain.envelope
+            return cls(
+                Envelope(
+                    signed.payload,
+                    signed.payload_type,
+                    tuple(Signature(one.keyid, one.sig) for one in signed.signatures),
+                ),
+                read_chain(plain.chain),
+                Receipt.parse(plain.receipt) if plain.receipt is not None else None,
+            )
         value = strict_json.loads(raw, what="the bundle")
         match value:
             case {"mediaType": media_type, "envelope": envelope, "chain": list(chain), "receipt": receipt}:
@@ -179,10 +225,7 @@ class Bundle:
             raise BundleError("the bundle's receipt is neither text nor null")
         return cls(
             Envelope.from_json(envelope),
-            tuple(
-                load_certificate_der(canonical_base64(one, "a signing certificate", BundleError))
-                for one in chain
-            ),
+            read_chain(tuple(chain)),
             Receipt.parse(receipt) if receipt is not None else None,
             _timestamps(value["timestamps"], receipt) if "timestamps" in value else (),
         )

@@ -4,8 +4,7 @@ It is an in-toto Statement v1 whose predicate holds every field that NIST SP 800
 asks for, and ours.
 """
 
-from __future__ import annotations
-
+# No annotations as text here: msgspec would have to compile each of them, at every start.
 import base64
 import binascii
 from enum import StrEnum
@@ -68,10 +67,12 @@ class Method(StrEnum):
     PURGE = "Purge"
     DESTROY = "Destroy"
 
-    def is_weaker_than(self, other: Method) -> bool:
+    def is_weaker_than(self, other: "Method") -> bool:
         """Whether this resists less than ``other``: Clear, then Purge, then Destroy."""
-        order = tuple(Method)
-        return order.index(self) < order.index(other)
+        return _STRENGTH[self] < _STRENGTH[other]
+
+
+_STRENGTH = {method: place for place, method in enumerate(Method)}
 
 
 class Technique(StrEnum):
@@ -452,7 +453,6 @@ class ErasureCertificate(SignedClaims, frozen=True):
     format_major: ClassVar[int] = FORMAT_MAJOR
     what: ClassVar[str] = "an erasure certificate"
 
-    format_version: str
     id: str
     tool: Tool
     drive: DriveClaims

@@ -11,7 +11,7 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -84,14 +84,14 @@ class Checkpoint:
         return cls(origin, number, root_hash, tuple(extensions))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenedCheckpoint:
     """A checkpoint that its log signed, and every signature by a key that we know."""
 
     checkpoint: Checkpoint
     signatures: tuple[KnownSignature, ...]
 
-    @property
+    @cached_property
     def timestamp(self) -> int | None:
         """When the log says that it signed, POSIX seconds; the latest if two keys say, None if none does."""
         own = [one for one in self.signatures if one.key.name == self.checkpoint.origin]

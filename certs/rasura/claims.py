@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from functools import cache
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
@@ -29,8 +30,11 @@ class ClaimsError(RasuraError):
     """The signed payload is no document of claims that we can read, or contradicts itself."""
 
 
-class Claims(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The base of every claim: members in camel case, none optional."""
+class Claims(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """The base of every claim: members in camel case, none optional.
+
+    Nothing in claims refers back to what holds it, so the search for cycles may pass over them.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,27 @@ class Statement:
                 return cls("", None, kind, value.get("predicate"), strange)
 
 
+class _Digest(msgspec.Struct, frozen=True, gc=False):
+    sha256: str
+
+
+class _Subject(msgspec.Struct, frozen=True, gc=False):
+    digest: _Digest
+    name: str
+
+
+_C = TypeVar("_C")
+
+
+class _Written(msgspec.Struct, Generic[_C], frozen=True, gc=False):
+    """A statement as :meth:`Statement.encode` writes it."""
+
+    kind: str = msgspec.field(name="_type")
+    predicate: _C
+    predicate_type: str = msgspec.field(name="predicateType")
+    subject: tuple[_Subject, ...]
+
+
 class SignedClaims(Claims, frozen=True):
     """A whole document of claims: what becomes the predicate of a statement and is signed."""
 
@@ -88,6 +113,8 @@ class SignedClaims(Claims, frozen=True):
     format_major: ClassVar[int]
     what: ClassVar[str]
     """What it is called in sentences, with its article."""
+
+    format_version: str
 
     def subject_name(self) -> str:
         """Whom the statement is about, in words."""
@@ -101,6 +128,34 @@ class SignedClaims(Claims, frozen=True):
         """The in-toto Statement as the bytes to sign."""
         predicate = msgspec.to_builtins(self, enc_hook=_plain)
         return Statement(self.subject_name(), self.subject_digest(), self.predicate_type, predicate).encode()
+
+    @classmethod
+    def as_written(cls, payload: bytes) -> Self | None:
+        """The claims, if ``payload`` is exactly the statement that they make; ``None``: look closely.
+
+        Then there is no member in it that this version does not know. Only for claims whose members are all
+        of types that do not hold themselves: nothing else says how deep the payload is nested.
+        """
+        statement = strict_json.as_written(payload, cls._decoder())
+        if (
+            statement is None
+            or statement.kind != STATEMENT_TYPE
+            or statement.predicate_type != cls.predicate_type
+            or len(statement.subject) != 1
+            or _major(statement.predicate.format_version) != str(cls.format_major)
+        ):
+            return None
+        claims, about = statement.predicate, statement.subject[0]
+        try:
+            fits = (about.name, about.digest.sha256) == (claims.subject_name(), claims.subject_digest())
+        except ClaimsError:
+            return None
+        return claims if fits else None
+
+    @classmethod
+    @cache
+    def _decoder(cls) -> msgspec.json.Decoder[_Written[Self]]:
+        return msgspec.json.Decoder(_Written[cls])  # type: ignore[valid-type]
 
     def unread(self, statement: Statement) -> tuple[str, ...]:
         """The members of ``statement``, from which this was read, that this version does not know."""
@@ -124,8 +179,7 @@ class SignedClaims(Claims, frozen=True):
             raise ClaimsError(f"the statement is not {cls.what} v{cls.format_major}")
         predicate = statement.predicate
         version = predicate.get("formatVersion") if isinstance(predicate, dict) else None
-        found = _VERSION.fullmatch(version) if isinstance(version, str) else None
-        if found is None or found[1] != str(cls.format_major):
+        if _major(version) != str(cls.format_major):
             said = version[:40] if isinstance(version, str) else version
             raise ClaimsError(
                 f"{cls.what} has format version {said!r}; this verifier reads {cls.format_major}.x"
@@ -137,6 +191,11 @@ class SignedClaims(Claims, frozen=True):
         if (statement.subject, statement.sha256) != (claims.subject_name(), claims.subject_digest()):
             raise ClaimsError("the statement's subject is not the one that the claims describe")
         return claims
+
+
+def _major(version: object) -> str | None:
+    found = _VERSION.fullmatch(version) if isinstance(version, str) else None
+    return found[1] if found is not None else None
 
 
 def _plain(value: object) -> str:
@@ -154,3 +213,5 @@ def prepare(kind: Any) -> None:
     the import lock, for every type that its document holds.
     """
     msgspec.convert(None, kind | None)
+    if isinstance(kind, type) and issubclass(kind, SignedClaims):
+        kind.as_written(b"")

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from rasura import __version__
-from rasura.bundle_commands import bundle_command
 from rasura.certificate import ErasureCertificate, Outcome
 from rasura.command import EXIT_CODES_HELP, print_json, read_file
-from rasura.documents import documents_in
-from rasura.errors import ExitCode
+from rasura.documents import Document, documents_in
+from rasura.errors import ExitCode, UsageError
 from rasura.language import Language, Tongue
+from rasura.lazy import LazyGroup
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
+from rasura.options import LANGUAGE_OPTION
 from rasura.page_verdict import verify_document, with_page
 from rasura.pdf.terms import PageMatch
-from rasura.pdf_command import LANGUAGE_OPTION, pdf_command
 from rasura.revocations import standing, with_revocations
 from rasura.said import Gathered, gather, judge_statement, with_statements
 from rasura.series import Warned, member_of, series_warnings
-from rasura.stamp_command import timestamp_command
-from rasura.statement_commands import statement_group
 from rasura.text import printable
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict
+
+if TYPE_CHECKING:
+    from rasura.acceptance import Acceptance
 
 __all__ = ["cli"]
 
@@ -39,10 +42,11 @@ _BUNDLES = click.argument(
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 _NAMED = 5
 """Files that a warning names."""
+_FEW = 100
 _MARKS = {State.PASSED: "ok  ", State.FAILED: "FAIL", State.NOT_DONE: "-   "}
 
 
-@click.group(epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rasura")
 def cli() -> None:
     """Check erasure certificates, alone and offline.
@@ -82,7 +86,26 @@ def cli() -> None:
     "--report-alone", is_flag=True, help="Accept a machine report without the certificates that it names."
 )
 @click.option(
+    "--accept",
+    "accept_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Your rules (TOML) for what suffices: witnesses, sites, methods for classes of data.",
+)
+@click.option(
+    "--class",
+    "data_class",
+    metavar="NAME",
+    help="The class of what the drives held, among those of --accept; the certificate's own word otherwise.",
+)
+@click.option(
     "--offline", is_flag=True, help="Use no network: verification never does, and scripts may say so."
+)
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 512),
+    help="Use so many processes for more than some hundreds; as many as there are cores if left out.",
 )
 @click.option(
     "--brief", is_flag=True, help="Show only those that are not accepted, how many are, and warnings."
@@ -94,7 +117,10 @@ def verify_command(
     allow_unlogged: bool,
     any_outcome: bool,
     report_alone: bool,
+    accept_file: Path | None,
+    data_class: str | None,
     offline: bool,  # noqa: ARG001  there is no other way
+    jobs: int | None,
     brief: bool,
     as_json: bool,
 ) -> int:
@@ -113,13 +139,20 @@ def verify_command(
     superseded ends with 3. Revocations among them count as if the trust file named them. Several
     certificates are compared with each other: gaps in a station's numbers, and what cannot be
     true of one drive, give warnings, which change no exit code.
+
+    Whether a genuine certificate suffices is for you to say, by --accept; where it does not, that
+    ends with 3, and each rule that is not met is said.
     """
-    trust = Trust.parse(read_file(trust_file).decode("utf-8", "replace"))
-    asked = _Asked(allow_unlogged, any_outcome, report_alone)
+    trust_text = read_file(trust_file).decode("utf-8", "replace")
+    trust = Trust.parse(trust_text)
+    rules = _rules(accept_file, data_class, trust)
+    unlogged = allow_unlogged or (rules is not None and not rules.logged)
+    asked = _Asked(unlogged, any_outcome, report_alone)
     worst = ExitCode.DONE
     results = []
     # A document's bytes are let go once it is verified: an export may be larger than memory.
-    reports = [(one.name, one.page, verify_document(one, trust)) for one in documents_in(bundles, pages=True)]
+    verified = _verified(documents_in(bundles, pages=True), trust_text, trust, jobs)
+    reports = [(one.name, one.page, report) for one, report in verified]
     revoked = standing(one for _, _, one in reports)
     if revoked:
         reports = [(name, page, with_revocations(one, revoked)) for name, page, one in reports]
@@ -137,13 +170,18 @@ def verify_command(
     refused = 0
     for name, page, report in reports:
         checks, code, sentence = with_page(page, *_judged(report, held, gathered, asked))
+        unmet = rules.unmet(report, data_class) if rules is not None and code is not ExitCode.FAILED else ()
+        if unmet:
+            sentence = f"{sentence}; it does NOT SUFFICE: {'; '.join(unmet)}"
+            code = max(code, ExitCode.REFUSED, key=_severity)
         worst = max(worst, code, key=_severity)
         refused += code is not ExitCode.DONE
         of_it = warned_of.get(name, [])
         if brief and code is ExitCode.DONE and not (as_json and of_it):
             continue
         if as_json:
-            results.append(_report_json(name, report, checks, code, sentence, of_it))
+            facts = _report_json(name, report, checks, code, sentence, of_it)
+            results.append({**facts, "unmet": list(unmet)})
         else:
             _print_report(name, checks, sentence)
     if not as_json:
@@ -179,10 +217,36 @@ def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int
     return ExitCode.DONE
 
 
-cli.add_command(bundle_command)
-cli.add_command(pdf_command)
-cli.add_command(statement_group)
-cli.add_command(timestamp_command)
+cli.add_lazily("bundle", "rasura.bundle_commands:bundle_command")
+cli.add_lazily("monitor", "rasura.monitor_command:monitor_command")
+cli.add_lazily("pdf", "rasura.pdf_command:pdf_command")
+cli.add_lazily("statement", "rasura.statement_commands:statement_group")
+cli.add_lazily("timestamp", "rasura.stamp_command:timestamp_command")
+cli.add_lazily("witness", "rasura.witness_command:witness_command")
+
+
+def _verified(
+    documents: Iterator[Document], trust_text: str, trust: Trust, jobs: int | None
+) -> Iterator[tuple[Document, Report]]:
+    first = list(islice(documents, _FEW))
+    if len(first) < _FEW:
+        yield from ((one, verify_document(one, trust)) for one in first)
+        return
+    from rasura.many import cores, verify_many  # noqa: PLC0415  few have so many
+
+    yield from verify_many(chain(first, documents), trust_text, jobs or cores())
+
+
+def _rules(path: Path | None, data_class: str | None, trust: Trust) -> Acceptance | None:
+    if path is None:
+        if data_class is not None:
+            raise UsageError("--class says which of the rules in --accept apply: give both")
+        return None
+    from rasura.acceptance import read_acceptance  # noqa: PLC0415  not for those who have no rules
+
+    rules = read_acceptance(read_file(path))
+    rules.require_fit(trust, data_class)
+    return rules
 
 
 def _severity(code: ExitCode) -> int:

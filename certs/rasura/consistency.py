@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from rasura.certificate import (
     ErasureCertificate,
@@ -45,6 +46,7 @@ _TIME = re.compile(TIME_PATTERN)
 _UUID = re.compile(UUID_PATTERN)
 
 
+@lru_cache(maxsize=256)
 def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time in UTC written with ``Z``, or ``None``."""
     if not _TIME.fullmatch(text):
@@ -88,7 +90,7 @@ def _form(certificate: ErasureCertificate) -> list[str]:
         *_resumption_sizes(result.resumed),
         *_sampling_sizes(certificate.verification.sampling),
     ]
-    if any(not 0 <= size <= MAX_SAFE_INTEGER for size in sizes):
+    if min(sizes) < 0 or max(sizes) > MAX_SAFE_INTEGER:
         found.append("a size or a count is negative or beyond 2^53")
     if any(entropy > _MOST_ENTROPY for entropy in _entropies(certificate.verification)):
         found.append("an entropy of more than eight bits a byte")

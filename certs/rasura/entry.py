@@ -68,7 +68,7 @@ class Entry:
             self.signature_sha256,
             self.signing_certificate_sha256,
         )
-        if not all(_HASH.fullmatch(one) for one in hashes):
+        if not all(map(_HASH.fullmatch, hashes)):
             raise EntryError("a digest of an entry is not SHA-256 in lower-case hexadecimal")
 
     @staticmethod
@@ -80,15 +80,14 @@ class Entry:
 
     def encode(self) -> bytes:
         """The leaf's bytes."""
-        lines = (
-            _HEADER,
-            self.kind.value,
-            f"id sha256:{self.id_sha256}",
-            f"payload sha256:{self.payload_sha256}",
-            f"signature sha256:{self.signature_sha256}",
-            f"signing-certificate sha256:{self.signing_certificate_sha256}",
-        )
-        return "".join(f"{line}\n" for line in lines).encode()
+        return (
+            f"{_HEADER}\n"
+            f"{self.kind.value}\n"
+            f"id sha256:{self.id_sha256}\n"
+            f"payload sha256:{self.payload_sha256}\n"
+            f"signature sha256:{self.signature_sha256}\n"
+            f"signing-certificate sha256:{self.signing_certificate_sha256}\n"
+        ).encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Entry:

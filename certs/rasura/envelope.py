@@ -20,6 +20,8 @@ from rasura.errors import RasuraError
 
 __all__ = ["PAYLOAD_TYPE", "Envelope", "EnvelopeError", "Signature", "key_id", "pae", "sign"]
 
+_ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
+
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 """Media type of an in-toto Statement inside DSSE (in-toto attestation framework v1, envelope layer)."""
 
@@ -81,8 +83,10 @@ class Envelope:
                     raise EnvelopeError("a signature of the envelope is not {keyid, sig}")
         return cls(canonical_base64(payload, "the payload", EnvelopeError), payload_type, tuple(signatures))
 
-    def verify(self, key: ec.EllipticCurvePublicKey) -> None:
+    def verify(self, key: ec.EllipticCurvePublicKey, named: str | None = None) -> None:
         """Check that the one signature is ``key``'s over this payload and type.
+
+        ``named`` is the key's :func:`key_id`, from whoever has worked it out already.
 
         Raises:
             EnvelopeError: there is not exactly one signature, it names another key, is not in its one form
@@ -90,14 +94,12 @@ class Envelope:
         """
         if len(self.signatures) != 1:
             raise EnvelopeError(f"the envelope carries {len(self.signatures)} signatures instead of one")
-        if self.signatures[0].keyid != key_id(key):
+        if self.signatures[0].keyid != (named or key_id(key)):
             raise EnvelopeError("the signature names another key than the signing certificate's")
         if not is_one_form(self.signatures[0].sig):
             raise EnvelopeError("the signature is not written in the one way that is ours (DER, low s)")
         try:
-            key.verify(
-                self.signatures[0].sig, pae(self.payload_type, self.payload), ec.ECDSA(hashes.SHA256())
-            )
+            key.verify(self.signatures[0].sig, pae(self.payload_type, self.payload), _ECDSA_SHA256)
         except InvalidSignature:
             raise EnvelopeError("the signature does not fit the payload") from None
 
@@ -116,5 +118,5 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
 
 def sign(payload: bytes, key: ec.EllipticCurvePrivateKey, payload_type: str = PAYLOAD_TYPE) -> Envelope:
     """Wrap and sign ``payload`` with ECDSA P-256 over SHA-256."""
-    signature = one_form(key.sign(pae(payload_type, payload), ec.ECDSA(hashes.SHA256())))
+    signature = one_form(key.sign(pae(payload_type, payload), _ECDSA_SHA256))
     return Envelope(payload, payload_type, (Signature(key_id(key.public_key()), signature),))

@@ -26,6 +26,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     REFUSED = 3
     UNKNOWN = 4
+    CONTRADICTED = 5
+    """A log signed two things of which one is false (``rasura monitor``)."""
 
 
 class RasuraError(Exception):

@@ -1,7 +1,6 @@
 """The claims about a drive's health: a grade, why, and the document it was read from, by its hash."""
 
-from __future__ import annotations
-
+# No annotations as text here: msgspec would have to compile each of them, at every start.
 from enum import StrEnum
 
 from rasura.claims import Claims

@@ -5,8 +5,7 @@ behind a RAID controller too, and names the certificate of each by id and hash. 
 knows which certificates there must be, and that none is for another drive.
 """
 
-from __future__ import annotations
-
+# No annotations as text here: msgspec would have to compile each of them, at every start.
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -142,7 +141,6 @@ class MachineReport(SignedClaims, frozen=True):
     format_major: ClassVar[int] = FORMAT_MAJOR
     what: ClassVar[str] = "a machine report"
 
-    format_version: str
     id: str
     tool: Tool
     source: Source

@@ -12,21 +12,12 @@ from rasura.command import EXIT_CODES_HELP, read_file
 from rasura.documents import documents_in
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.language import Language
+from rasura.options import LANGUAGE_OPTION
 from rasura.pdf.terms import needs_extra
 from rasura.trust import Trust
 from rasura.verifier import State, Verdict, verify
 
-__all__ = ["LANGUAGE_OPTION", "pdf_command"]
-
-LANGUAGE_OPTION = click.option(
-    "--lang",
-    "language",
-    type=click.Choice([one.value for one in Language]),
-    default=Language.ENGLISH.value,
-    envvar="RASURA_LANG",
-    show_envvar=True,
-    help="The language: en or fr.",
-)
+__all__ = ["pdf_command"]
 
 
 @click.command("pdf", epilog=EXIT_CODES_HELP)

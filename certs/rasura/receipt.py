@@ -15,7 +15,7 @@ import base64
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rasura.base64_text import canonical_base64
+from rasura.base64_text import canonical_base64s
 from rasura.checkpoint import (
     MAX_SIZE,
     Checkpoint,
@@ -57,7 +57,7 @@ class Receipt:
     def __post_init__(self) -> None:
         if not 0 <= self.index <= MAX_SIZE:
             raise ReceiptError("a receipt's index is out of bounds")
-        if len(self.proof) > MAX_PROOF_HASHES or any(len(one) != HASH_BYTES for one in self.proof):
+        if len(self.proof) > MAX_PROOF_HASHES or not {HASH_BYTES}.issuperset(map(len, self.proof)):
             raise ReceiptError("a receipt's proof is not a list of hashes")
         try:
             _read_checkpoint(self.checkpoint_note)
@@ -84,5 +84,5 @@ class Receipt:
             raise ReceiptError(
                 f"this is not a receipt: {_HEADER}, index, hashes, an empty line, a checkpoint"
             )
-        proof = tuple(canonical_base64(one, "a hash of a receipt", ReceiptError) for one in hashes)
+        proof = canonical_base64s(hashes, "a hash of a receipt", ReceiptError)
         return cls(index, proof, note)

@@ -57,13 +57,13 @@ def with_revocations(report: Report, revoked: tuple[Revocation, ...]) -> Report:
         f"a key of its chain was revoked on {one.since:%Y-%m-%d %H:%M} UTC, before that"
         if moment is not None
         else "a key of its chain is revoked, and no log says it signed this before"
-        for one in revoked_keys(report.chain, revoked, believed_first=of_revocation)
+        for one in revoked_keys(report.signing_keys, revoked, believed_first=of_revocation)
         if moment is None or one.since <= moment
     ]
     if not problems:
         return report
     checks = tuple(
-        replace(one, state=State.FAILED, sentence="; ".join(problems)) if one.number == VALIDITY else one
+        one._replace(state=State.FAILED, sentence="; ".join(problems)) if one.number == VALIDITY else one
         for one in report.checks
     )
     return replace(report, checks=checks, verdict=Verdict.NOT_GENUINE)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +38,7 @@ from rasura.keys import (
     private_key_pem,
 )
 from rasura.pinned import parse_pin
+from rasura.toml_text import toml_table
 from rasura.trust import Trust
 
 __all__ = [
@@ -185,10 +185,7 @@ def seal_site_key(folder: Path, passphrase: Callable[[], str]) -> None:
 
 
 def _settings(text: str) -> dict[str, str]:
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"site.toml is not TOML: {error}") from None
+    document = toml_table(text, "site.toml", UsageError)
     unknown = sorted(document.keys() - {"site", "registry", "ca", "key"})
     if unknown:
         raise UsageError(f"site.toml has an unknown key {unknown[0]!r}")

@@ -15,7 +15,7 @@ from rasura.errors import RasuraError
 from rasura.note import Note, VerifierKey
 from rasura.receipt import Receipt
 
-__all__ = ["Start", "look_at_start"]
+__all__ = ["Start", "is_of_another_log", "look_at_start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,19 @@ def look_at_start(
     """
     logs = tuple(logs)
     try:
-        origin = note.partition("\n")[0]
-        if origin and not any(key.name == origin for key in logs):
+        if is_of_another_log(note, logs):
             Checkpoint.parse(Note.parse(note).text)
             return Start(None, None)
         opened = open_checkpoint(note, logs)
     except RasuraError as error:
         return Start(f"the checkpoint it began with does not hold: {error}", None)
     return Start(_two_stories(opened, receipt, held), opened)
+
+
+def is_of_another_log(note: str, logs: tuple[VerifierKey, ...]) -> bool:
+    """Whether a note's first line, the origin, is the name of none of ``logs``."""
+    origin = note.partition("\n")[0]
+    return bool(origin) and not any(key.name == origin for key in logs)
 
 
 def _two_stories(

@@ -11,6 +11,8 @@ _SPACES = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 
 def printable(text: str) -> str:
     """``text`` with everything that could move a cursor or hide other text written as escapes."""
+    if text.isprintable():
+        return text
     return "".join(
         one
         if one.isprintable() or one in _SPACES

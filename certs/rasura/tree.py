@@ -31,6 +31,8 @@ __all__ = [
     "verify_inclusion",
 ]
 
+_sha256 = hashlib.sha256
+
 HASH_BYTES = 32
 """SHA-256 (RFC 6962 section 2.1)."""
 
@@ -52,7 +54,7 @@ def leaf_hash(data: bytes) -> bytes:
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """SHA-256(0x01 || left || right)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return _sha256(b"\x01" + left + right).digest()
 
 
 def root_from(read: HashReader, size: int) -> bytes:
@@ -136,14 +138,15 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     _require_hashes(leaf, root, *proof)
     fn, sn, computed = index, size - 1, leaf
     for sibling in proof:
-        _require(sn != 0, "the inclusion proof is too long")
+        if sn == 0:
+            raise ProofError("the inclusion proof is too long")
         if fn & 1 or fn == sn:
-            computed = node_hash(sibling, computed)
+            computed = _sha256(b"\x01" + sibling + computed).digest()
             while not fn & 1 and fn:
                 fn >>= 1
                 sn >>= 1
         else:
-            computed = node_hash(computed, sibling)
+            computed = _sha256(b"\x01" + computed + sibling).digest()
         fn >>= 1
         sn >>= 1
     _require(sn == 0, "the inclusion proof is too short")
@@ -219,7 +222,8 @@ def _listed(leaf_hashes: Sequence[bytes]) -> HashReader:
 
 
 def _require_hashes(*hashes: bytes) -> None:
-    _require(all(len(one) == HASH_BYTES for one in hashes), f"a hash does not have {HASH_BYTES} bytes")
+    if not {HASH_BYTES}.issuperset(map(len, hashes)):
+        raise ProofError(f"a hash does not have {HASH_BYTES} bytes")
 
 
 def _require(holds: bool, sentence: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ from cryptography import x509
 from rasura.errors import UsageError
 from rasura.keys import KeyFormatError, certificate_pem, load_certificates
 from rasura.note import NoteError, VerifierKey
+from rasura.toml_text import toml_table
 
 __all__ = ["Revocation", "Trust", "TrustError"]
 
@@ -78,10 +78,7 @@ class Trust:
         Raises:
             TrustError: not TOML, another version, an unknown or missing key, or a key that cannot be read.
         """
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise TrustError(f"the trust file is not TOML: {error}") from None
+        document = toml_table(text, "the trust file", TrustError)
         if document.get("version") != _VERSION:
             raise TrustError(f"the trust file is not of version {_VERSION}")
         unknown = sorted(document.keys() - {"version", "authority", "log", "timestamp_authority", "revoked"})

@@ -28,24 +28,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography import x509
 
 from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate, Outcome
+from rasura.chain import NO_KEYS, Chain, SigningKeys
 from rasura.checkpoint import OpenedCheckpoint, open_checkpoint
 from rasura.consistency import contradictions, parse_time
-from rasura.envelope import PAYLOAD_TYPE, key_id
+from rasura.envelope import PAYLOAD_TYPE
 from rasura.errors import RasuraError
-from rasura.keys import (
-    Role,
-    chain_problems,
-    common_name,
-    organization,
-    p256_public_key,
-    site_of,
-    title_of,
-)
+from rasura.keys import Role, common_name, site_of, title_of
 from rasura.machine_report import MachineReport
 from rasura.note import VerifierKey
 from rasura.side_statement import KeyRevocation, SideStatement, side_problems
@@ -91,8 +85,7 @@ class Verdict(Enum):
     NOT_GENUINE = "not genuine"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One numbered check and its sentence."""
 
     number: int
@@ -115,10 +108,12 @@ class Report:
     """By when a trusted timestamp authority saw it in the log; ``None`` when none did."""
     statement: SideStatement | None = None
     """What a side statement says, as far as it could be read; it has no ``claims``."""
-    chain: tuple[x509.Certificate, ...] = ()
-    """The signing certificates that came with it."""
+    signing_keys: SigningKeys = NO_KEYS
+    """The keys that signed it and certified who did."""
     index: int | None = None
     """Its place in the log; ``None`` when no trusted log holds it."""
+    checkpoint_note: str | None = None
+    """The checkpoint of a trusted log that holds it, with whoever cosigned; ``None`` without one."""
 
     @property
     def certificate(self) -> ErasureCertificate | None:
@@ -140,24 +135,29 @@ class Report:
         )
 
 
+@lru_cache(maxsize=256)
+def _passed(number: int, name: str, good: str) -> Check:
+    return Check(number, name, State.PASSED, good)
+
+
 class _Checks:
     """Collects the checks; a failed one raises nothing, so that as many as possible are made."""
 
     def __init__(self) -> None:
         self.done: list[Check] = []
+        self.failed = False
 
     def add(self, name: str, problems: tuple[str, ...] | str | None, good: str) -> bool:
-        sentences = (problems,) if isinstance(problems, str) else (problems or ())
-        state = State.FAILED if sentences else State.PASSED
-        self.done.append(Check(len(self.done) + 1, name, state, "; ".join(sentences) or good))
-        return not sentences
+        if not problems:
+            self.done.append(_passed(len(self.done) + 1, name, good))
+            return True
+        sentence = problems if isinstance(problems, str) else "; ".join(problems)
+        self.done.append(Check(len(self.done) + 1, name, State.FAILED, sentence))
+        self.failed = True
+        return False
 
     def skip(self, name: str, why: str) -> None:
         self.done.append(Check(len(self.done) + 1, name, State.NOT_DONE, why))
-
-    @property
-    def failed(self) -> bool:
-        return any(check.state is State.FAILED for check in self.done)
 
 
 def verify(raw: bytes, trust: Trust) -> Report:
@@ -191,7 +191,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
     signer = role.name.lower()
     checks.add(
         "chain",
-        chain_problems(bundle.chain, trust.authorities, role),
+        bundle.signers.problems(trust.authorities, role),
         f"a trusted registry authority certified the site, and the site this {signer}"
         if len(bundle.chain) > 1
         else "a trusted registry authority certified this revoker itself",
@@ -208,6 +208,7 @@ def verify(raw: bytes, trust: Trust) -> Report:
         verdict = Verdict.NOT_LOGGED
     else:
         verdict = Verdict.GENUINE
+    note = bundle.receipt.checkpoint_note if bundle.receipt is not None and logged_at is not None else None
     return Report(
         verdict,
         tuple(checks.done),
@@ -216,8 +217,9 @@ def verify(raw: bytes, trust: Trust) -> Report:
         logged_at,
         timestamped_at,
         document if isinstance(document, SideStatement) else None,
-        bundle.chain,
+        bundle.signers.keys,
         bundle.receipt.index if bundle.receipt is not None and logged_at is not None else None,
+        note,
     )
 
 
@@ -237,7 +239,7 @@ def check_submission(
     except RasuraError as error:
         return (str(error),)
     _check_signature(checks, bundle)
-    checks.add("chain", chain_problems(bundle.chain, authorities, _role(bundle)), "")
+    checks.add("chain", bundle.signers.problems(authorities, _role(bundle)), "")
     checks.add("identity", _identity_problems(bundle), "")
     checks.add("clock", _clock_problems(bundle), "")
     checks.add("claims", _claims_problems(bundle), "")
@@ -261,7 +263,7 @@ def _check_signature(checks: _Checks, bundle: Bundle) -> None:
         checks.add("signature", "the envelope's payload type is not in-toto's", "")
         return
     try:
-        bundle.envelope.verify(p256_public_key(bundle.chain[0]))
+        bundle.envelope.verify(bundle.signers.key, bundle.signers.key_id)
     except IndexError:
         checks.add("signature", "there is no signing certificate to check the signature with", "")
     except RasuraError as error:
@@ -290,10 +292,10 @@ def _claims_problems(bundle: Bundle) -> tuple[str, ...]:
 def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
     document = bundle.document
     if isinstance(document, SideStatement):
-        return _signer_problems(document, bundle.chain)
+        return _signer_problems(document, bundle.signers)
     station = document.station
     try:
-        certified_site, certified_station = organization(bundle.chain[0]), common_name(bundle.chain[0])
+        certified_site, certified_station = bundle.signers.names
     except (RasuraError, IndexError):
         return ("the signing certificate does not name one site and one station",)
     problems = []
@@ -306,9 +308,9 @@ def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _signer_problems(said: SideStatement, chain: tuple[x509.Certificate, ...]) -> tuple[str, ...]:
+def _signer_problems(said: SideStatement, signers: Chain) -> tuple[str, ...]:
     try:
-        certified = (common_name(chain[0]), title_of(chain[0]), site_of(chain[0]))
+        certified = (common_name(signers[0]), title_of(signers[0]), site_of(signers[0]))
     except (RasuraError, IndexError):
         return ("the signing certificate does not name one signer",)
     signer = said.signer
@@ -319,7 +321,7 @@ def _signer_problems(said: SideStatement, chain: tuple[x509.Certificate, ...]) -
         )
         if claimed != named
     ]
-    if isinstance(said, KeyRevocation) and said.key in _key_ids(chain[1:]):
+    if isinstance(said, KeyRevocation) and said.key in signers.keys.ids[1:]:
         problems.append("a site cannot revoke its own key: the registry's authority can")
     return tuple(problems)
 
@@ -327,7 +329,7 @@ def _signer_problems(said: SideStatement, chain: tuple[x509.Certificate, ...]) -
 def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
     if not bundle.chain:
         return ("there is no signing certificate",)
-    document, signer = bundle.document, bundle.chain[0]
+    document, (begin, end) = bundle.document, bundle.signers.signer_valid
     if isinstance(document, SideStatement):
         times: tuple[str, ...] = (document.signed_at,)
     else:
@@ -337,58 +339,44 @@ def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
     if None in read:
         return ("the times claimed are not RFC 3339 in UTC",)
     last = read[-1]
-    if last is None or not signer.not_valid_before_utc <= last <= signer.not_valid_after_utc:
+    if last is None or not begin <= last <= end:
         return (f"{_role(bundle).certificate} was not valid at the time claimed",)
     return ()
 
 
 def _validity_problems(bundle: Bundle, moment: datetime, revoked: tuple[Revocation, ...]) -> tuple[str, ...]:
-    role = _role(bundle)
+    role, signers = _role(bundle), bundle.signers
     # A station's certificate is made by the station's clock, and lasts for its work (check 5).
-    lasting = [] if role is Role.STATION else [(one, role.certificate) for one in bundle.chain[:1]]
-    lasting += [(one, "the site's signing certificate") for one in bundle.chain[1:2]]
+    lasting = [] if role is Role.STATION or not signers else [(signers.signer_valid, role.certificate)]
+    if len(signers) > 1:
+        lasting.append((signers.site_valid, "the site's signing certificate"))
     if not lasting:
-        return (f"there is no signing certificate of a {'site' if bundle.chain else 'signer'}",)
+        return (f"there is no signing certificate of a {'site' if signers else 'signer'}",)
     problems = [
-        f"{what} was not valid on {moment:%Y-%m-%d %H:%M} UTC"
-        for one, what in lasting
-        if not one.not_valid_before_utc <= moment <= one.not_valid_after_utc
+        f"{what} was not valid on {_minute(moment)}"
+        for (begin, end), what in lasting
+        if not begin <= moment <= end
     ]
-    for one in revoked_keys(bundle.chain, revoked, believed_first=role is Role.REVOKER):
+    for one in revoked_keys(signers.keys, revoked, believed_first=role is Role.REVOKER):
         if one.since <= moment:
-            problems.append(f"a key of its chain was revoked on {one.since:%Y-%m-%d %H:%M} UTC, before that")
+            problems.append(f"a key of its chain was revoked on {_minute(one.since)}, before that")
     return tuple(problems)
 
 
 def revoked_keys(
-    chain: tuple[x509.Certificate, ...], revoked: tuple[Revocation, ...], *, believed_first: bool = False
+    keys: SigningKeys, revoked: tuple[Revocation, ...], *, believed_first: bool = False
 ) -> tuple[Revocation, ...]:
-    """Those of ``revoked`` that mean a key of ``chain``.
+    """Those of ``revoked`` that mean one of ``keys``.
 
-    What a site revoked means only signers that it certified. ``believed_first``: the chain is that of a
+    What a site revoked means only signers that it certified. ``believed_first``: the keys are those of a
     revocation, which a site's word does not touch, so that two cannot revoke each other.
     """
-    if not revoked:
-        return ()
-    keys = _key_ids(chain)
-    try:
-        site = site_of(chain[0]) if chain else None
-    except RasuraError:
-        site = None
     return tuple(
         one
         for one in revoked
-        if (one.site is None and one.key in keys)
-        or (one.site is not None and not believed_first and one.site == site and one.key in keys[:1])
+        if (one.site is None and one.key in keys.ids)
+        or (one.site is not None and not believed_first and one.site == keys.site and one.key in keys.ids[:1])
     )
-
-
-@lru_cache(maxsize=256)
-def _key_ids(chain: tuple[x509.Certificate, ...]) -> tuple[str, ...]:
-    try:
-        return tuple(key_id(p256_public_key(one)) for one in chain)
-    except RasuraError:
-        return ()  # the chain's check says so
 
 
 def _check_log(
@@ -398,7 +386,7 @@ def _check_log(
         why = "the bundle has no receipt: no log holds this certificate yet"
         checks.skip("checkpoint", why)
         checks.skip("inclusion", why)
-        if revoked_keys(bundle.chain, trust.revoked, believed_first=_role(bundle) is Role.REVOKER):
+        if revoked_keys(bundle.signers.keys, trust.revoked, believed_first=_role(bundle) is Role.REVOKER):
             checks.add("validity", "a key of its chain is revoked, and no log says it signed this before", "")
         else:
             checks.skip("validity", why)
@@ -423,7 +411,7 @@ def _check_log(
         "validity",
         _validity_problems(bundle, moment, trust.revoked),
         f"the {'site' if _role(bundle) is Role.STATION else 'signer'}'s signing certificate was valid "
-        f"when the log included it, by {moment:%Y-%m-%d %H:%M} UTC",
+        f"when the log included it, by {_minute(moment)}",
     )
     return opened, moment if included else None
 
@@ -444,7 +432,7 @@ def _check_start(checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedChec
     size, when = 0, ""
     if start.opened is not None:
         size, stamp = start.opened.checkpoint.size, start.opened.timestamp
-        when = f", after {datetime.fromtimestamp(stamp, UTC):%Y-%m-%d %H:%M} UTC" if stamp is not None else ""
+        when = f", after {_minute(datetime.fromtimestamp(stamp, UTC))}" if stamp is not None else ""
     checks.add("start", start.problem, f"it began when that log held {size} entries{when}")
 
 
@@ -467,11 +455,16 @@ def _check_timestamps(
             trust.timestamp_authorities,
         )
         by = found.by
-        good = "" if by is None else f"a timestamp authority saw it in that log by {by:%Y-%m-%d %H:%M} UTC"
+        good = "" if by is None else f"a timestamp authority saw it in that log by {_minute(by)}"
         if by is not None and _validity_problems(bundle, by, trust.revoked):
             good += "; its keys no longer counted then: that it is older is the log's own word"
         return by if checks.add("timestamp", found.problem, good) else None
     return None
+
+
+@lru_cache(maxsize=256)
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _inclusion_problem(bundle: Bundle, opened: OpenedCheckpoint) -> str | None:

@@ -19,12 +19,12 @@ from rasura.enrolment import MAX_REQUEST_BYTES, EnrolmentError
 from rasura.errors import RasuraError
 from rasura.pinned import AUTHORITY_PATH
 from rasura.strict_json import MAX_BYTES
+from rasura.tiles import Tile
 from rasura_registry.enrolment_files import State
 from rasura_registry.enrolments import CommitmentError
 from rasura_registry.errors import StoreError
 from rasura_registry.log import Conflict, Submission
 from rasura_registry.registry import NotJsonError, Registry, SubmissionError
-from rasura_registry.tiles import Tile
 from rasura_registry.tls import Tls
 
 __all__ = ["BODY_TIMEOUT_S", "create_app"]

@@ -17,12 +17,12 @@ from rasura.checkpoint import open_checkpoint
 from rasura.entry import Entry
 from rasura.errors import RasuraError
 from rasura.note import VerifierKey
+from rasura.tiles import TILE_WIDTH, Tile, entry_bundle, entry_tiles
 from rasura.tree import EMPTY_ROOT, leaf_hash, node_hash
 from rasura_registry.files import DurableFiles, body_name
 from rasura_registry.folder import Folder
 from rasura_registry.index import Sequenced, SqliteIndex
 from rasura_registry.log import CHECKPOINT_FILE
-from rasura_registry.tiles import TILE_WIDTH, Tile, entry_bundle, entry_tiles
 from rasura_registry.timestamps import StampStore, stamp_problems
 
 __all__ = ["CheckReport", "check_folder"]

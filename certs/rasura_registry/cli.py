@@ -231,6 +231,23 @@ def seal_command(site_folder: Path) -> None:
     show_default=True,
     help="How often, if there is anything new.",
 )
+@click.option(
+    "--witness",
+    "witnesses",
+    nargs=2,
+    multiple=True,
+    metavar="URL KEY",
+    help="Have this witness cosign what is published; may be given again.",
+)
+@click.option(
+    "--witness-every",
+    "ask_every_s",
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.IntRange(1, 86400),
+    help="How often each witness is asked at most.",
+)
 def serve_command(
     folder: Path,
     host: str,
@@ -241,6 +258,8 @@ def serve_command(
     tls_key: Path | None,
     timestamp_url: str | None,
     timestamp_interval: float,
+    witnesses: tuple[tuple[str, str], ...],
+    ask_every_s: int,
 ) -> None:
     """Serve the registry in DIR until SIGTERM or Ctrl-C.
 
@@ -249,14 +268,21 @@ def serve_command(
     (rasura.ca=, --registry-ca, ca in site.toml) talk to this registry and no other. Alerts go to
     standard error.
 
+    Witnesses (rasura witness) never delay a certificate. Their cosignatures are published with the
+    checkpoint, and are on the receipts that are asked for later (GET /certificates/ID).
+
     \b
         rasura-registry serve /srv/rasura --host 0.0.0.0 --tls registry.lan,192.168.1.10
     """
     # The web framework takes a second to load, which the other commands do without.
     from rasura_registry.server import serve, write_port  # noqa: PLC0415
+    from rasura_registry.witnesses import parse_witness  # noqa: PLC0415
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     tls = _tls(Folder(folder), names, tls_certificate, tls_key)
+    asked = tuple(parse_witness(*one) for one in witnesses)
+    if len({one.key for one in asked}) < len(asked):
+        raise UsageError("a witness is named twice: its key counts once")
 
     def announce(address: str, actual_port: int) -> None:
         if port_file is not None:
@@ -272,6 +298,8 @@ def serve_command(
         port,
         announce,
         tls,
+        asked,
+        ask_every_s,
         timestamp_url=timestamp_url,
         timestamp_interval_s=timestamp_interval,
     )

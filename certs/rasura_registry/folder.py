@@ -97,6 +97,11 @@ class Folder:
         return self.root / "index.sqlite3"
 
     @property
+    def cosignatures(self) -> Path:
+        """The file of :mod:`rasura_registry.cosignatures`."""
+        return self.root / "cosignatures.sqlite3"
+
+    @property
     def tls(self) -> Path:
         """The folder of :mod:`rasura_registry.tls`."""
         return self.root / "tls"

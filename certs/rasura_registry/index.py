@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from rasura_registry.errors import StoreError
 
-__all__ = ["Index", "Sequenced", "SqliteIndex", "create_index"]
+__all__ = ["Connection", "Index", "Sequenced", "SqliteIndex", "create_index"]
 
 _SCHEMA_VERSION = 1
 _SCHEMA = f"""
@@ -104,9 +104,9 @@ class SqliteIndex:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise StoreError(f"there is no index at {path}")
-        self._writer = _Connection(path, "PRAGMA synchronous = FULL")
+        self._writer = Connection(path, "PRAGMA synchronous = FULL")
         try:
-            self._reader = _Connection(path, "PRAGMA query_only = ON")
+            self._reader = Connection(path, "PRAGMA query_only = ON")
         except StoreError:
             self._writer.close()
             raise
@@ -183,7 +183,7 @@ class SqliteIndex:
 _SELECT_ENTRY = "SELECT position, id, kind, entry, body_sha256 FROM entries"
 
 
-class _Connection:
+class Connection:
     """One SQLite connection, one user at a time."""
 
     def __init__(self, path: Path, pragma: str) -> None:
@@ -197,18 +197,22 @@ class _Connection:
                 raise
 
     def close(self) -> None:
+        """Close it."""
         with self._lock:
             self._sqlite.close()
 
     def one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row, if there is one; raises :class:`StoreError`."""
         rows = self.all(query, *values)
         return rows[0] if rows else None
 
     def all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows; raises :class:`StoreError`."""
         with self._lock, _as_store_error("read"):
             return self._sqlite.execute(query, values).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run a statement for all rows or none, committed when this returns; raises :class:`StoreError`."""
         with self._lock, _as_store_error("write"):
             self._sqlite.execute("BEGIN IMMEDIATE")
             try:

@@ -27,6 +27,7 @@ from rasura.entry import Entry
 from rasura.errors import RasuraError
 from rasura.note import VerifierKey
 from rasura.receipt import Receipt
+from rasura.tiles import TILE_WIDTH, Tile, TileCache, entry_bundle, entry_tiles, grow
 from rasura.tree import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -37,10 +38,9 @@ from rasura.tree import (
     verify_consistency,
     verify_inclusion,
 )
-from rasura_registry.errors import LogDamagedError
+from rasura_registry.errors import LogDamagedError, StoreError
 from rasura_registry.files import Files, body_name
 from rasura_registry.index import Index, Sequenced
-from rasura_registry.tiles import TILE_WIDTH, Tile, TileCache, entry_bundle, entry_tiles, grow
 
 __all__ = ["CHECKPOINT_FILE", "Conflict", "Log", "Recorded", "Submission", "start_log"]
 
@@ -160,12 +160,28 @@ class Log:
         return None if note is None else self.receipt_under(row, note)
 
     def receipt_under(self, row: Sequenced, note: str) -> Receipt:
-        """The receipt of an entry in the log that leads to our checkpoint ``note``, which holds it.
+        """The receipt of an entry that leads to ``note``, a checkpoint of ours that holds the entry.
+
+        It may carry the cosignatures of witnesses. Raises as :meth:`receipt`.
+        """
+        return self._prove(row, self._open(note, "a checkpoint with its cosignatures"))
+
+    def signed_checkpoint(self) -> str:
+        """The published checkpoint as it was signed; raises :class:`StoreError`."""
+        note = self._files.read(CHECKPOINT_FILE)
+        if note is None:
+            raise StoreError("the checkpoint is not there any more")
+        return note.decode("utf-8", "replace")
+
+    def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
+        """That the tree of ``new`` published entries extends that of ``old``.
 
         Raises:
-            StoreError, LogDamagedError: see :meth:`receipt`.
+            StoreError: the disk said no.
+            LogDamagedError: tiles are missing.
+            ProofError: not ``0 <= old <= new``.
         """
-        return self._prove(row, self._open(note, "a checkpoint of the index"))
+        return consistency_from(self._tiles.reader(new), old, new)
 
     def _recovered(self) -> _Signed:
         self._tiles.clear()

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,21 +14,26 @@ from cryptography import x509
 
 from rasura import strict_json
 from rasura.bundle import Bundle
+from rasura.checkpoint import Checkpoint
 from rasura.entry import Entry, EntryKind
 from rasura.errors import RasuraError, UsageError
+from rasura.note import Note
+from rasura.receipt import Receipt
+from rasura.tiles import Tile
 from rasura.timestamp import Timestamp
 from rasura.verifier import check_submission
+from rasura_registry.cosignatures import Cosignatures
 from rasura_registry.enrolments import Enrolments
 from rasura_registry.errors import StoreError
 from rasura_registry.files import DurableFiles, Files, body_name
 from rasura_registry.folder import Folder
-from rasura_registry.index import Index, SqliteIndex
-from rasura_registry.log import CHECKPOINT_FILE, Conflict, Log, Recorded, Submission
+from rasura_registry.index import Index, Sequenced, SqliteIndex
+from rasura_registry.log import Conflict, Log, Recorded, Submission
 from rasura_registry.sequencer import Sequencer
-from rasura_registry.tiles import Tile
 from rasura_registry.timestamps import DEFAULT_INTERVAL_S, StampStore, Timestamper, timestamping
 from rasura_registry.trust_book import TrustBook
 from rasura_registry.tsa import TimestampAuthority
+from rasura_registry.witnesses import Witnessing, start_askers
 
 __all__ = ["NotJsonError", "Registry", "SubmissionError", "open_registry"]
 
@@ -61,6 +66,7 @@ class Registry:
         enrolments: Enrolments,
         stamps: StampStore,
         clock: Callable[[], int],
+        cosignatures: Cosignatures,
     ) -> None:
         self.enrolments = enrolments
         self._trust = trust
@@ -71,6 +77,7 @@ class Registry:
         self._authorities = authorities
         self._stamps = stamps
         self._clock = clock
+        self._cosignatures = cosignatures
 
     @property
     def trust_toml(self) -> bytes:
@@ -95,7 +102,7 @@ class Registry:
         if there is not None:
             if there.entry != entry.encode():
                 return self._alert(Conflict(there))
-            receipt = self._log.receipt(there)
+            receipt = self._receipt(there)
             if receipt is not None:
                 return Recorded(False, receipt)
         return Submission(certificate_id, entry, raw)
@@ -116,7 +123,7 @@ class Registry:
             StoreError: the disk or the index said no, or the body is gone.
         """
         row = self._index.find(certificate_id)
-        receipt = None if row is None else self._log.receipt(row)
+        receipt = None if row is None else self._receipt(row)
         if row is None or receipt is None:
             return None
         raw = self._files.read(body_name(row.body_sha256))
@@ -130,15 +137,25 @@ class Registry:
         return bundle.encode()
 
     def checkpoint(self) -> bytes:
-        """The published checkpoint; raises :class:`StoreError`."""
-        note = self._files.read(CHECKPOINT_FILE)
-        if note is None:
-            raise StoreError("the checkpoint is not there any more")
-        return note
+        """The published checkpoint with the cosignatures that there are; raises :class:`StoreError`."""
+        note = self._log.signed_checkpoint()
+        size = Checkpoint.parse(Note.parse(note).text).size
+        return (note + self._cosignatures.under(size)).encode()
 
     def tile(self, tile: Tile) -> bytes | None:
         """A tile's bytes, or None; raises :class:`StoreError`."""
         return self._files.read(tile.name)
+
+    def _receipt(self, row: Sequenced) -> Receipt | None:
+        """The receipt under the first checkpoint that witnesses cosigned; without one, the first of all.
+
+        A later checkpoint says "logged by" a little later, and says it with the word of others.
+        """
+        size = self._cosignatures.covering(row.position)
+        note = None if size is None else self._index.checkpoint_at(size)
+        if size is None or note is None:
+            return self._log.receipt(row)
+        return self._log.receipt_under(row, note + self._cosignatures.under(size))
 
     def _judge(self, certificate_id: str, raw: bytes) -> Entry:
         try:
@@ -210,11 +227,17 @@ def _posix_seconds() -> int:
 
 @contextmanager
 def open_registry(
-    root: Path, *, timestamp_url: str | None = None, timestamp_interval_s: float = DEFAULT_INTERVAL_S
+    root: Path,
+    witnesses: tuple[Witnessing, ...] = (),
+    ask_every_s: float = 10.0,
+    *,
+    timestamp_url: str | None = None,
+    timestamp_interval_s: float = DEFAULT_INTERVAL_S,
 ) -> Iterator[Registry]:
     """Open a data folder for serving: lock it, check it, publish what a crash left behind.
 
-    With ``timestamp_url`` its checkpoints are timestamped there, as long as it is open.
+    ``witnesses`` are asked to cosign what is published, each at most once in ``ask_every_s`` seconds. With
+    ``timestamp_url`` its checkpoints are timestamped there. Both as long as it is open.
 
     Raises:
         UsageError: the URL is none, or the trust file names no timestamp authority.
@@ -232,34 +255,32 @@ def open_registry(
                 hint=f"name its root certificate: rasura-registry timestamp-authority {root} FILE.pem",
             )
         authority = TimestampAuthority(timestamp_url, trust.timestamp_authorities)
-    with folder.locked():
+    with ExitStack() as open_things:
+        open_things.enter_context(folder.locked())
         files, index = DurableFiles(root), SqliteIndex(folder.index)
-        try:
-            log = Log(files, index, folder.load_log_key(), trust.logs[0].name, _posix_seconds)
-            log.recover()
-            sequencer = Sequencer(log)
-            stamps = StampStore(folder.timestamps)
-            registry = Registry(
-                files,
-                index,
-                log,
-                sequencer,
-                trust.authorities,
-                TrustBook(folder, files, index, log),
-                Enrolments(folder.enrolments, _posix_seconds),
-                stamps,
-                _posix_seconds,
-            )
-            timestamper = (
-                Timestamper(authority, stamps, trust.logs[0], registry.checkpoint, timestamp_interval_s)
-                if authority is not None
-                else None
-            )
-            sequencer.start()
-            try:
-                with timestamping(timestamper):
-                    yield registry
-            finally:
-                sequencer.stop()
-        finally:
-            index.close()
+        open_things.callback(index.close)
+        log = Log(files, index, folder.load_log_key(), trust.logs[0].name, _posix_seconds)
+        log.recover()
+        cosignatures = Cosignatures(folder.cosignatures, tuple(one.key for one in witnesses))
+        open_things.callback(cosignatures.close)
+        sequencer = Sequencer(log)
+        stamps = StampStore(folder.timestamps)
+        registry = Registry(
+            files,
+            index,
+            log,
+            sequencer,
+            trust.authorities,
+            TrustBook(folder, files, index, log),
+            Enrolments(folder.enrolments, _posix_seconds),
+            stamps,
+            _posix_seconds,
+            cosignatures,
+        )
+        sequencer.start()
+        open_things.callback(sequencer.stop)
+        open_things.callback(start_askers(witnesses, log, cosignatures, ask_every_s))
+        if authority is not None:
+            stamper = Timestamper(authority, stamps, trust.logs[0], registry.checkpoint, timestamp_interval_s)
+            open_things.enter_context(timestamping(stamper))
+        yield registry

@@ -21,6 +21,7 @@ from rasura_registry.app import create_app
 from rasura_registry.registry import open_registry
 from rasura_registry.timestamps import DEFAULT_INTERVAL_S
 from rasura_registry.tls import Tls, load_chain, server_context
+from rasura_registry.witnesses import Witnessing
 
 __all__ = ["serve", "write_port"]
 
@@ -54,13 +55,16 @@ def serve(
     port: int,
     announce: Callable[[str, int], None],
     tls: Tls | None = None,
+    witnesses: tuple[Witnessing, ...] = (),
+    ask_every_s: float = 10.0,
     *,
     timestamp_url: str | None = None,
     timestamp_interval_s: float = DEFAULT_INTERVAL_S,
 ) -> None:
     """Serve the data folder at ``root`` until SIGTERM or SIGINT; port 0 takes a free one.
 
-    ``announce`` is called with the address once connections are accepted. With ``tls`` it speaks HTTPS.
+    ``announce`` is called with the address once connections are accepted. With ``tls`` it speaks HTTPS. For
+    ``witnesses`` see :func:`open_registry`.
 
     Raises:
         RasuraError: the folder cannot be opened, see :func:`open_registry`.
@@ -68,7 +72,11 @@ def serve(
     """
     with (
         open_registry(
-            root, timestamp_url=timestamp_url, timestamp_interval_s=timestamp_interval_s
+            root,
+            witnesses,
+            ask_every_s,
+            timestamp_url=timestamp_url,
+            timestamp_interval_s=timestamp_interval_s,
         ) as registry,
         _listen(host, port) as listener,
         _served_tls(tls) as context,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from functional.conftest import Workshop
+from rasura.acceptance import Acceptance
 from rasura_agent.erase.policy import load_policy
 
 ROOT = Path(__file__).parents[2]
@@ -37,9 +38,14 @@ def test_the_policy_is_one(tmp_path: Path) -> None:
     assert load_policy(str(path)).name == "school-laptops"
 
 
+def test_the_rules_of_acceptance_are_some() -> None:
+    (text,) = (text for kind, text in BLOCKS if kind == "toml" and "quorum" in text)
+    assert dict(Acceptance.parse(text).classes).keys() == {"internal", "confidential"}
+
+
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+        assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
 def test_the_commands_run_in_order(workshop: Workshop) -> None:
@@ -67,6 +73,8 @@ def test_the_commands_run_in_order(workshop: Workshop) -> None:
             (logged,) = workshop.sent()
             words[words.index(certificate)] = str(logged)
         settings = {}
+        if words[1] == "monitor":
+            words[2] = workshop.registry
         if words[1] == "erase":
             # The transcript's registry is the one of this test; the shell examples make their own.
             settings["RASURA_SITE"] = str(workshop.registry_site)

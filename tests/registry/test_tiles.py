@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rasura.tiles import Tile, TileCache, entry_bundle, entry_tiles, grow
 from rasura.tree import inclusion_from, inclusion_proof, leaf_hash, root_from, root_hash
-from rasura_registry.tiles import Tile, TileCache, entry_bundle, entry_tiles, grow
 
 LEAVES = [leaf_hash(b"%d" % number) for number in range(70_000)]
 

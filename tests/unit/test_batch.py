@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from rasura.cli import cli
-from rasura.documents import documents_in
+from rasura.documents import Document, documents_in
 from rasura.errors import ExitCode, UsageError
+from rasura.many import verify_many
+from rasura.page_verdict import verify_document
+from rasura.trust import Trust
 
 VECTORS = Path(__file__).parents[2] / "certs/vectors"
 TRUST = VECTORS / "overwrite/trust.toml"
@@ -74,7 +80,6 @@ def test_nothing_is_not_a_success(tmp_path: Path) -> None:
 
 def test_what_is_remembered_is_not_believed_of_another() -> None:
     """The same station, chain and checkpoints as in the good one, a thousand times: still refused."""
-    from rasura.trust import Trust
     from rasura.verifier import Verdict, verify
 
     trusts = Trust.parse(TRUST.read_text())
@@ -83,3 +88,42 @@ def test_what_is_remembered_is_not_believed_of_another() -> None:
         assert verify(GOOD, trusts).verdict is Verdict.GENUINE
         assert verify(GOOD, stranger).verdict is Verdict.NOT_GENUINE
         assert verify(BAD, trusts).verdict is Verdict.NOT_GENUINE
+
+
+def documents(count: int) -> list[Document]:
+    """Good and bad ones, machine reports and files that cannot be read, mixed."""
+    names = ("overwrite", "payload-changed_fail", "machine", "not-json_fail", "split-view_fail", "purge")
+    raws = [(VECTORS / name / "bundle.json").read_bytes() for name in names]
+    unreadable = Document("p", Path("p"), b"", unreadable=UsageError("damaged"))
+    return [
+        unreadable if number % 7 == 6 else Document(str(number), Path("x"), raws[number % 7])
+        for number in range(count)
+    ]
+
+
+def test_many_processes_say_what_one_says_in_the_same_order() -> None:
+    mixed = documents(300)
+    text = TRUST.read_text()
+    one = list(verify_many(iter(mixed), text, 1))
+    many = list(verify_many(iter(mixed), text, 2, alone=10))
+    assert [(name.name, report) for name, report in many] == [(name.name, report) for name, report in one]
+    assert [report for _, report in one] == [verify_document(each, Trust.parse(text)) for each in mixed]
+    assert all(not name.raw for name, _ in many)
+
+
+def test_an_export_that_breaks_off_in_the_middle_ends_in_its_error() -> None:
+    def broken() -> Iterator[Document]:
+        yield from documents(200)
+        raise UsageError("the file ends here")
+
+    with pytest.raises(UsageError, match="ends here"):
+        list(verify_many(broken(), TRUST.read_text(), 2, alone=10))
+
+
+def test_a_large_export_by_the_command(tmp_path: Path) -> None:
+    export = tmp_path / "export.ndjson"
+    export.write_bytes(b"\n".join([GOOD] * 700 + [BAD]))
+    command = [sys.executable, "-m", "rasura", "verify", str(export), "--trust", str(TRUST), "--brief"]
+    done = subprocess.run([*command, "--jobs", "2"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "700 accepted, 1 not"), done.stderr
+    assert f"{export}:701" in done.stdout

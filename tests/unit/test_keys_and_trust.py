@@ -248,3 +248,11 @@ def test_without_a_terminal_nobody_waits_for_a_passphrase() -> None:
         env={name: value for name, value in os.environ.items() if name != PASSPHRASE_FILE},
     )
     assert done.stdout == "PassphraseNeededError\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 20_000, "a = " + "{a = " * 3_000, "a = " + "9" * 5_000, "a = \0"]
+)
+def test_toml_that_overwhelms_its_reader_is_a_sentence(text: str) -> None:
+    with pytest.raises(TrustError, match="the trust file is not TOML"):
+        Trust.parse(text)

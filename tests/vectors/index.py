@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vectors import form, genuine, judged, proof, reports, side, timestamps
+from vectors import accepted, form, genuine, judged, proof, reports, side, timestamps
 from vectors.world import Case, expectation
 
 __all__ = ["CASES", "files_of", "write"]
@@ -17,6 +17,7 @@ CASES: tuple[Case, ...] = (
     *timestamps.CASES,
     *reports.CASES,
     *side.CASES,
+    *accepted.CASES,
 )
 
 
@@ -35,6 +36,7 @@ def files_of(case: Case) -> dict[str, bytes]:
         "bundle.json": made.bundle,
         "expect.json": expectation(case),
         "trust.toml": made.trust.encode(),
+        **({"accept.toml": made.accept.encode()} if made.accept is not None else {}),
         **{f"with/{name}": content for name, content in made.others.items()},
     }
 

@@ -275,11 +275,12 @@ def receipt(leaf: bytes, moment: datetime = LOGGED, *, index: int = 3, size: int
 
 @dataclass
 class Made:
-    """The files of one vector; ``others`` go to ``with/``."""
+    """The files of one vector; ``others`` go to ``with/``, ``accept`` to ``accept.toml``."""
 
     bundle: bytes
     trust: str
     others: dict[str, bytes] = field(default_factory=dict)
+    accept: str | None = None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -58,6 +57,7 @@ from typing import Any, TypeVar
 
 from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura.errors import UsageError
+from rasura.toml_text import toml_table
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pacing import PACE, Pace
 from rasura_agent.erase.progress_record import JOURNAL_PACE, JournalPace
@@ -191,11 +191,10 @@ def parse_policy(raw: bytes) -> Policy:
         SchemeError: there is no such scheme.
     """
     try:
-        document = tomllib.loads(raw.decode("utf-8"))
+        text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise PolicyError("the policy is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"the policy is not TOML: {error}") from None
+    document = toml_table(text, "the policy", PolicyError)
     _only_known(document, ("name", *_SHAPE), "the policy")
     name = document.get("name")
     if not isinstance(name, str) or not name.strip():
