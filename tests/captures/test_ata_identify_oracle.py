@@ -175,7 +175,8 @@ def _compare(data: bytes) -> IdentifyDevice:
     _compare_features(data, page, output)
     if _is_signed(data, 83):
         _compare_sanitize(page, output)
-    if _word(data, 82) & 2:  # hdparm looks at word 128 only if the feature set is supported
+    # hdparm looks at word 128 only if the feature set is supported, and says nothing where the word is zero.
+    if _word(data, 82) & 2 and _word(data, 128):
         _compare_security(page, output)
     return page
 
