@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasura.errors import UsageError
-from rasura.key_box import KeyBoxError, WrongPassphraseError, is_sealed, open_key, seal
+from rasura.key_box import Holder, KeyBoxError, WrongPassphraseError, is_sealed, open_key, seal
 from rasura.keys import private_key_pem
 
 PASSPHRASE = "été à Évry, 8 vélos"
@@ -161,3 +161,17 @@ except RasuraError as error:
     mebibytes, sentence = done.stdout.splitlines()
     assert 60 < int(mebibytes) < 80
     assert "has not the 64 MiB of free memory" in sentence
+
+
+def test_a_persons_key_is_no_sites_and_no_change_of_the_file_makes_it_one(
+    key: ec.EllipticCurvePrivateKey, box: bytes
+) -> None:
+    persons = seal(key, PASSPHRASE, Holder.PERSON)
+    assert private_key_pem(open_key(persons, PASSPHRASE, Holder.PERSON)) == private_key_pem(key)
+    for data, holder in ((persons, Holder.SITE), (box, Holder.PERSON)):
+        with pytest.raises(KeyBoxError, match="this is not the"):
+            open_key(data, PASSPHRASE, holder)
+    for data, holder in ((persons, Holder.SITE), (box, Holder.PERSON)):
+        renamed = changed(data, lambda one, name=holder.value: one.update(format=name))
+        with pytest.raises(WrongPassphraseError):
+            open_key(renamed, PASSPHRASE, holder)
