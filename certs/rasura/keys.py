@@ -93,8 +93,15 @@ class Role(Enum):
         return f"the {self.name.lower()}'s signing certificate"
 
 
-_UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
-"""What the X.509 parser raises on bytes that are no certificate."""
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+"""What the X.509 parser raises on bytes that are no certificate, or one with names that it does not read."""
 
 _ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 """AlgorithmIdentifier of ecdsa-with-SHA256, without parameters (RFC 5758 clause 3.2)."""
@@ -269,7 +276,7 @@ def p256_public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     """The certified key; raises :class:`KeyFormatError` unless it is on P-256."""
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise KeyFormatError("a signing certificate holds a key that cannot be read") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise KeyFormatError("a signing certificate's key is not ECDSA P-256")

@@ -1,7 +1,7 @@
 """The fuzzer: atheris over one target, from the seeds and the corpus kept here. ``./scripts/fuzz``.
 
-It goes on from a folder that holds all it has found so far, and copies nothing into the repository:
-``--keep`` writes the smallest inputs that reach as much, once it is worth it.
+It goes on from a folder that holds all it has found so far, and copies nothing into the repository: what is
+worth keeping, above all each input that it crashed on, goes to ``corpus/TARGET/`` by hand.
 """
 
 from __future__ import annotations
@@ -24,18 +24,13 @@ def main() -> None:
     parser.add_argument("target", choices=[*TARGETS])
     parser.add_argument("--work", type=Path, required=True, help="the folder of everything found so far")
     parser.add_argument("--seconds", type=int, default=300)
-    parser.add_argument("--keep", type=Path, help="write the smallest corpus here instead of fuzzing")
     asked = parser.parse_args()
     work, seeds = asked.work / asked.target, asked.work / f"{asked.target}.seeds"
     for folder in (work, seeds):
         folder.mkdir(parents=True, exist_ok=True)
     write_seeds(asked.target, seeds)
     options = [f"-artifact_prefix={asked.work}/{asked.target}-found-", "-timeout=300", "-rss_limit_mb=2048"]
-    if asked.keep is not None:
-        asked.keep.mkdir(parents=True, exist_ok=True)
-        words = ["-merge=1", *options, str(asked.keep), str(work), str(seeds)]
-    else:
-        words = [f"-max_total_time={asked.seconds}", "-max_len=16384", *options, str(work), str(seeds)]
+    words = [f"-max_total_time={asked.seconds}", "-max_len=16384", *options, str(work), str(seeds)]
     atheris.Setup([sys.argv[0], *words], lambda raw: fuzz_one(asked.target, raw))
     atheris.Fuzz()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vectors.claims import certificate, edited
-from vectors.world import Case, Made, made, station_place
+from vectors.world import STATION, Case, Made, b64, made, site, station, station_place
 
 __all__ = ["CASES"]
 
@@ -48,6 +48,15 @@ def _outer(**changes: Any) -> Callable[[], Made]:
 
 def _case(name: str, why: str, says: str, make: Callable[[], Made]) -> Case:
     return Case(f"{name}_fail", why, make, 1, BUNDLE, says)
+
+
+def _with_bits(der: bytes) -> bytes:
+    """The station's common name as a BIT STRING without unused bits, in the place of a UTF8String."""
+    name = STATION.encode()
+    text = bytes([0x0C, len(name)]) + name
+    if der.count(text) != 1:
+        raise AssertionError("the station's name is not written as it was")
+    return der.replace(text, bytes([0x03, len(name), 0]) + name[1:])
 
 
 def _loose(text: str) -> str:
@@ -179,6 +188,18 @@ _BUNDLE = (
         "A signing certificate that is none.",
         "X.509",
         _outer(chain__0=base64.b64encode(b"certificate").decode()),
+    ),
+    _case(
+        "chain-name-of-bits",
+        "A name in a signing certificate is a string of bits, and no text.",
+        "malformed",
+        _outer(chain__0=lambda text: b64(_with_bits(base64.b64decode(text)))),
+    ),
+    _case(
+        "chain-name-not-read",
+        "A signing certificate has an alternative name of a kind that is not read: an X.400 address.",
+        "malformed",
+        lambda: made(chain=(station(names=bytes.fromhex("3002a300")), site())),
     ),
     _case(
         "receipt-of-another-version",

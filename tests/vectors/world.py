@@ -111,12 +111,16 @@ def issue(
     title: str | None = None,
     marks: tuple[int, ...] = (),
     marks_critical: bool = True,
+    names: bytes | None = None,
 ) -> x509.Certificate:
-    """A certificate of our profile, or bent where asked; serial numbers go up until ``s`` is as wanted."""
+    """A certificate of our profile, or bent where asked; serial numbers go up until ``s`` is as wanted.
+
+    ``names``: the DER of alternative names besides.
+    """
     is_ca = path_length is not None if ca is None else ca
-    names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)] if org else []
+    above = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)] if org else []
     titles = [x509.NameAttribute(NameOID.TITLE, title)] if title else []
-    subject = x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, common), *titles])
+    subject = x509.Name([*above, x509.NameAttribute(NameOID.COMMON_NAME, common), *titles])
     usage = dict.fromkeys(
         (
             "content_commitment",
@@ -151,6 +155,9 @@ def issue(
     if critical:
         strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
         builder = builder.add_extension(strange, critical=True)
+    if names is not None:
+        alternative = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, names)
+        builder = builder.add_extension(alternative, critical=False)
     number = int.from_bytes(hashlib.sha256(f"{common} {org}".encode()).digest()[:8], "big") >> 1
     while True:
         number += 1
