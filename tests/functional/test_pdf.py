@@ -85,12 +85,13 @@ def test_one_pdf_each_into_a_folder(desk: Desk) -> None:
     made = desk.run("rasura", "pdf", "machine", "-o", "out")
     assert len(made.out.splitlines()) == len(list((desk.folder / "out").glob("*.pdf"))) == 5
     verified = desk.verify("out", "--any-outcome", "--brief")
-    assert (verified.code, verified.out) == (0, "5 accepted, 0 not\n")
+    assert verified.code == 0
+    assert verified.out.endswith("5 accepted, 0 not\n")
 
 
 def test_a_false_page_in_a_folder_of_bundles_is_not_passed_over(desk: Desk) -> None:
     assert desk.run("rasura", "pdf", "machine", "-o", "machine").code == 0
-    assert desk.verify("machine", "--any-outcome", "--brief").out == "10 accepted, 0 not\n"
+    assert desk.verify("machine", "--any-outcome", "--brief").out.endswith("10 accepted, 0 not\n")
     page = next((desk.folder / "machine").glob("*.pdf"))
     page.write_bytes(page.read_bytes()[:-200])
     verified = desk.verify("machine", "--any-outcome", "--brief")
