@@ -14,7 +14,8 @@ from rasura.bundle import Bundle
 from rasura.command import EXIT_CODES_HELP
 from rasura.envelope import key_id
 from rasura.errors import UsageError
-from rasura.keys import load_certificates, load_private_key, p256_public_key
+from rasura.key_source import load_signing_key
+from rasura.keys import load_certificates, p256_public_key
 from rasura.side_signing import sign_revocation
 from rasura.site_kit import PASSPHRASE_FILE, SitePapers, ask_passphrase
 from rasura.statement_commands import SINCE_OPTION, key_named, moment_named
@@ -87,6 +88,12 @@ def revoke_command(
     is_flag=True,
     help=f"Ask for a passphrase and write the new key under it; {PASSPHRASE_FILE} may name a file.",
 )
+@click.option(
+    "--key",
+    "key_uri",
+    metavar="URI",
+    help="Certify the new P-256 key there, which stays there: file:PATH, env:NAME or pkcs11:…",
+)
 def rotate_command(
     folder: Path,
     site: str,
@@ -95,6 +102,7 @@ def rotate_command(
     url: str | None,
     ca_pin: str | None,
     sealed: bool,
+    key_uri: str | None,
 ) -> None:
     """Give SITE a new key, and revoke the one in DIR/sites/SITE; the old folder stands beside the new one.
 
@@ -106,6 +114,13 @@ def rotate_command(
     data = Folder(folder)
     old = data.known_site(site)
     papers = SitePapers.load(old)
+    if sealed and key_uri is not None:
+        raise UsageError("--passphrase is for a key that is made here, and --key names one that is there")
+    before = key_id(p256_public_key(papers.certificate))
+    if key_uri is not None:
+        given = load_signing_key(key_uri, what=f"the new key of the site {site}")
+        if key_id(given.public_key()) == before:
+            raise UsageError(f"--key names the key that {site} has already")
     passphrase = ask_passphrase(new=True) if sealed else None
     aside = old.with_name(f"{site} until {now:%Y-%m-%d %H%M%S}")
     with _logging(data, url, ca_pin) as log:
@@ -121,12 +136,13 @@ def rotate_command(
                 now=now,
                 ca_pin=papers.registry_ca,
                 passphrase=passphrase,
+                key_uri=key_uri,
             )
         except BaseException:
             aside.rename(old)
             raise
         new = key_id(p256_public_key(SitePapers.load(path).certificate))
-        logged = log(_sign(data, key_id(p256_public_key(papers.certificate)), moment, reason, now, new))
+        logged = log(_sign(data, before, moment, reason, now, new))
     click.echo(f"site        {site}: {path}  (hand it over, it holds a private key)")
     click.echo(f"revoked     the key in {aside}: destroy that folder when nothing of it waits to be sent")
     click.echo(f"logged      {logged.certificate_id}")
@@ -138,7 +154,7 @@ KEY_COMMANDS = (revoke_command, rotate_command)
 def _sign(
     data: Folder, key: str, since: datetime, reason: str, now: datetime, replaced_by: str | None
 ) -> Bundle:
-    authority_key = load_private_key(data.read(data.authority_key))
+    authority_key = data.load_authority_key()
     authority = load_certificates(data.read(data.authority))[0]
     if key == key_id(p256_public_key(authority)):
         raise UsageError("the authority's own key cannot be revoked: auditors need another trust file")

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rasura.bundle import Bundle
 from rasura.cli import cli as rasura
 from rasura.client import RegistryAwayError
 from rasura.envelope import key_id
 from rasura.errors import ExitCode, RasuraError, UsageError
-from rasura.keys import load_certificates, load_private_key, p256_public_key
+from rasura.keys import load_certificates, load_private_key, p256_public_key, private_key_pem
 from rasura.person_kit import PersonKit, write_person_kit
 from rasura.side_signing import Person, sign_revocation
 from rasura.side_statement import Ruling
@@ -277,6 +278,21 @@ def test_a_workshop_speaks_of_its_certificates(
         assert [one.site for one in trust_of(own_folder).revoked] == ["Lyon"]
     finally:
         server.kill()
+
+
+def test_a_site_rotates_to_a_key_that_stays_where_it_is(
+    own_folder: Path, tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    key = tmp_path / "new.key"
+    key.write_bytes(private_key_pem(ec.generate_private_key(ec.SECP256R1())))
+    call = ("rotate", own_folder, "Lyon", "--reason", "token", "--key", f"file:{key}")
+    run(*call, of=registry_cli)
+    site = own_folder / "sites" / "Lyon"
+    assert not (site / "site.key").exists()
+    assert SiteKit.load(site).key.public_key() == load_private_key(key.read_bytes()).public_key()
+    with pytest.raises(UsageError, match="has already"):
+        run(*call, of=registry_cli)
+    assert SiteKit.load(site).site == "Lyon", "nothing was moved"
 
 
 def test_a_registry_revokes_and_rotates(own_folder: Path, tmp_path: Path, run: Callable[..., Result]) -> None:
