@@ -49,8 +49,8 @@ def statement_group() -> None:
     statement is signed, logged, and handed over with the certificate: rasura verify reads both.
 
     \b
-        rasura statement person SITE/ claire/ --name "C. Martin" --role "head of workshop"
-        rasura statement accept certificate.json --as claire/
+        rasura statement person SITE/ judge/ --name "operator 7" --role "head of workshop"
+        rasura statement accept certificate.json --as judge/
         rasura verify certificate.json ID.json --trust trust.toml
     """
 
@@ -150,7 +150,7 @@ def correct_command(
     """Say what the certificate in BUNDLE should say at one place. It changes no verdict.
 
     \b
-        rasura statement correct certificate.json --as claire/ \\
+        rasura statement correct certificate.json --as judge/ \\
             --field drive.propertyNumber --right P-0417 --reason "misread label"
     """
     if (right is None) != unknown:

@@ -64,13 +64,13 @@ def authority(root: Path) -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def claire_folder(pristine_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people") / "claire"
+    folder = tmp_path_factory.mktemp("people") / "judge"
     kit = lyon(pristine_folder)
     write_person_kit(
         folder,
         pristine_folder / "sites" / "Lyon",
         kit,
-        name="C. Martin",
+        name="operator 7",
         role=ROLE,
         passphrase=PASSPHRASE,
         now=now(),
@@ -79,7 +79,7 @@ def claire_folder(pristine_folder: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def claire(claire_folder: Path) -> Person:
+def judge(claire_folder: Path) -> Person:
     return PersonKit.load(claire_folder, lambda: PASSPHRASE).person
 
 
@@ -95,11 +95,11 @@ def trust_of(root: Path) -> Trust:
 
 
 def test_a_statement_is_logged_and_read_like_a_certificate(
-    server: Server, station: Station, claire: Person
+    server: Server, station: Station, judge: Person
 ) -> None:
     about = station.bundle()
     assert server.put(about.certificate_id, about.encode()).status == 201
-    said = claire.decide(about, Ruling.ACCEPTED, None, now())
+    said = judge.decide(about, Ruling.ACCEPTED, None, now())
     path = f"/statements/{said.certificate_id}"
     answer = server.ask("PUT", path, said.encode())
     assert answer.status == 201
@@ -109,11 +109,9 @@ def test_a_statement_is_logged_and_read_like_a_certificate(
     assert verify(logged.encode(), trust).verdict is Verdict.GENUINE
 
 
-def test_a_statement_that_does_not_hold_is_refused(
-    own_folder: Path, station: Station, claire: Person
-) -> None:
+def test_a_statement_that_does_not_hold_is_refused(own_folder: Path, station: Station, judge: Person) -> None:
     about = station.bundle()
-    forged = Bundle(claire.decide(about, Ruling.ACCEPTED, None, now()).envelope, station.chain)
+    forged = Bundle(judge.decide(about, Ruling.ACCEPTED, None, now()).envelope, station.chain)
     kit = lyon(own_folder)
     own_site = sign_revocation(kit.key, kit.certificate, key_id(kit.key.public_key()), now(), "x", now())
     with open_registry(own_folder) as registry:
@@ -233,12 +231,12 @@ def test_a_workshop_speaks_of_its_certificates(
         about = station.bundle()
         receipt = server.put(about.certificate_id, about.encode()).receipt
         Path("certificate.json").write_bytes(about.with_receipt(receipt).encode())
-        run("statement", "person", site, "claire", "--name", "C. Martin", "--role", ROLE)
-        assert Path("claire/person.key").stat().st_mode & 0o777 == 0o600
-        assert PASSPHRASE not in Path("claire/person.key").read_text()
-        run("statement", "accept", "certificate.json", "--as", "claire", "-o", "accepted.json")
+        run("statement", "person", site, "judge", "--name", "operator 7", "--role", ROLE)
+        assert Path("judge/person.key").stat().st_mode & 0o777 == 0o600
+        assert PASSPHRASE not in Path("judge/person.key").read_text()
+        run("statement", "accept", "certificate.json", "--as", "judge", "-o", "accepted.json")
         run(
-            *("statement", "correct", "certificate.json", "--as", "claire", "-o", "corrected.json"),
+            *("statement", "correct", "certificate.json", "--as", "judge", "-o", "corrected.json"),
             *("--field", "drive.propertyNumber", "--right", "P-0417", "--reason", "misread"),
         )
         verified = run(
@@ -250,14 +248,14 @@ def test_a_workshop_speaks_of_its_certificates(
             own_folder / "trust.toml",
         )
         assert verified.return_value is ExitCode.DONE
-        assert "accepted by C. Martin" in verified.output
-        assert "CORRECTED by C. Martin" in verified.output
+        assert "accepted by operator 7" in verified.output
+        assert "CORRECTED by operator 7" in verified.output
         run(
-            *("statement", "reject", "certificate.json", "--as", "claire", "-o", "rejected.json"),
+            *("statement", "reject", "certificate.json", "--as", "judge", "-o", "rejected.json"),
             *("--reason", "no label", "--unsent"),
         )
         assert Bundle.parse(Path("rejected.json").read_bytes()).receipt is None
-        run("statement", "send", "rejected.json", "--as", "claire")
+        run("statement", "send", "rejected.json", "--as", "judge")
         assert Bundle.parse(Path("rejected.json").read_bytes()).receipt is not None
         files = ("certificate.json", "accepted.json", "rejected.json")
         assert run("verify", *files, "--trust", own_folder / "trust.toml").return_value is ExitCode.REFUSED
@@ -377,39 +375,39 @@ def test_bad_calls_of_the_registry_change_nothing(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("accept missing.json --as {claire}", "cannot read"),
-        ("accept {claire}/person.pem --as {claire}", "not JSON"),
+        ("accept missing.json --as {judge}", "cannot read"),
+        ("accept {judge}/person.pem --as {judge}", "not JSON"),
         ("accept certificate.json --as {site}", "person.pem"),
-        ("reject certificate.json --as {claire} --reason ' '", "without a reason"),
+        ("reject certificate.json --as {judge} --reason ' '", "without a reason"),
         (
-            "correct certificate.json --as {claire} --field drive.colour --right x --reason x",
+            "correct certificate.json --as {judge} --field drive.colour --right x --reason x",
             "has no drive.colour",
         ),
-        ("correct certificate.json --as {claire} --field drive --right x --reason x", "no single value"),
+        ("correct certificate.json --as {judge} --field drive --right x --reason x", "no single value"),
         (
-            "correct certificate.json --as {claire} --field drive.capacityBytes --right x --reason x",
+            "correct certificate.json --as {judge} --field drive.capacityBytes --right x --reason x",
             "integer",
         ),
         (
-            "correct certificate.json --as {claire} --field drive.capacityBytes --right 9e99 --reason x",
+            "correct certificate.json --as {judge} --field drive.capacityBytes --right 9e99 --reason x",
             "integer",
         ),
         (
-            "correct certificate.json --as {claire} --field drive.removable --right x --reason x",
+            "correct certificate.json --as {judge} --field drive.removable --right x --reason x",
             "true or false",
         ),
         (
-            "correct certificate.json --as {claire} --field result.outcome --right ERASED --reason x",
+            "correct certificate.json --as {judge} --field result.outcome --right ERASED --reason x",
             "not corrected",
         ),
-        ("correct certificate.json --as {claire} --field drive.serial --reason x", "say what is right"),
-        ("supersede certificate.json --by certificate.json --as {claire} --reason x", "its own place"),
-        ("revoke certificate.json --site {claire} --reason x", "site.key"),
-        ("person {site} {claire} --name x --role y", "is there already"),
+        ("correct certificate.json --as {judge} --field drive.serial --reason x", "say what is right"),
+        ("supersede certificate.json --by certificate.json --as {judge} --reason x", "its own place"),
+        ("revoke certificate.json --site {judge} --reason x", "site.key"),
+        ("person {site} {judge} --name x --role y", "is there already"),
         ("person {site} new --name '' --role y", "needs a name"),
         ("person {site} new --name {long} --role y", "64 characters"),
-        ("send certificate.json --as {claire}", "not a statement"),
-        ("accept certificate.json --as {claire} -o certificate.json", "is there already"),
+        ("send certificate.json --as {judge}", "not a statement"),
+        ("accept certificate.json --as {judge} -o certificate.json", "is there already"),
     ],
 )
 def test_bad_calls_are_one_sentence_and_write_nothing(
@@ -418,14 +416,14 @@ def test_bad_calls_are_one_sentence_and_write_nothing(
     Path("certificate.json").write_bytes(Station.of_folder(pristine_folder).bundle().encode())
     site = pristine_folder / "sites" / "Lyon"
     with pytest.raises(RasuraError, match=why):
-        run("statement", *shlex.split(words.format(claire=claire_folder, site=site, long="x" * 65)))
+        run("statement", *shlex.split(words.format(judge=claire_folder, site=site, long="x" * 65)))
     assert [one.name for one in Path().iterdir()] == ["certificate.json"]
 
 
 def test_a_registry_that_is_away_loses_nothing(
     pristine_folder: Path, tmp_path: Path, claire_folder: Path, run: Callable[..., Result]
 ) -> None:
-    folder = Path(shutil.copytree(claire_folder, tmp_path / "claire"))
+    folder = Path(shutil.copytree(claire_folder, tmp_path / "judge"))
     (folder / "site.toml").write_text('site = "Lyon"\nregistry = "http://127.0.0.1:1"\n')
     Path("certificate.json").write_bytes(Station.of_folder(pristine_folder).bundle().encode())
     with pytest.raises(RegistryAwayError) as caught:
@@ -437,7 +435,7 @@ def test_a_registry_that_is_away_loses_nothing(
 def test_a_persons_folder_of_another_is_refused(
     pristine_folder: Path, tmp_path: Path, claire_folder: Path
 ) -> None:
-    folder = Path(shutil.copytree(claire_folder, tmp_path / "claire"))
+    folder = Path(shutil.copytree(claire_folder, tmp_path / "judge"))
     other = tmp_path / "other"
     write_person_kit(
         other,

@@ -17,7 +17,7 @@ __all__ = ["DAY", "person", "revocation", "signer_key"]
 DAY = timedelta(days=1)
 
 
-def person(world: TrustWorld, name: str = "C. Martin", role: str = "head of workshop") -> Person:
+def person(world: TrustWorld, name: str = "operator 7", role: str = "head of workshop") -> Person:
     """Somebody of the world's site."""
     key = ec.generate_private_key(ec.SECP256R1())
     own = issue_person(world.site_key, world.site_certificate, key.public_key(), name, role, world.now)

@@ -47,13 +47,13 @@ def certificate(world: TrustWorld) -> Bundle:
 
 
 def every_kind(world: TrustWorld, about: Bundle) -> list[Bundle]:
-    claire = person(world)
+    judge = person(world)
     return [
-        claire.decide(about, Ruling.ACCEPTED, None, NOW),
-        claire.decide(about, Ruling.REJECTED, "no", NOW, location="Lyon", contact="04 72 00 00 00"),
-        claire.correct(about, "drive.propertyNumber", "P-0417", "misread", NOW),
-        claire.correct(about, "drive.rotational", True, "misread", NOW),
-        claire.supersede(about, world.bundle(), "erased again", NOW),
+        judge.decide(about, Ruling.ACCEPTED, None, NOW),
+        judge.decide(about, Ruling.REJECTED, "no", NOW, location="Lyon", contact="04 72 00 00 00"),
+        judge.correct(about, "drive.propertyNumber", "P-0417", "misread", NOW),
+        judge.correct(about, "drive.rotational", True, "misread", NOW),
+        judge.supersede(about, world.bundle(), "erased again", NOW),
         revocation(world, signer_key(about), NOW),
         revocation(world, key_id(world.site_key.public_key()), NOW, by_authority=True, replaced_by="ab" * 32),
     ]
@@ -121,12 +121,12 @@ def test_a_stations_key_signs_none(world: TrustWorld, certificate: Bundle) -> No
 
 
 def test_a_role_passes_for_no_other(world: TrustWorld) -> None:
-    claire = person(world)
-    own = issue_revoker(world.site_key, world.site_certificate, claire.key.public_key(), NOW)
-    above = issue_revoker(world.authority_key, world.authority, claire.key.public_key(), NOW)
+    judge = person(world)
+    own = issue_revoker(world.site_key, world.site_certificate, judge.key.public_key(), NOW)
+    above = issue_revoker(world.authority_key, world.authority, judge.key.public_key(), NOW)
     chains = {
         Role.STATION: world.station._chain,
-        Role.PERSON: claire.chain,
+        Role.PERSON: judge.chain,
         Role.REVOKER: (own, world.site_certificate),
     }
     for has, chain in chains.items():
@@ -281,17 +281,17 @@ def verify_files(world: TrustWorld, folder: Path, *options: str, **files: Bundle
 def test_a_certificate_with_what_is_said_of_it(
     world: TrustWorld, certificate: Bundle, tmp_path: Path
 ) -> None:
-    claire = person(world)
-    accepted = world.logged(claire.decide(certificate, Ruling.ACCEPTED, "as agreed", NOW))
+    judge = person(world)
+    accepted = world.logged(judge.decide(certificate, Ruling.ACCEPTED, "as agreed", NOW))
     done = verify_files(world, tmp_path, a=certificate, b=accepted)
     assert done.return_value is ExitCode.DONE, done.output
-    assert "accepted by C. Martin (head of workshop) of Workshop, logged by 2026-01-01" in done.output
-    rejected = world.logged(claire.decide(certificate, Ruling.REJECTED, "no label", NOW), NOW + DAY)
+    assert "accepted by operator 7 (head of workshop) of Workshop, logged by 2026-01-01" in done.output
+    rejected = world.logged(judge.decide(certificate, Ruling.REJECTED, "no label", NOW), NOW + DAY)
     done = verify_files(world, tmp_path, a=certificate, b=accepted, c=rejected)
     assert done.return_value is ExitCode.REFUSED
-    assert "REJECTED by C. Martin" in done.output
+    assert "REJECTED by operator 7" in done.output
     newer = world.logged(world.bundle())
-    instead = world.logged(claire.supersede(certificate, newer, "again", NOW))
+    instead = world.logged(judge.supersede(certificate, newer, "again", NOW))
     done = verify_files(world, tmp_path, a=certificate, b=instead, c=newer)
     assert done.return_value is ExitCode.REFUSED
     assert f"sha256:{newer.payload_sha256[:16]}" in done.output
@@ -450,6 +450,6 @@ def is_read(kind: type[SideStatement], payload: Any) -> bool:
 def test_people_of_another_site_are_not_of_this_one(world: TrustWorld) -> None:
     other = TrustWorld(site="Other")
     key = person(world).key
-    own = issue_person(other.site_key, other.site_certificate, key.public_key(), "C. Martin", "x", NOW)
+    own = issue_person(other.site_key, other.site_certificate, key.public_key(), "operator 7", "x", NOW)
     assert chain_problems((own, world.site_certificate), (world.authority,), Role.PERSON)
     assert p256_public_key(own) == key.public_key()

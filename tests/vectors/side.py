@@ -35,7 +35,7 @@ __all__ = ["CASES"]
 
 DAY = timedelta(days=1)
 WHEN = "2026-03-03T09:00:00Z"
-MARTIN = {"name": "C. Martin", "role": ROLE, "site": SITE}
+OPERATOR = {"name": "operator 7", "role": ROLE, "site": SITE}
 
 
 def _id(number: int) -> str:
@@ -58,7 +58,7 @@ def _common(number: int, reason: str | None, signer: dict[str, Any] | None = Non
     return {
         "formatVersion": "1.0",
         "id": _id(number),
-        "signer": signer or MARTIN,
+        "signer": signer or OPERATOR,
         "signedAt": WHEN,
         "reason": reason,
     }
@@ -96,7 +96,7 @@ def _revocation(
 def _by_person(claims: dict[str, Any], after: timedelta = DAY, **changes: Any) -> Made:
     usual = {
         "chain": (person(), site()),
-        "by": key("C. Martin"),
+        "by": key("operator 7"),
         "logged": LOGGED + after,
         "sequence": (6, 8),
     }
@@ -133,7 +133,7 @@ _TOLD = (
         "accepted",
         "A person of the site accepted it.",
         lambda: _about(_by_person(_decision())),
-        says="accepted by C. Martin",
+        says="accepted by operator 7",
     ),
     Case(
         "rejected_fail",
@@ -141,7 +141,7 @@ _TOLD = (
         lambda: _about(_by_person(_decision("rejected", "the wrong drive was confirmed"))),
         3,
         (),
-        "REJECTED by C. Martin",
+        "REJECTED by operator 7",
     ),
     Case(
         "rejected-then-accepted",
@@ -150,7 +150,7 @@ _TOLD = (
             _by_person(_decision("rejected", "no label")),
             _by_person(_decision(number=5), 3 * DAY, sequence=(9, 11)),
         ),
-        says="accepted by C. Martin",
+        says="accepted by operator 7",
     ),
     Case(
         "rejected-and-accepted-by-another_fail",
@@ -161,13 +161,13 @@ _TOLD = (
         ),
         3,
         (),
-        "REJECTED by C. Martin",
+        "REJECTED by operator 7",
     ),
     Case(
         "corrected",
         "The property number was corrected: the certificate stays, and the correction is told.",
         lambda: _about(_by_person(_correction())),
-        says="CORRECTED by C. Martin",
+        says="CORRECTED by operator 7",
     ),
     Case(
         "superseded_fail",
@@ -175,7 +175,7 @@ _TOLD = (
         lambda: _about(_by_person(_supersession())),
         3,
         (),
-        "SUPERSEDED by C. Martin",
+        "SUPERSEDED by operator 7",
     ),
     Case(
         "revoked-by-its-site_fail",
@@ -233,8 +233,8 @@ def _with_person(claims: dict[str, Any] | None = None, after: timedelta = DAY, *
 
 
 def _certificate_by_a_person() -> Made:
-    claims = certificate(station_place(name="C. Martin"))
-    return made(claims, chain=(person(), site()), by=key("C. Martin"))
+    claims = certificate(station_place(name="operator 7"))
+    return made(claims, chain=(person(), site()), by=key("operator 7"))
 
 
 _ROLE = (
@@ -286,7 +286,9 @@ _ROLE = (
         "3 chain",
         "not marked as a revoker's",
         lambda: _said(
-            _by_revoker(_revocation("station", signer=MARTIN), chain=(person(), site()), by=key("C. Martin"))
+            _by_revoker(
+                _revocation("station", signer=OPERATOR), chain=(person(), site()), by=key("operator 7")
+            )
         ),
     ),
     _case(
@@ -328,7 +330,7 @@ _CHAIN = (
         "The site revoked the person's key since before the log included the statement.",
         "9 validity",
         "revoked on 2026-03-02 09:00",
-        lambda: _said(_by_person(_decision()), _by_revoker(_revocation("C. Martin"))),
+        lambda: _said(_by_person(_decision()), _by_revoker(_revocation("operator 7"))),
     ),
     _case(
         "validation-before-its-person",

@@ -193,7 +193,7 @@ def station(name: str = STATION, at: str = SITE, **bent: Any) -> x509.Certificat
     return issue(name, bent.pop("org", at), key("station"), site(at), key(f"site {at}"), **bent)
 
 
-def person(name: str = "C. Martin", at: str = SITE, **bent: Any) -> x509.Certificate:
+def person(name: str = "operator 7", at: str = SITE, **bent: Any) -> x509.Certificate:
     """A person's certificate; its key is that of the name."""
     usual = {"title": ROLE, "marks": (1,), "begin": ISSUED, "end": ISSUED + YEAR}
     usual["issuer"], usual["issuer_key"] = site(at), key(f"site {at}")

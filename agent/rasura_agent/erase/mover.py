@@ -85,7 +85,7 @@ class Mover:
     step: int
     """So many bytes done are worth a report."""
     ahead: int
-    """So many bytes the lanes may do beyond the last report."""
+    """So many bytes the lanes may do beyond the last report, and, going forward, beyond its watermark."""
     patience_s: float
     """How long a single transfer may wait behind those of the other lanes."""
     mode: _Mode = _Mode.FORWARD
@@ -162,7 +162,7 @@ class Mover:
             self.news.notify()
 
     def _next(self) -> Span | None:
-        if self.finished + sum(one.length for one in self.in_flight.values()) >= self.ahead:
+        if self._is_far_ahead():
             return None  # the caller has to hear of what was done first
         if self.mode is _Mode.NARROWING:
             return self._next_piece()
@@ -175,6 +175,13 @@ class Mover:
         end = min(self.high, (self.low // self.block + 1) * self.block)
         begin, self.low = self.low, end
         return begin, end - begin
+
+    def _is_far_ahead(self) -> bool:
+        if self.finished + sum(one.length for one in self.in_flight.values()) >= self.ahead:
+            return True
+        # Behind a slow block others are done that no place in a journal can tell: they would be done again.
+        forward = self.mode is _Mode.FORWARD and all(tried for _, tried, _ in self.aside)
+        return forward and self.low - self.reported >= self.ahead
 
     def _next_piece(self) -> Span | None:
         if not self.aside or self._spent():
