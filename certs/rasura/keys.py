@@ -44,7 +44,6 @@ __all__ = [
     "REVOKER_LIFETIME",
     "SITE_LIFETIME",
     "STATION_LIFETIME",
-    "ChainError",
     "KeyFormatError",
     "Role",
     "certificate_pem",
@@ -115,10 +114,6 @@ _BACKDATE = timedelta(minutes=5)
 
 class KeyFormatError(RasuraError):
     """A key or signing certificate cannot be read or is not of our profile."""
-
-
-class ChainError(KeyFormatError):
-    """The signing certificates do not form a chain of our profile."""
 
 
 def _name(common: str, org: str | None = None, title: str | None = None) -> x509.Name:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from rasura import durable
 from rasura.errors import RefusedError, UsageError
+from rasura.lock_file import take_lock
 
 __all__ = ["StateFile", "StateInUseError"]
 
@@ -38,17 +38,15 @@ class StateFile:
         """
         path = self.path.with_name(f".{self.path.name}.lock")
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = take_lock(path)
+        except BlockingIOError:
+            raise StateInUseError(
+                f"another process is using {self._what} at {self.path}",
+                hint="one of them at a time: end the other, or name another file",
+            ) from None
         except OSError as error:
             raise UsageError(f"{self._what} cannot be kept at {self.path}: {error.strerror}") from None
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise StateInUseError(
-                    f"another process is using {self._what} at {self.path}",
-                    hint="one of them at a time: end the other, or name another file",
-                ) from None
             yield
         finally:
             os.close(descriptor)

@@ -16,12 +16,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -46,8 +44,10 @@ from rasura.keys import (
     new_authority,
     private_key_pem,
 )
+from rasura.lock_file import take_lock
 from rasura.note import NoteError, VerifierKey
 from rasura.site_kit import write_site_kit
+from rasura.toml_text import toml_table
 from rasura.trust import Trust
 from rasura_registry.errors import FolderError, FolderInUseError
 from rasura_registry.files import DurableFiles
@@ -166,10 +166,8 @@ class Folder:
     def _key_uri(self, name: str) -> str | None:
         if not self.key_uris.exists():
             return None
-        try:
-            document = tomllib.loads(self.read(self.key_uris).decode("utf-8", "replace"))
-        except tomllib.TOMLDecodeError as error:
-            raise FolderError(f"{self.key_uris} is not TOML: {error}") from None
+        text = self.read(self.key_uris).decode("utf-8", "replace")
+        document = toml_table(text, str(self.key_uris), FolderError)
         if document.keys() - {"authority", "log"} or not all(
             isinstance(one, str) for one in document.values()
         ):
@@ -198,17 +196,15 @@ class Folder:
             FolderError: it cannot be locked.
         """
         try:
-            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = take_lock(self.root / "lock")
+        except BlockingIOError:
+            raise FolderInUseError(
+                f"another registry is running on {self.root}",
+                hint="one folder has one server: stop the other",
+            ) from None
         except OSError as error:
             raise FolderError(f"{self.root} cannot be locked: {error.strerror}") from None
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise FolderInUseError(
-                    f"another registry is running on {self.root}",
-                    hint="one folder has one server: stop the other",
-                ) from None
             yield
         finally:
             os.close(descriptor)
