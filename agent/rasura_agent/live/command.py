@@ -6,11 +6,11 @@ import faulthandler
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from rasura.errors import ExitCode, RasuraError
 from rasura_agent.clock import Clock
@@ -36,7 +36,7 @@ from rasura_agent.live.intact import IntegrityCheck
 from rasura_agent.live.log import log_to_stick, start_log
 from rasura_agent.live.medium import FolderMedium, Medium, StickMedium, mount_stick, unmount_stick
 from rasura_agent.live.session import Session, Station
-from rasura_agent.live.settle import settle, udev_is_idle
+from rasura_agent.live.settle import have_udev_look, settle, udev_is_idle
 from rasura_agent.live.stick import make_data_partition
 from rasura_agent.live.terminal import Terminal
 from rasura_agent.live.volumes import local_volumes
@@ -53,8 +53,7 @@ _CRASHED = 70
 """Neither an end nor an error that was said on the screen (sysexits.h: EX_SOFTWARE)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
+class _Options(msgspec.Struct, frozen=True):
     """What a test puts in the place of the machine."""
 
     virtual: tuple[Path, ...]
@@ -150,6 +149,7 @@ def _medium(terminal: Terminal, root: Path, facts: BootFacts, clock: Clock, logg
 def _maker(build: Build, clock: Clock) -> Callable[[str], str]:
     def make(disk: str) -> str:
         node = make_data_partition(disk, build, clock)
+        have_udev_look(node)
         settle(clock, local_volumes, udev_is_idle, lambda _seen, _waited_s: None)
         return node
 

@@ -6,14 +6,17 @@ changed for :data:`STILL_S`; after :data:`MOST_S` the wait is over in any case.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura_agent.clock import Clock
 
-__all__ = ["MOST_S", "STILL_S", "Settling", "settle", "udev_is_idle"]
+__all__ = ["MOST_S", "STILL_S", "Settling", "have_udev_look", "settle", "udev_is_idle"]
 
 STILL_S = 3.0
 MOST_S = 60.0
@@ -23,8 +26,7 @@ _UDEV_S = 5.0
 _Seen = TypeVar("_Seen")
 
 
-@dataclass(frozen=True, slots=True)
-class Settling(Generic[_Seen]):
+class Settling(msgspec.Struct, Generic[_Seen], frozen=True):
     """What has been seen so far; times are seconds of one clock. Fold it with :meth:`look`."""
 
     begun: float
@@ -67,3 +69,14 @@ def udev_is_idle() -> bool:
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
+
+
+def have_udev_look(node: str) -> None:
+    """Have udev look at the block device ``node`` once more, and wait for it; also where there is no udev.
+
+    By itself it looks when a writer closes a device it watches. It watches a new one only once it is done
+    with its first look: on a slow machine, what is written meanwhile is never seen.
+    """
+    command = ("udevadm", "trigger", "--action=change", "--settle", node)
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, check=False, timeout=MOST_S)
