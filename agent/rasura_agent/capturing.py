@@ -6,8 +6,9 @@ import contextlib
 import fnmatch
 import os
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from rasura import __version__
 from rasura.errors import RefusedError
@@ -54,8 +55,7 @@ and patterns of the names in them. Only attributes whose reading changes nothing
 _WITH_UDEV = ("/sys/bus/pci/devices", "/sys/bus/usb/devices", "/sys/class/net", "/sys/class/block")
 
 
-@dataclass(frozen=True, slots=True)
-class SeenMachine:
+class SeenMachine(msgspec.Struct, frozen=True):
     """Through what a machine is seen: this one, or one that was captured."""
 
     sources: Sources

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from rasura.bundle import Bundle
 from rasura.certificate import Method, Outcome, Technique
@@ -16,8 +17,7 @@ from rasura_agent.sentence import Sentence
 __all__ = ["Confirmation", "DriveOutcome", "confirm_all", "confirm_serials", "left_alone"]
 
 
-@dataclass(frozen=True, slots=True)
-class DriveOutcome:
+class DriveOutcome(msgspec.Struct, frozen=True):
     """How the way of one drive ended.
 
     ``certificate`` is signed wherever something was done to the drive. ``path`` is where it lies,
@@ -48,8 +48,7 @@ class DriveOutcome:
         return way.technique if way is not None and self.method is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(msgspec.Struct, frozen=True):
     """Which drives a person agreed to lose: plans to run, and why each other one is left alone."""
 
     chosen: tuple[DrivePlan, ...]

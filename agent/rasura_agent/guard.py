@@ -12,8 +12,9 @@ A drive without a serial number matches no protected serial number, and is judge
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from rasura_agent.inventory.model import Drive, HolderKind, Transport, Usage
 from rasura_agent.inventory.text import world_wide_name
@@ -47,16 +48,14 @@ class RefusalReason(StrEnum):
     ZERO_SIZE = "zero-size"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """One reason why a drive is refused, and a sentence that says what was seen and what to do next."""
 
     reason: RefusalReason
     sentence: Sentence
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(msgspec.Struct, frozen=True):
     """What the policy protects."""
 
     serials: frozenset[str] = frozenset()

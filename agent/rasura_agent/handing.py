@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from rasura.bundle import Bundle
 from rasura.client import RegistryClient, RegistryRefusedError
@@ -31,8 +32,7 @@ class CertificateStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(msgspec.Struct, frozen=True):
     """What became of a signed document; as for a drive's in :class:`DriveOutcome`."""
 
     bundle: Bundle

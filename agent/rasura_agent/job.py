@@ -13,8 +13,10 @@ import secrets
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Outcome
 from rasura.client import RegistryClient
@@ -58,8 +60,7 @@ _NEWS_EVERY_S = 0.1
 """Of one drive: 64 fast ones would have more to say than anybody can show."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobOptions:
+class JobOptions(msgspec.Struct, frozen=True):
     """What the operator tells us for the certificates."""
 
     location: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -31,8 +30,7 @@ from rasura_agent.report import Circumstances, rfc3339, source_claims
 __all__ = ["MachineFacts", "drives_by_identity", "machine_claims", "reported_drive"]
 
 
-@dataclass(frozen=True, slots=True)
-class MachineFacts:
+class MachineFacts(msgspec.Struct, frozen=True):
     """What a report says beside the drives' outcomes."""
 
     inventory: dict[str, Any] | None = None
@@ -41,9 +39,9 @@ class MachineFacts:
     hidden: tuple[tuple[HiddenDrive, HealthReading | None], ...] = ()
     """Drives behind a RAID controller, with what smartctl could read of them through it."""
     notes: tuple[str, ...] = ()
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Slot or bay by the drive's path."""
-    tests: Mapping[str, tuple[ReportedTest, ...]] = field(default_factory=dict)
+    tests: Mapping[str, tuple[ReportedTest, ...]] = msgspec.field(default_factory=dict)
     """Self-tests by the drive's identity digest."""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from rasura import __version__
 from rasura.certificate import (
@@ -63,8 +64,7 @@ _NOBODY = Person(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(msgspec.Struct, frozen=True):
     """What is the same for every drive of a job, and what the operator told us."""
 
     machine: MachineIdentity

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Outcome
 from rasura.machine_report import Override, ProposalClaims, ReportedDrive, ReportedTest
@@ -25,8 +27,7 @@ from rasura_agent.station import SigningStation
 __all__ = ["SeenAround", "report_machine"]
 
 
-@dataclass(frozen=True, slots=True)
-class SeenAround:
+class SeenAround(msgspec.Struct, frozen=True):
     """The machine around its drives, for the report; ``inventory`` is ``machine`` as it is exported."""
 
     machine: Machine | None = None
@@ -34,9 +35,9 @@ class SeenAround:
     hidden: tuple[HiddenDrive, ...] = ()
     notes: tuple[str, ...] = ()
     decision: Override | None = None
-    tests: Mapping[str, tuple[ReportedTest, ...]] = field(default_factory=dict)
+    tests: Mapping[str, tuple[ReportedTest, ...]] = msgspec.field(default_factory=dict)
     """Self-tests by the drive's identity digest."""
-    earlier: Mapping[str, ReportedDrive] = field(default_factory=dict)
+    earlier: Mapping[str, ReportedDrive] = msgspec.field(default_factory=dict)
     """What an earlier job of this boot reported, by the drive's identity digest."""
 
 

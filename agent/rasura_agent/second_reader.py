@@ -20,8 +20,10 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from typing import IO, Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from rasura.certificate import Range, RangeKind
 from rasura.errors import RasuraError
@@ -50,8 +52,7 @@ class SecondReaderError(RasuraError):
     """The other process did not do its part."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecondReader:
+class SecondReader(msgspec.Struct, frozen=True):
     """A :class:`~rasura_agent.verify.readback.Reader` of the drive at ``path``, which ``block`` has open.
 
     The other process must find the very drive that ``block`` identifies at that moment.
@@ -60,7 +61,7 @@ class SecondReader:
     path: str
     virtual: bool
     block: BlockPort
-    command: tuple[str, ...] = field(default=(sys.executable, "-m", "rasura_agent.second_reader"))
+    command: tuple[str, ...] = msgspec.field(default=(sys.executable, "-m", "rasura_agent.second_reader"))
 
     def __call__(
         self,

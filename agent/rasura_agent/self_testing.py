@@ -6,8 +6,9 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura.machine_report import ReportedTest
@@ -25,8 +26,7 @@ __all__ = ["DriveTested", "TestProgress", "reported_test", "run_tests", "stop_te
 _STOPPED = "stopped by the operator"
 
 
-@dataclass(frozen=True, slots=True)
-class TestProgress:
+class TestProgress(msgspec.Struct, frozen=True):
     """How far a drive's self-test is; ``percent`` is ``None`` where the drive does not tell."""
 
     __test__ = False  # pytest looks for classes that begin with Test
@@ -35,8 +35,7 @@ class TestProgress:
     percent: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class DriveTested:
+class DriveTested(msgspec.Struct, frozen=True):
     """How a drive's self-test ended; ``refused`` says why none was started."""
 
     drive: Drive

@@ -16,8 +16,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from rasura import durable
 from rasura.bundle import Bundle
@@ -33,8 +34,7 @@ class SpoolError(RasuraError):
     """The spool cannot be read or written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """What became of one pending certificate; ``error`` is ``None`` when it is logged."""
 
     certificate_id: str

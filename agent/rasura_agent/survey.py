@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.errors import UsageError
 from rasura_agent.drive.scsi.virtual import VirtualKind, virtual_disk
@@ -28,8 +30,7 @@ __all__ = ["Survey", "survey_drives"]
 _SCSI = frozenset({Transport.SCSI, Transport.SAS, Transport.FC, Transport.ISCSI})
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(msgspec.Struct, frozen=True):
     """The drives in question, each with its plan, and what else is to be said about the machine.
 
     ``hidden`` are drives behind a RAID controller, which nothing here can reach.

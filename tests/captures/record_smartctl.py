@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from rasura_agent.health.smart import Target, read_health
 from simulators.smart_drives import bench

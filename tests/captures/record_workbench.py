@@ -13,8 +13,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from rasura_agent.capturing import SeenMachine, capture_machine
 from rasura_agent.inventory.capture import save_capture

@@ -6,10 +6,10 @@ Whatever was left, a drive that is healthy ends erased, and no run says so too e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from rasura.certificate import Method, Outcome, Technique
 from rasura_agent.erase.firmware.family import Family

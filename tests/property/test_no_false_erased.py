@@ -7,13 +7,13 @@ how many schedules in all; a few hundred by default, 100000 for a long run.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rasura.certificate import Method, Outcome, ReadBackExtent
 from rasura_agent.drive.port import Disposition

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from rasura.certificate import ErasureCertificate, Outcome, RangeKind
 from rasura.consistency import contradictions

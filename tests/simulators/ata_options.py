@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import NamedTuple
+
+import msgspec
 
 from simulators.ports_media import Lie, Technique
 
@@ -124,8 +125,7 @@ class Freeze(Enum):
 ALL_SANITIZE = frozenset({Technique.CRYPTO, Technique.BLOCK, Technique.OVERWRITE})
 
 
-@dataclass(frozen=True, slots=True)
-class AtaOptions:
+class AtaOptions(msgspec.Struct, frozen=True):
     """One model of drive, its past, and what is wrong with it. Sizes are logical sectors, times seconds."""
 
     model: str = "SIMULATED ATA DRIVE"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from rasura.certificate import Presence
 from rasura_agent.drive.ata.passthrough import completion_from_ata, detail_from_ata, result_from_sense

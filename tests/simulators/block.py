@@ -7,9 +7,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
+
+from msgspec.structs import replace
 
 from rasura_agent.drive.port import Disposition
 from rasura_agent.inventory.model import Drive, IdentityPage, Transport

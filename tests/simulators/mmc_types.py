@@ -6,8 +6,9 @@ clause 6.6.9 to 6.6.12 (ERASE, TRIM, sanitize, discard). Nothing here comes from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
+
+import msgspec
 
 from simulators.world import Medium
 
@@ -133,8 +134,7 @@ class DeviceGoneError(Exception):
     """Nothing is at the other end of the bus."""
 
 
-@dataclass(frozen=True, slots=True)
-class MmcOptions:
+class MmcOptions(msgspec.Struct, frozen=True):
     """What the device is. Times are simulated seconds."""
 
     name: str = "SIMMMC"
@@ -165,8 +165,7 @@ class MmcOptions:
     """The leading fraction of a discarded range that discard unmaps; the rest stays readable."""
 
 
-@dataclass(slots=True)
-class MmcFaults:
+class MmcFaults(msgspec.Struct):
     """What the device does wrong; a test may change it at any moment."""
 
     sanitize_lies: bool = False
@@ -181,20 +180,19 @@ class MmcFaults:
     """The power goes at this fraction of the next erase or sanitize."""
 
 
-@dataclass(slots=True)
-class EmmcArea:
+class EmmcArea(msgspec.Struct):
     """One partition: what the host reads, and what the chips still hold of what it no longer reads."""
 
     area: Area
     medium: Medium
-    unmapped: list[tuple[int, bytes]] = field(default_factory=list)
+    unmapped: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
     """(byte offset, former content), oldest first."""
-    protected_groups: set[int] = field(default_factory=set)
+    protected_groups: set[int] = msgspec.field(default_factory=set)
     """Write-protect groups protected until power-on (CMD28)."""
     protected: bool = False
     """The whole area (BOOT_WP)."""
     protected_for_good: bool = False
-    marked: list[tuple[int, int]] = field(default_factory=list)
+    marked: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """Byte ranges marked by secure trim step 1."""
 
     @property

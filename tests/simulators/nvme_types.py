@@ -6,8 +6,9 @@ where 2.0 is silent, of 2.1. Nothing here comes from the code under test.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
+
+import msgspec
 
 from simulators.world import Medium
 
@@ -80,8 +81,7 @@ class DriveGoneError(Exception):
     """Nothing answers: the drive was pulled out."""
 
 
-@dataclass(slots=True)
-class AdminCommand:
+class AdminCommand(msgspec.Struct):
     """One submission queue entry as the controller sees it, with the host's buffers.
 
     Not frozen only because property tests make millions of them; nobody changes one.
@@ -112,8 +112,7 @@ class AdminCommand:
         return data
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(msgspec.Struct):
     """How a command ends: completion dword 0, data, and when (seconds of the simulated clock)."""
 
     result: int = 0
@@ -121,8 +120,7 @@ class Reply:
     ready_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class LbaFormat:
+class LbaFormat(msgspec.Struct, frozen=True):
     """One entry of the LBA format table (NVM Command Set 1.0 figure 98)."""
 
     data_bytes: int
@@ -130,8 +128,7 @@ class LbaFormat:
     relative_performance: int = 0
 
 
-@dataclass(slots=True)
-class Namespace:
+class Namespace(msgspec.Struct):
     """An allocated namespace; ``attached`` holds the controllers that see it."""
 
     nsid: int
@@ -143,8 +140,7 @@ class Namespace:
     eui64: bytes = bytes(8)
 
 
-@dataclass(frozen=True, slots=True)
-class Remnant:
+class Remnant(msgspec.Struct, frozen=True):
     """Where an erasure that lies leaves its data.
 
     ``nsid`` 0 is the capacity that no namespace has; ``None`` is everything there is.
@@ -155,8 +151,7 @@ class Remnant:
     lbas: range | None = None
 
 
-@dataclass(slots=True)
-class NvmeFaults:
+class NvmeFaults(msgspec.Struct):
     """What the drive does wrong; a test may change it at any moment."""
 
     format_invalid_opcode_until_resume: bool = False
@@ -177,8 +172,7 @@ class NvmeFaults:
     """The power goes at this fraction of the next Format NVM."""
 
 
-@dataclass(frozen=True, slots=True)
-class NvmeOptions:
+class NvmeOptions(msgspec.Struct, frozen=True):
     """What the drive is. Times are simulated seconds; bit fields are the raw ones it reports."""
 
     model: str = "RASURA SIMULATED NVME"
@@ -213,13 +207,12 @@ class NvmeOptions:
     """Bytes 31:08 of the Sanitize Status log; ``None`` tells the times above."""
 
 
-@dataclass(slots=True)
-class Media:
+class Media(msgspec.Struct):
     """All that can hold user data: the namespaces, and the capacity none of them has."""
 
     options: NvmeOptions
-    namespaces: dict[int, Namespace] = field(default_factory=dict)
-    unallocated: bytearray = field(default_factory=bytearray)
+    namespaces: dict[int, Namespace] = msgspec.field(default_factory=dict)
+    unallocated: bytearray = msgspec.field(default_factory=bytearray)
     written: bool = True
     """Whether user data was written since manufacture or the last successful sanitize (clears GDE)."""
 

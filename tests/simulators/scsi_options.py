@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from simulators.ports_media import Lie, Technique
 
@@ -11,8 +11,7 @@ SOLID_STATE = 1
 """MEDIUM ROTATION RATE of a non-rotating medium (SBC-4 table 233)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScsiOptions:
+class ScsiOptions(msgspec.Struct, frozen=True):
     """One model of drive, its past, and what is wrong with it. Times are seconds."""
 
     vendor: str = "SIMULATE"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rasura.certificate import Outcome, RangeKind, ReadBackExtent, VerificationStatus
 from rasura.errors import RefusedError

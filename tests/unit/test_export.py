@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from rasura_agent.console.language import use
 from rasura_agent.export.document import Inventoried, inventory_document, inventory_schema

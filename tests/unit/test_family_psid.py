@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
+
+from msgspec.structs import replace
 
 from rasura.certificate import Method, Outcome
 from rasura_agent.drive.nvme import status as nvme_status

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from rasura.certificate import Method, Technique
 from rasura_agent.drive.ata.sanitize import SanitizeStatus

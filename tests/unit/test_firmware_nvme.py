@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from rasura.certificate import Method, Technique
 from rasura_agent.drive.nvme.errors import NvmeDecodeError

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from rasura_agent.erase.firmware.nvme_format import run_format
 from simulators.nvme_types import NvmeOptions

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from rasura.certificate import Method, Technique
 from rasura_agent.drive.nvme import status as nvme_status

@@ -1,9 +1,9 @@
 """One made-up drive of each kind, with and without udev."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from rasura_agent.inventory.describe import describe
 from rasura_agent.inventory.drives import InventoryError, enumerate_drives

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rasura.errors import RasuraError
 from rasura_agent.live.medium import FolderMedium, StickMedium, mount_stick

@@ -1,11 +1,11 @@
 """MMC commands, their time-outs, and what the device status says of them."""
 
 import struct
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rasura.errors import UsageError
 from rasura_agent.drive.mmc.commands import EMMC_RCA, send_ext_csd, send_status, switch_byte

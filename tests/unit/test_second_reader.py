@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rasura.certificate import Outcome, RangeKind
 from rasura_agent.drive.transport.block import BlockDevice, open_virtual_drive

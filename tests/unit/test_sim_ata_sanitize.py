@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from simulators.ata_host import OLD_DATA, USER, Host, ok
 from simulators.ata_options import AtaOptions, Freeze, Opcode, Outputs

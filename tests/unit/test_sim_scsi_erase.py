@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from simulators.ports_media import HostTimeoutError, Lie, Technique
 from simulators.scsi_erase import SanitizePhase

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from rasura.errors import RasuraError
 from rasura_agent.bench.devices import Medium, loop_devices
@@ -22,8 +24,7 @@ DRIVES = (1, 4, 16)
 _ALIGNMENT = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What to measure: ``size`` bytes in all, shared out among the drives of a run."""
 
     media: tuple[Medium, ...]
@@ -35,8 +36,7 @@ class Wanted:
     disk_folder: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One pass on some drives of one medium. Speeds are 10^6 bytes a second over all drives."""
 
     medium: str
@@ -48,7 +48,7 @@ class Row:
     cpu_s_per_gb: float
     limit_cpu_s_per_gb: float
     peak_rss_mb: float
-    peers_mb_s: dict[str, float] = field(default_factory=dict)
+    peers_mb_s: dict[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def ratio(self) -> float:

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.errors import RasuraError
 
@@ -18,16 +19,14 @@ _BLOCKS = {"256k": 256 << 10, "1M": 1 << 20, "4M": 4 << 20}
 _PATIENCE_S = 900.0
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(msgspec.Struct, frozen=True):
     """``mb_s`` is 10^6 bytes a second over all drives; ``cpu_s_per_gb`` seconds for 10^9 bytes."""
 
     mb_s: float
     cpu_s_per_gb: float
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True):
     """A program with a block size, and how to have it move ``size`` bytes of each of some devices at once."""
 
     name: str

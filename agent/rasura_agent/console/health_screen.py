@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura.health import Grade
 from rasura.machine_report import Answer, BatteryClass, ProposalClaims, Route
@@ -37,8 +37,7 @@ def grade_word(grade: Grade) -> str:
     }[grade]
 
 
-@dataclass(frozen=True, slots=True)
-class HealthRow:
+class HealthRow(msgspec.Struct, frozen=True):
     """A drive as it is named to a person, and how it is."""
 
     name: str

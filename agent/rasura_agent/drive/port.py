@@ -11,9 +11,10 @@ reset, a bridge that answers nonsense. Unknown never becomes success.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Protocol
+
+import msgspec
 
 from rasura_agent.inventory.model import Drive
 
@@ -50,8 +51,7 @@ class AtaProtocol(IntEnum):
     PIO_OUT = 5
 
 
-@dataclass(frozen=True, slots=True)
-class AtaCommand:
+class AtaCommand(msgspec.Struct, frozen=True):
     """An ATA command: its taskfile and its data (ACS-4 clause 7).
 
     ``ext`` marks a 48-bit command; then ``feature`` and ``count`` have 16 bits and ``lba`` 48,
@@ -71,8 +71,7 @@ class AtaCommand:
     timeout_s: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class ScsiCommand:
+class ScsiCommand(msgspec.Struct, frozen=True):
     """A SCSI command: its CDB and its data."""
 
     name: str
@@ -82,8 +81,7 @@ class ScsiCommand:
     timeout_s: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class NvmeCommand:
+class NvmeCommand(msgspec.Struct, frozen=True):
     """An NVMe admin command: opcode, namespace and CDW10 to CDW15 (NVMe Base 2.0 figure 88)."""
 
     name: str
@@ -100,8 +98,7 @@ class NvmeCommand:
     timeout_s: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class MmcCommand:
+class MmcCommand(msgspec.Struct, frozen=True):
     """An MMC command for MMC_IOC_CMD: opcode, argument, response flags as in ``linux/mmc/core.h``."""
 
     name: str
@@ -119,8 +116,7 @@ class MmcCommand:
 Command = AtaCommand | ScsiCommand | NvmeCommand | MmcCommand
 
 
-@dataclass(frozen=True, slots=True)
-class SenseData:
+class SenseData(msgspec.Struct, frozen=True):
     """SCSI sense data, fixed (70h/71h) or descriptor (72h/73h) format (SPC-5 clause 4.4)."""
 
     response_code: int
@@ -134,8 +130,7 @@ class SenseData:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AtaResult:
+class AtaResult(msgspec.Struct, frozen=True):
     """The taskfile an ATA command ended with (ATA Status Return descriptor, SAT-4 clause 12.2.2.6)."""
 
     status: int
@@ -145,8 +140,7 @@ class AtaResult:
     device: int
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """What came back. Only the part of the command's own family is filled in.
 
     ``detail`` says in words what led to ``disposition``; it is kept as evidence.

@@ -8,10 +8,11 @@ anything else than was written, the record was wrong, and the engine begins afre
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Range, RangeKind
 from rasura.errors import RasuraError
@@ -47,8 +48,7 @@ Patterns = Callable[[Callable[[int], bytes]], list[Pattern]]
 """Makes the patterns of all passes out of fresh bytes that it draws."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """What continuing needs of the engine. ``say`` takes sentences for people."""
 
     store: ProgressStore | None
@@ -60,8 +60,7 @@ class Surroundings:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(msgspec.Struct, frozen=True):
     """What earlier boots did, in bytes. ``checked_bytes`` were looked at before their word was taken."""
 
     interruptions: tuple[Place, ...]
@@ -72,8 +71,7 @@ class Resumed:
     refused: tuple[Refused, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A record that fits the drive, which holds what it tells of."""
 
     record: ProgressRecord
@@ -115,8 +113,7 @@ def _afresh(reason: str) -> str:
     return f"an interrupted erasure of this drive is not continued but begun afresh: {reason}"
 
 
-@dataclass(slots=True)
-class _Check:
+class _Check(msgspec.Struct):
     """Seeded places on both sides of where it was cut off.
 
     Below, every sector holds the pass that was under way. Above, it holds that one or the one before:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from rasura.certificate import Outcome, ReadBackExtent, Technique, VerificationStatus
 from rasura.errors import RasuraError

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 __all__ = ["Continues", "Event", "Noted", "Paused", "Phase", "Progress"]
 
@@ -20,8 +21,7 @@ class Phase(StrEnum):
     """``total`` is less than the drive where samples are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """``done`` of ``total`` bytes in this phase after ``elapsed_s`` seconds in it.
 
     ``start`` of these were done before, by an earlier boot. ``recent_rate`` is bytes a second over the
@@ -63,8 +63,7 @@ class Progress:
         return phase + (self.steps - self.step) * self.total / rate if rate else None
 
 
-@dataclass(frozen=True, slots=True)
-class Continues:
+class Continues(msgspec.Struct, frozen=True):
     """An interrupted overwrite goes on at byte ``position`` of ``step``; the last step is verification."""
 
     drive: str
@@ -75,8 +74,7 @@ class Continues:
     interruptions: int
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(msgspec.Struct, frozen=True):
     """The drive rests, at ``celsius`` degrees, until it is below ``until_celsius``; ``over``: it goes on."""
 
     drive: str
@@ -85,8 +83,7 @@ class Paused:
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(msgspec.Struct, frozen=True):
     """Something that a person should know of, in a sentence."""
 
     drive: str

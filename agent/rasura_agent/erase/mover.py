@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+import msgspec
+
 from rasura_agent.clock import Clock
 from rasura_agent.erase.limits import Limits
 
@@ -46,8 +48,7 @@ def unanswered(seconds: float) -> str:
     return f"the drive has not answered for {seconds:.0f} s and was abandoned"
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """What came of it: the spans that could not be moved, and why it ended early, if it did."""
 
     failed: tuple[Span, ...]
@@ -60,8 +61,7 @@ class _Mode(Enum):
     NARROWING = auto()
 
 
-@dataclass(slots=True)
-class Work:
+class Work(msgspec.Struct):
     """One span in a lane's hands, and since when the drive has been at it."""
 
     offset: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
@@ -29,8 +30,7 @@ _PAGE_BYTES = 4096
 _LANE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class PassResult:
+class PassResult(msgspec.Struct, frozen=True):
     """What one pass wrote in this boot, in bytes, and which ranges it could not."""
 
     pattern: str
@@ -130,8 +130,7 @@ def _lanes(port: BlockPort, pattern: Pattern, room_bytes: int) -> tuple[int, lis
     return len(block), [_Sent(block)] * _lane_count(port, room_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, frozen=True):
     """Sends the block that a constant pattern repeats."""
 
     block: memoryview
@@ -145,8 +144,7 @@ class _Sent:
         """Nothing was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Filled:
+class _Filled(msgspec.Struct, frozen=True):
     """Makes a stream's next bytes and sends them."""
 
     pattern: Pattern

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura_agent.clock import Clock
 from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES
@@ -31,8 +32,7 @@ _FEW = 4
 _SMALLEST_ROOM_BYTES = 256 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """What a policy wants. Rates in bytes a second, 0 is no limit; degrees ``None`` go by the medium."""
 
     pause_above_celsius: int | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura_agent.erase.firmware.offer import Offer
@@ -44,8 +46,7 @@ class MediaType(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """One technique for one drive, in or out.
 
     ``passes`` are those of an overwrite and of its ``scheme``, empty for a device command; the drive may
@@ -71,8 +72,7 @@ class Way:
         return self.every_pass or number == len(self.passes) - 1 or (self.offload and one.is_zero)
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(msgspec.Struct, frozen=True):
     """An overwrite that was cut off at ``place``. It goes on, or ``misfit`` says why it is begun afresh.
 
     When it is opened for erasing, the drive itself is asked too whether it holds what was written.
@@ -82,8 +82,7 @@ class Interrupted:
     misfit: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DrivePlan:
+class DrivePlan(msgspec.Struct, frozen=True):
     """What will be done to one drive: its ways in the order in which they are tried, those out listed too."""
 
     drive: Drive
@@ -104,7 +103,7 @@ class DrivePlan:
     journal_pace: JournalPace = JOURNAL_PACE
     interrupted: Interrupted | None = None
     """What an earlier boot left unfinished on this drive."""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
 
     @property
     def chosen(self) -> tuple[Way, ...]:

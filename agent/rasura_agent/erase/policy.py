@@ -49,11 +49,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from rasura.certificate import Method, ReadBackExtent, Technique
 from rasura.errors import UsageError
@@ -93,8 +94,7 @@ class PatternKind(StrEnum):
     ZERO = "zero"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """What is asked for; ``sha256`` is the hex digest of the file it was read from."""
 
     name: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -40,8 +39,7 @@ _MOST_RANGES = 4096
 """More failed ranges than that, and the drive is nothing to go on with."""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalPace:
+class JournalPace(msgspec.Struct, frozen=True):
     """How much may be lost: a place is made durable after so many bytes or seconds, whichever comes first.
 
     The drive's cache is flushed before, which costs a hard disk some milliseconds.
@@ -140,8 +138,7 @@ class Generation(_Stored, frozen=True):
     record: ProgressRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """The overwrite that is to be done: the drive as it is, the passes by their names, by which policy.
 
     ``stronger`` are the techniques that the plan tries before.
@@ -153,8 +150,7 @@ class Wanted:
     stronger: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """What was found for a drive; ``damaged`` says that something was there and could not be used."""
 
     record: ProgressRecord | None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from rasura.certificate import Method, Outcome, Range, VerificationStatus
 from rasura_agent.erase.continuing import Resumed
@@ -18,8 +19,7 @@ from rasura_agent.verify.spots import SpotCheck
 __all__ = ["EraseResult"]
 
 
-@dataclass(frozen=True, slots=True)
-class EraseResult:
+class EraseResult(msgspec.Struct, frozen=True):
     """What happened to one drive. ``touched`` is whether anything may have been written to it.
 
     ``way`` is the last one that was tried. An overwrite fills ``passes``, ``read_back`` (of its last pass)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from rasura.certificate import Outcome
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
@@ -27,8 +29,7 @@ from rasura_agent.verify.spots import SpotCheck
 __all__ = ["Ports", "Run", "identity_change"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(msgspec.Struct, frozen=True):
     """The lines to one drive; ``device`` and ``family`` only where its own commands can be used.
 
     ``rescan`` has the block layer look at the capacity again; ``close_others`` lets go of what was opened

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+
+import msgspec
 
 from rasura.errors import UsageError
 from rasura_agent.erase.pattern import KEY_BYTES, UNIT_BYTES_MAX, Constant, Pattern, RandomStream
@@ -19,8 +20,7 @@ class SchemeError(UsageError):
     """There is no such scheme, or no such pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(msgspec.Struct, frozen=True):
     """One pass of an overwrite: the bytes that it repeats, or ``None`` for a random stream."""
 
     unit: bytes | None
@@ -43,8 +43,7 @@ class Pass:
 ZERO, ONE, RANDOM, RANDOM_INVERTED = Pass(b"\x00"), Pass(b"\xff"), Pass(None), Pass(None, inverted=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(msgspec.Struct, frozen=True):
     """A row of the table; ``basis`` is what its claim of Clear rests on. None of them reaches Purge."""
 
     name: str

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from rasura import __version__
 from rasura_agent.erase.plan import media_type
@@ -35,8 +35,7 @@ FORMAT, VERSION = "rasura-inventory", 1
 _SNAKE = re.compile(r"_([a-z0-9])")
 
 
-@dataclass(frozen=True, slots=True)
-class DriveEntry:
+class DriveEntry(msgspec.Struct, frozen=True):
     """A drive that Linux shows."""
 
     path: str
@@ -57,8 +56,7 @@ class DriveEntry:
     slot: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenEntry:
+class HiddenEntry(msgspec.Struct, frozen=True):
     """A drive behind a RAID controller, by smartctl's name and type for it."""
 
     name: str
@@ -66,8 +64,7 @@ class HiddenEntry:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Inventoried:
+class Inventoried(msgspec.Struct, frozen=True):
     """A machine with all its drives."""
 
     machine: Machine
@@ -99,8 +96,7 @@ class Inventoried:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryDocument:
+class InventoryDocument(msgspec.Struct, frozen=True):
     """A machine, its drives, and what is to be said about them."""
 
     format: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura_agent.console.language import _
 from rasura_agent.export.document import Inventoried
@@ -24,8 +25,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _GIB, _GB = 1 << 30, 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(msgspec.Struct, frozen=True):
     kind: str
     place: str | None = None
     manufacturer: str | None = None

@@ -6,8 +6,9 @@ differ, that is said: a parser that misreads must not go unnoticed.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, TypeVar
+
+from msgspec.structs import fields, replace
 
 from rasura_agent.health.model import AtaAttribute, Health, NvmeHealth, SasCounters, SelfTestEntry
 
@@ -39,7 +40,7 @@ def agree(text: Health, document: Health) -> tuple[Health, tuple[str, ...]]:
     chosen["sas"] = _members(text.sas, document.sas, "SCSI", notes)
     chosen["self_tests"] = _tests(text.self_tests, document.self_tests, notes)
     chosen["running"] = document.running or text.running
-    return dataclasses.replace(document, **chosen), tuple(notes)
+    return replace(document, **chosen), tuple(notes)
 
 
 def _differ(what: str, first: object, second: object) -> str:
@@ -65,12 +66,12 @@ def _members(text: _Figures | None, document: _Figures | None, of: str, notes: l
     if text is None or document is None:
         return text or document
     chosen: dict[str, Any] = {}
-    for field in dataclasses.fields(text):
+    for field in fields(text):
         first, second = getattr(text, field.name), getattr(document, field.name)
         if first is not None and second is not None and first != second:
             notes.append(_differ(f"{of} {field.name.replace('_', ' ')}", first, second))
         chosen[field.name] = first if first is not None else second
-    return dataclasses.replace(text, **chosen)
+    return replace(text, **chosen)
 
 
 def _tests(

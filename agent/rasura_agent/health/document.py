@@ -7,8 +7,9 @@ Keys and values are those of smartmontools 7.0 to 7.5; a key that is missing or 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from rasura.strict_json import MAX_SAFE_INTEGER
 from rasura_agent.drive.ata.smart import SelfTestStatus
@@ -62,8 +63,7 @@ _LIFE_LEFT = (
 """Attributes whose normalized value goes from 100 for a new solid-state drive down to 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A smartctl document that could be read; ``health`` is ``None`` if it speaks of no drive's health."""
 
     health: Health | None

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura.health import Grade
@@ -49,8 +50,7 @@ class GradesError(RasuraError):
     """The table of grades is not what it must be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """A rule that holds, or (``figure`` is ``None``) the sentence why nothing can be said."""
 
     grade: Grade
@@ -59,8 +59,7 @@ class Reason:
     sentence: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Graded:
+class Graded(msgspec.Struct, frozen=True):
     """The verdict on one drive, with every reason for it and the figures that were known."""
 
     grade: Grade
@@ -70,8 +69,7 @@ class Graded:
     figures: tuple[tuple[Figure, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """``grade`` if ``figure`` is at least and at most so much."""
 
     grade: Grade
@@ -80,8 +78,7 @@ class Rule:
     at_most: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class GradeTable:
+class GradeTable(msgspec.Struct, frozen=True):
     """The rules, and which figures a good drive must have told at least one of."""
 
     version: str

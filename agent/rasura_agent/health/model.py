@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 __all__ = [
     "AtaAttribute",
@@ -56,8 +57,7 @@ class TestResult(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class AtaAttribute:
+class AtaAttribute(msgspec.Struct, frozen=True):
     """One vendor attribute; ``value``, ``worst``, ``threshold`` are normalized, ``raw`` is smartctl's text.
 
     smartctl knows how a maker packs the 48 bits of ``raw``; the number alone would mislead.
@@ -84,8 +84,7 @@ class AtaAttribute:
         return max(_numbers(self.raw), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class NvmeHealth:
+class NvmeHealth(msgspec.Struct, frozen=True):
     """The SMART / Health Information log (NVM Express Base 2.0, 5.16.1.3).
 
     The number of error log entries is not here on purpose: a query that a drive does not know is
@@ -100,8 +99,7 @@ class NvmeHealth:
     media_errors: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SasCounters:
+class SasCounters(msgspec.Struct, frozen=True):
     """What SCSI drives count (SPC-5 log pages 02h, 03h, 05h, 06h; the grown defect list of SBC-4)."""
 
     grown_defects: int | None
@@ -111,16 +109,14 @@ class SasCounters:
     non_medium_errors: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EmmcHealth:
+class EmmcHealth(msgspec.Struct, frozen=True):
     """What an eMMC drive says beside its wear (JESD84-B51 clause 7.4)."""
 
     pre_eol: int | None
     """PRE_EOL_INFO [267]: 1 normal, 2 and 3 when 80 and 90 percent of the reserved blocks are used up."""
 
 
-@dataclass(frozen=True, slots=True)
-class SelfTestEntry:
+class SelfTestEntry(msgspec.Struct, frozen=True):
     """A row of the self-test log; ``hours`` is the power-on time it ran at."""
 
     kind: str
@@ -135,16 +131,14 @@ class SelfTestEntry:
         return any(word in self.kind.lower() for word in ("extended", "long"))
 
 
-@dataclass(frozen=True, slots=True)
-class RunningTest:
+class RunningTest(msgspec.Struct, frozen=True):
     """A self-test that runs now, and how far it is."""
 
     kind: str | None
     done_percent: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """What one drive said of its health at one moment. ``self_tests`` is newest first."""
 
     protocol: Protocol
@@ -192,8 +186,7 @@ class Health:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class HealthEvidence:
+class HealthEvidence(msgspec.Struct, frozen=True):
     """The raw document that the values were read from, kept byte by byte."""
 
     command: tuple[str, ...]
@@ -204,8 +197,7 @@ class HealthEvidence:
     """What read it, with its version."""
 
 
-@dataclass(frozen=True, slots=True)
-class HealthReading:
+class HealthReading(msgspec.Struct, frozen=True):
     """The result of asking one drive, always one of the two: ``health``, or ``unknown`` says why not."""
 
     path: str

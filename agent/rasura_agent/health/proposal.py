@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.errors import UsageError
 from rasura.health import Grade, HealthClaims
@@ -37,8 +38,7 @@ _SALE_PERCENT, _DONATION_PERCENT = 85, 65
 """Of its design capacity: for sale as it is; good enough to give away; below, it is replaced."""
 
 
-@dataclass(frozen=True, slots=True)
-class GradedDrive:
+class GradedDrive(msgspec.Struct, frozen=True):
     """A drive of the machine (not the station's own stick), its capacity in bytes, and its grade."""
 
     name: str
@@ -46,8 +46,7 @@ class GradedDrive:
     grade: Grade
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedBattery:
+class JudgedBattery(msgspec.Struct, frozen=True):
     """A battery, what it still holds of its design capacity, and the class that makes it."""
 
     name: str
@@ -55,8 +54,7 @@ class JudgedBattery:
     battery_class: BatteryClass
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True):
     """The route, with a sentence for everything that speaks for it or has to be done."""
 
     route: Route

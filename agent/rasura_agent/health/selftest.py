@@ -7,8 +7,10 @@ nothing erases it meanwhile. No step can hang: every run of smartctl is bounded,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura_agent.clock import Clock
 from rasura_agent.health.document import Document, parse_document
@@ -42,8 +44,7 @@ Watch = Callable[[int | None], str | None]
 """Hears how far the test is, in percent where the drive tells; answers with why to stop, or ``None``."""
 
 
-@dataclass(frozen=True, slots=True)
-class SelfTested:
+class SelfTested(msgspec.Struct, frozen=True):
     """How a self-test ended. ``UNKNOWN`` is said wherever the drive did not tell; it is never passed."""
 
     kind: TestKind
@@ -87,8 +88,7 @@ def run_self_test(
     return SelfTested(kind, ending.result, ending.sentence, ending.entry, clock.monotonic() - began)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
+class _Ending(msgspec.Struct, frozen=True):
     result: TestResult
     sentence: str
     entry: SelfTestEntry | None = None
@@ -134,8 +134,7 @@ def stop_self_test(target: Target, commands: Commands, limit_s: float = LIMIT_S)
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(msgspec.Struct, frozen=True):
     """smartctl's three commands about the self-test of one drive."""
 
     target: Target

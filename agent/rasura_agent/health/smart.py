@@ -10,8 +10,9 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from rasura_agent.health.agree import agree
 from rasura_agent.health.document import Document, parse_document
@@ -38,8 +39,7 @@ _UNASKED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """How smartctl is to reach a drive: ``path``, and its ``-d`` type where it cannot find it out itself.
 
     ``serial`` is that of the drive which is meant; ``unasked`` says why it is not asked at all.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
+
+import msgspec
 
 from rasura_agent.inventory.ports import CommandError, Commands
 
@@ -35,8 +36,7 @@ class ExitStatus(IntFlag):
         return bool(self & (ExitStatus.COMMAND_LINE | ExitStatus.DEVICE_OPEN | ExitStatus.COMMAND_FAILED))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What smartctl printed and how it ended; or ``problem``, a sentence why it did not end by itself."""
 
     status: ExitStatus

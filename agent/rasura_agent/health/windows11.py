@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.machine_report import Answer
 from rasura_agent.health.said import Said, say
@@ -37,8 +38,7 @@ _RAVEN_RIDGE = (0x17, 0x11)
 """CPUID family and model of processors sold as Ryzen 2000 that are of the first generation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Windows11:
+class Windows11(msgspec.Struct, frozen=True):
     """The answer, and a sentence for every requirement that is not plainly met."""
 
     answer: Answer

@@ -7,13 +7,14 @@ padded or in hex. Makers' parts of addresses stay, as do model names: what a mac
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import re
 import secrets
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from rasura_agent.inventory.capture import Capture, Failure
 from rasura_agent.inventory.edid import BLOCK_BYTES
@@ -223,7 +224,7 @@ class _Cleaner:
 
     def capture(self, one: Capture) -> Capture:
         """The whole of it."""
-        return dataclasses.replace(
+        return replace(
             one,
             anonymised=True,
             reads={
@@ -243,7 +244,7 @@ class _Cleaner:
             commands={tuple(map(self.text, argv)): self._ran(ran) for argv, ran in one.commands.items()},
             probe={self.text(asked): self.answer(answer) for asked, answer in one.probe.items()},
             lines={
-                path: dataclasses.replace(facts, cid=self.text(facts.cid) if facts.cid is not None else None)
+                path: replace(facts, cid=self.text(facts.cid) if facts.cid is not None else None)
                 for path, facts in one.lines.items()
             },
             drives={name: self.recordings(text) for name, text in one.drives.items()},

@@ -6,7 +6,8 @@ They cannot be erased from here, and must not be silently absent: each is listed
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura_agent.inventory.ports import CommandError, Commands, SystemFiles
 from rasura_agent.sentence import Sentence
@@ -35,8 +36,7 @@ _TIMEOUT_S = 60.0
 SCAN = ("smartctl", "--scan-open", "--json")
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenDrive:
+class HiddenDrive(msgspec.Struct, frozen=True):
     """A drive behind a controller, as smartctl names it: ``name`` and ``kind`` are its ``-d`` arguments."""
 
     name: str

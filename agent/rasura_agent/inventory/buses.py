@@ -8,7 +8,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura_agent.inventory.firmware_text import Reading
 from rasura_agent.inventory.machine_model import (
@@ -61,8 +62,7 @@ _USB_AUDIO, _USB_VIDEO = (0x01, 0x01), (0x0E, 0x01)
 _USB_BLUETOOTH = (0xE0, 0x01)
 
 
-@dataclass(frozen=True, slots=True)
-class PciDevice:
+class PciDevice(msgspec.Struct, frozen=True):
     """A function of a PCI device."""
 
     address: str
@@ -73,8 +73,7 @@ class PciDevice:
     driver: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class UsbDevice:
+class UsbDevice(msgspec.Struct, frozen=True):
     """A USB device, and the classes of its interfaces with their drivers."""
 
     name: str

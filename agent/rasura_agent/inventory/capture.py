@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,8 +30,7 @@ class CaptureError(UsageError):
     """A folder is no capture, or one of its files does not read as one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """A call that failed, by the name of its ``errno``, such as ``ENOENT``."""
 
     code: str
@@ -48,8 +46,7 @@ def failure_of(error: OSError) -> Failure:
     return Failure(errno.errorcode.get(error.errno or errno.EIO, "EIO"))
 
 
-@dataclass(frozen=True, slots=True)
-class LineFacts:
+class LineFacts(msgspec.Struct, frozen=True):
     """How a drive's own commands were reached, or the sentence why they were not."""
 
     obstacle: str | None = None
@@ -58,28 +55,27 @@ class LineFacts:
     areas: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Capture:
+class Capture(msgspec.Struct):
     """Everything, by what was asked."""
 
     anonymised: bool = False
     agent: str = ""
     kernel: str = ""
-    reads: dict[str, bytes | Failure] = field(default_factory=dict)
-    folders: dict[str, tuple[str, ...] | Failure] = field(default_factory=dict)
-    links: dict[str, str | Failure] = field(default_factory=dict)
-    numbers: dict[str, dict[str, str]] = field(default_factory=dict)
+    reads: dict[str, bytes | Failure] = msgspec.field(default_factory=dict)
+    folders: dict[str, tuple[str, ...] | Failure] = msgspec.field(default_factory=dict)
+    links: dict[str, str | Failure] = msgspec.field(default_factory=dict)
+    numbers: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     """udev's properties by ``MAJOR:MINOR`` of a block device."""
-    places: dict[str, dict[str, str]] = field(default_factory=dict)
+    places: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     """udev's properties by folder of sysfs."""
-    commands: dict[tuple[str, ...], Ran | str] = field(default_factory=dict)
+    commands: dict[tuple[str, ...], Ran | str] = msgspec.field(default_factory=dict)
     """By exact argv; a sentence where the program could not be run."""
-    probe: dict[str, Any] = field(default_factory=dict)
+    probe: dict[str, Any] = msgspec.field(default_factory=dict)
     """Answers to the questions of ``DeviceProbe``, by the question in words."""
     sensors: tuple[Sensor, ...] = ()
-    lines: dict[str, LineFacts] = field(default_factory=dict)
+    lines: dict[str, LineFacts] = msgspec.field(default_factory=dict)
     """By the path of the drive."""
-    drives: dict[str, str] = field(default_factory=dict)
+    drives: dict[str, str] = msgspec.field(default_factory=dict)
     """Recorded commands (``drive/transport/replay.py``) by the name of the block device."""
 
 

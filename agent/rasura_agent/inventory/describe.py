@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura_agent.inventory import pages
 from rasura_agent.inventory.model import Drive, IdentityPage, Transport
@@ -88,8 +90,7 @@ def describe(
     return replace(drive, identity_pages=(*own.pages, facts_page("sysfs-identity", bare)))
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnPages:
+class _OwnPages(msgspec.Struct, frozen=True):
     pages: tuple[IdentityPage, ...]
     identify_alone: bool
     """They name this one drive; INQUIRY data alone only names its model."""
@@ -115,8 +116,7 @@ def _raw(attributes: Mapping[str, bytes | str], key: str) -> bytes | None:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
+class _Names(msgspec.Struct, frozen=True):
     manufacturer: str | None = None
     model: str | None = None
     serial: str | None = None
@@ -124,8 +124,7 @@ class _Names:
     firmware: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Sources:
+class _Sources(msgspec.Struct, frozen=True):
     """All that is known of one block device, and the order in which it is believed."""
 
     name: str

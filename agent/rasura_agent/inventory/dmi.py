@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 import jc.parsers.dmidecode
+import msgspec
 
 __all__ = ["Structure", "number", "parse_dmidecode", "size_bytes"]
 
@@ -23,8 +23,7 @@ _SIZE = re.compile(r"\s*(\d{1,9})\s*(bytes|kB|KB|MB|GB|TB)\b")
 _UNITS = {"bytes": 1, "kB": 1 << 10, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
 
-@dataclass(frozen=True, slots=True)
-class Structure:
+class Structure(msgspec.Struct, frozen=True):
     """One structure (DSP0134 clause 6.1)."""
 
     handle: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura_agent.inventory.attributes import block_attributes, kernel_node
@@ -32,8 +33,7 @@ class InventoryError(RasuraError):
     """The machine's drives cannot be listed, or the one asked for is not there any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True):
     """The drives that were found, in the order of their kernel names, and what is to be said about them."""
 
     drives: tuple[Drive, ...]

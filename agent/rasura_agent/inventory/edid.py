@@ -7,7 +7,8 @@ our own: the one published for Python gives no native resolution and is not kept
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 __all__ = ["Edid", "EdidError", "decode_edid"]
 
@@ -26,8 +27,7 @@ class EdidError(ValueError):
     """These bytes are no valid base block; the sentence says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edid:
+class Edid(msgspec.Struct, frozen=True):
     """What a display says of itself; texts are raw."""
 
     manufacturer_id: str | None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TypeVar
+
+from msgspec.structs import fields, replace
 
 from rasura_agent.inventory.dmi_facts import chassis_kind, iso_date
 from rasura_agent.inventory.firmware_text import Reading

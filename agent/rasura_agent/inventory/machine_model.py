@@ -7,8 +7,9 @@ padding. Sizes are bytes unless their name says otherwise. Drives are described 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 __all__ = [
     "Audio",
@@ -56,8 +57,7 @@ class ChassisKind(StrEnum):
     EMBEDDED = "embedded"
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(msgspec.Struct, frozen=True):
     """The machine as a product (SMBIOS type 1)."""
 
     manufacturer: str | None = None
@@ -71,8 +71,7 @@ class System:
     """Lower-case, with dashes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(msgspec.Struct, frozen=True):
     """The main board (SMBIOS type 2)."""
 
     manufacturer: str | None = None
@@ -82,8 +81,7 @@ class Board:
     asset_tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chassis:
+class Chassis(msgspec.Struct, frozen=True):
     """The case (SMBIOS type 3)."""
 
     kind: ChassisKind | None = None
@@ -102,8 +100,7 @@ class FirmwareKind(StrEnum):
     UEFI = "uefi"
 
 
-@dataclass(frozen=True, slots=True)
-class Firmware:
+class Firmware(msgspec.Struct, frozen=True):
     """The machine's own firmware (SMBIOS type 0), and how it booted us."""
 
     vendor: str | None = None
@@ -117,8 +114,7 @@ class Firmware:
     """Whether Secure Boot is on now. ``False`` also where the system was booted as from a BIOS."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tpm:
+class Tpm(msgspec.Struct, frozen=True):
     """The Trusted Platform Module."""
 
     present: bool | None = None
@@ -130,8 +126,7 @@ class Tpm:
     manufacturer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Processor:
+class Processor(msgspec.Struct, frozen=True):
     """One processor package."""
 
     socket: str | None = None
@@ -147,8 +142,7 @@ class Processor:
     max_mhz: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryModule:
+class MemoryModule(msgspec.Struct, frozen=True):
     """A memory module in its slot (SMBIOS type 17)."""
 
     slot: str | None
@@ -167,8 +161,7 @@ class MemoryModule:
     serial: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True):
     """The machine's memory."""
 
     usable_bytes: int | None = None
@@ -184,8 +177,7 @@ class Memory:
         return sum(module.size_bytes for module in self.modules) or None
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(msgspec.Struct, frozen=True):
     """Who made a PCI or USB device and what it is: names from udev's hardware database, and the numbers."""
 
     manufacturer: str | None = None
@@ -195,8 +187,7 @@ class Product:
     product_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(msgspec.Struct, frozen=True):
     """A display controller."""
 
     product: Product
@@ -205,8 +196,7 @@ class Gpu:
     driver: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Display:
+class Display(msgspec.Struct, frozen=True):
     """What hangs on a display connector, by its EDID."""
 
     connector: str
@@ -230,8 +220,7 @@ class Display:
     diagonal_inches: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Battery:
+class Battery(msgspec.Struct, frozen=True):
     """A battery of the machine (peripherals' batteries are left out)."""
 
     name: str
@@ -254,8 +243,7 @@ class Battery:
     """``Charging``, ``Discharging``, ``Full`` …"""
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkPort:
+class NetworkPort(msgspec.Struct, frozen=True):
     """A wired or Wi-Fi network controller."""
 
     name: str
@@ -269,8 +257,7 @@ class NetworkPort:
     driver: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Bluetooth:
+class Bluetooth(msgspec.Struct, frozen=True):
     """A Bluetooth controller."""
 
     name: str
@@ -278,16 +265,14 @@ class Bluetooth:
     driver: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Webcam:
+class Webcam(msgspec.Struct, frozen=True):
     """A camera."""
 
     name: str | None
     product: Product
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
+class Audio(msgspec.Struct, frozen=True):
     """A sound card."""
 
     name: str | None
@@ -295,8 +280,7 @@ class Audio:
     driver: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpticalDrive:
+class OpticalDrive(msgspec.Struct, frozen=True):
     """A drive for discs, which is never erased."""
 
     path: str
@@ -322,8 +306,7 @@ class ControllerMode(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class StorageController:
+class StorageController(msgspec.Struct, frozen=True):
     """A PCI device that drives hang on."""
 
     product: Product
@@ -333,8 +316,7 @@ class StorageController:
     """``None``: no driver has it, so that its drives are not seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bay:
+class Bay(msgspec.Struct, frozen=True):
     """A place for a drive: of a SES enclosure, or a PCI hot-plug slot."""
 
     enclosure: str
@@ -346,8 +328,7 @@ class Bay:
     """Something is in it, even if no drive is seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpansionSlot:
+class ExpansionSlot(msgspec.Struct, frozen=True):
     """A slot for a card (SMBIOS type 9)."""
 
     name: str
@@ -355,8 +336,7 @@ class ExpansionSlot:
     in_use: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PowerSupply:
+class PowerSupply(msgspec.Struct, frozen=True):
     """A power supply that the firmware knows of (SMBIOS type 39)."""
 
     name: str | None = None
@@ -377,8 +357,7 @@ class SensorKind(StrEnum):
     """Revolutions a minute."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sensor:
+class Sensor(msgspec.Struct, frozen=True):
     """A sensor and what it said at the moment of the inventory."""
 
     kind: SensorKind
@@ -389,8 +368,7 @@ class Sensor:
     critical: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MachineIdentity:
+class MachineIdentity(msgspec.Struct, frozen=True):
     """Which machine a drive was found in, as certificates say it."""
 
     manufacturer: str | None
@@ -400,8 +378,7 @@ class MachineIdentity:
     asset_tag: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True):
     """One machine, as it presented itself at one moment."""
 
     system: System = System()

@@ -5,8 +5,9 @@ A fact nobody told us is ``None``, never a guess.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from rasura.identity import identity_digest
 
@@ -31,16 +32,14 @@ class Transport(StrEnum):
     """A regular file treated as a drive (``--virtual-drive``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityPage:
+class IdentityPage(msgspec.Struct, frozen=True):
     """One raw page by which a drive identified itself: ``name`` says which, ``data`` is what it said."""
 
     name: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Drive:
+class Drive(msgspec.Struct, frozen=True):
     """The thing with a serial number, as it presented itself at one moment.
 
     Sizes are bytes. ``path`` is the kernel's block device (it may name another drive
@@ -94,24 +93,21 @@ class HolderKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True):
     """A kernel device (``name``, such as ``dm-0``) on top of a drive or of one of its partitions."""
 
     kind: HolderKind
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(msgspec.Struct, frozen=True):
     """A mounted filesystem that lives on the drive; ``device`` is the kernel name nearest to the mount."""
 
     device: str
     mountpoint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """What the running system does with a drive; the guard decides on this alone."""
 
     mounts: tuple[Mount, ...] = ()
@@ -126,5 +122,5 @@ class Usage:
     read_only: bool = False
     busy: bool = False
     """The kernel refuses an exclusive open: somebody holds it, even if nothing above says who."""
-    unreadable: tuple[str, ...] = field(default=())
+    unreadable: tuple[str, ...] = ()
     """Sources that could not be read, so that what they would say is unknown (sentences)."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.errors import RasuraError
 
@@ -35,8 +36,7 @@ class SourceError(RasuraError):
     """A file of the kernel does not read as documented, so what it says is unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class MountEntry:
+class MountEntry(msgspec.Struct, frozen=True):
     """One line of mountinfo (``Documentation/filesystems/proc.rst`` clause 3.5)."""
 
     number: tuple[int, int]
@@ -48,8 +48,7 @@ class MountEntry:
     """The filesystem's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class SwapEntry:
+class SwapEntry(msgspec.Struct, frozen=True):
     """One line of /proc/swaps."""
 
     path: str

@@ -5,7 +5,7 @@ They come from the drive, so anything may be in them: what does not decode is ``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura_agent.inventory.text import identifier, text, world_wide_name
 
@@ -36,8 +36,7 @@ _IDENTIFY_OFFSET, _IDENTIFY_BYTES = 60, 512
 _SLOWEST_RPM, _FASTEST_RPM = 0x0401, 0xFFFE
 
 
-@dataclass(frozen=True, slots=True)
-class AtaIdentify:
+class AtaIdentify(msgspec.Struct, frozen=True):
     """What IDENTIFY DEVICE says about who the drive is (ACS-4 clause 7.12.7)."""
 
     model: str | None = None
@@ -50,8 +49,7 @@ class AtaIdentify:
     """Word 217, as :func:`rotation_rate`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Designator:
+class _Designator(msgspec.Struct, frozen=True):
     code_set: int
     association: int
     type: int

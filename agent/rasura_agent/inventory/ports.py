@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+import msgspec
 
 from rasura_agent.inventory.machine_model import Sensor
 
@@ -65,8 +66,7 @@ class CommandError(Exception):
     """A command could not be run, or did not end in its time; the sentence says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(msgspec.Struct, frozen=True):
     """How a command ended, with whatever it said."""
 
     status: int
@@ -107,16 +107,14 @@ class Opening(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """An exclusive open that was tried; ``reason`` says in words why it is unknown."""
 
     opening: Opening
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LoopBacking:
+class LoopBacking(msgspec.Struct, frozen=True):
     """What a loop device stands on, by numbers, which hold even where its path means nothing to us."""
 
     file: FileId
@@ -156,8 +154,7 @@ class DeviceProbe(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(msgspec.Struct, frozen=True):
     """All that a machine can be seen through: the running one (``local.py``), or a capture of one."""
 
     files: SystemFiles

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from rasura_agent.inventory.firmware_text import Reading
 from rasura_agent.inventory.machine_model import Processor

@@ -7,9 +7,10 @@ block devices are taken for one drive only if nothing that they say contradicts 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
+
+import msgspec
 
 from rasura_agent.inventory.model import Drive, Transport
 
@@ -35,8 +36,7 @@ class NoteKind(StrEnum):
     NOT_A_DRIVE = "not-a-drive"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """Something a person should know about block devices (``paths``) of this machine."""
 
     kind: NoteKind

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from rasura_agent.inventory.model import Holder, HolderKind, Mount
 from rasura_agent.inventory.mounts import MountEntry, SwapEntry, layer_paths, mounts_at
@@ -36,8 +37,7 @@ def file_vertex(path: str) -> str:
     return f"file:{path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(msgspec.Struct, frozen=True):
     """Something that could not be found out. ``sentence`` says what.
 
     ``claims``: whatever it hides has claimed its block devices, as mounted filesystems and swap areas do.
@@ -48,8 +48,7 @@ class Issue:
     claims: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SystemState:
+class SystemState(msgspec.Struct, frozen=True):
     """What was read of the running system."""
 
     topology: Topology
@@ -57,11 +56,11 @@ class SystemState:
     swaps: tuple[SwapEntry, ...] = ()
     btrfs: tuple[frozenset[str], ...] = ()
     """The member block devices of each mounted btrfs."""
-    loops: Mapping[str, LoopBacking] = field(default_factory=dict)
+    loops: Mapping[str, LoopBacking] = msgspec.field(default_factory=dict)
     """By loop device; those that could be asked."""
-    numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    numbers: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Of the device nodes that mounts, swap areas and loop devices name."""
-    file_ids: Mapping[str, FileId] = field(default_factory=dict)
+    file_ids: Mapping[str, FileId] = msgspec.field(default_factory=dict)
     """Of the files that swap areas and loop devices name, and of the virtual drives."""
     virtual: tuple[str, ...] = ()
     """Paths of the virtual drives."""
@@ -69,13 +68,12 @@ class SystemState:
     """Block devices that the kernel command line names as the live medium."""
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """What was found on one vertex and on everything above it, in the order found, without repetition."""
 
-    mounts: dict[Mount, None] = field(default_factory=dict)
-    swaps: dict[str, None] = field(default_factory=dict)
-    holders: dict[Holder, None] = field(default_factory=dict)
+    mounts: dict[Mount, None] = msgspec.field(default_factory=dict)
+    swaps: dict[str, None] = msgspec.field(default_factory=dict)
+    holders: dict[Holder, None] = msgspec.field(default_factory=dict)
     backs_root: bool = False
     backs_live_medium: bool = False
 

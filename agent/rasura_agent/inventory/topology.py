@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura_agent.inventory.drives import HARDWARE_PARTITION
 from rasura_agent.inventory.model import HolderKind
@@ -20,8 +22,7 @@ _DM_OWNERS = {"LVM-": HolderKind.LVM, "CRYPT-": HolderKind.CRYPT, "mpath-": Hold
 _KPARTX = re.compile(r"part\d+-")
 
 
-@dataclass(frozen=True, slots=True)
-class BlockNode:
+class BlockNode(msgspec.Struct, frozen=True):
     """One block device. ``name`` is the kernel's; names in other fields are too."""
 
     name: str
@@ -38,8 +39,7 @@ class BlockNode:
     diskseq: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(msgspec.Struct, frozen=True):
     """All block devices, by name."""
 
     nodes: Mapping[str, BlockNode]

@@ -14,7 +14,9 @@ concerns them all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura_agent.inventory.drives import HARDWARE_PARTITION
 from rasura_agent.inventory.local import LocalFiles, LocalProbe
@@ -48,8 +50,7 @@ def gather_usage(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Gatherer:
+class _Gatherer(msgspec.Struct, frozen=True):
     state: SystemState
     stack: Stack
     probe: DeviceProbe

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import pyudev
 
 from rasura.errors import RasuraError
@@ -32,15 +32,13 @@ class WatchError(RasuraError):
     """The kernel's events cannot be listened to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appeared:
+class Appeared(msgspec.Struct, frozen=True):
     """A drive is there that was not, or another one under the name of one that is gone."""
 
     drive: Drive
 
 
-@dataclass(frozen=True, slots=True)
-class Vanished:
+class Vanished(msgspec.Struct, frozen=True):
     """A drive is gone; ``drive`` is as it was last seen."""
 
     drive: Drive

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -44,8 +43,7 @@ class Build(msgspec.Struct, frozen=True, rename="camel"):
         return self.build_hash == f"sha256:{hashlib.sha256(canonical).hexdigest()}"
 
 
-@dataclass(frozen=True, slots=True)
-class BootFacts:
+class BootFacts(msgspec.Struct, frozen=True):
     """How this machine was booted; ``None`` where it does not say."""
 
     build: Build | None

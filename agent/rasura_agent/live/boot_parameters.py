@@ -10,10 +10,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from rasura.errors import UsageError
 from rasura.text import printable
@@ -94,16 +95,14 @@ class Entry(StrEnum):
     SHELL = "shell"
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyUrl:
+class PolicyUrl(msgspec.Struct, frozen=True):
     """A policy on a web server; ``sha256`` is the digest that the file must have, in hex, if it was given."""
 
     url: str
     sha256: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class BootParameters:
+class BootParameters(msgspec.Struct, frozen=True):
     """What was asked for at boot; ``None`` where nothing was."""
 
     policy: str | PolicyUrl | None = None

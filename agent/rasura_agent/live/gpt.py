@@ -11,7 +11,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.errors import RasuraError
 from rasura_agent.console.language import _
@@ -47,8 +49,7 @@ class GptError(RasuraError):
     """The table is not one that a partition can be appended to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(msgspec.Struct, frozen=True):
     """One entry in use; ``first`` and ``last`` are sectors, both its own. ``raw`` is all of it."""
 
     index: int
@@ -57,8 +58,7 @@ class Partition:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A table whose checksums are right; numbers of sectors."""
 
     backup: int
@@ -73,8 +73,7 @@ class Table:
     mbr: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(msgspec.Struct, frozen=True):
     """What appending takes: ``writes`` in their order, and the new entry as it must be read back."""
 
     writes: tuple[tuple[int, bytes], ...]

@@ -8,8 +8,10 @@ at boot nor a person's key may lose it; only a person who types a word in full m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
+
+import msgspec
+from msgspec.structs import replace
 
 __all__ = [
     "Asked",
@@ -27,8 +29,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Custody:
+class Custody(msgspec.Struct, frozen=True):
     """Who has one certificate beside this machine's memory."""
 
     stored: bool = False
@@ -60,60 +61,52 @@ class Asked(Enum):
     BY_PERSON = "by person"
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """A certificate exists."""
 
     certificate_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """It is durable on a stick."""
 
     certificate_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(msgspec.Struct, frozen=True):
     """The registry has proven that it holds it."""
 
     certificate_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The registry refuses it for good."""
 
     certificate_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndAsked:
+class EndAsked(msgspec.Struct, frozen=True):
     """The machine is to be switched off or restarted."""
 
     by: Asked
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(msgspec.Struct, frozen=True):
     """Not now, after all."""
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUp(msgspec.Struct, frozen=True):
     """A person typed the word: what is not handed over may be lost."""
 
 
 Event = Signed | Stored | Logged | Refused | EndAsked | Withdrawn | GivenUp
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
+class Handover(msgspec.Struct, frozen=True):
     """All certificates of this boot and the end; fold it over events with :meth:`after`."""
 
-    certificates: Mapping[str, Custody] = field(default_factory=dict)
+    certificates: Mapping[str, Custody] = msgspec.field(default_factory=dict)
     phase: Phase = Phase.AT_WORK
     given_up: bool = False
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from rasura.errors import RasuraError
@@ -26,8 +26,7 @@ class HostError(RasuraError):
     """The system did not do what it was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkPort:
+class NetworkPort(msgspec.Struct, frozen=True):
     """A wired network port; ``linked`` is whether a cable with something at its other end is plugged in."""
 
     name: str

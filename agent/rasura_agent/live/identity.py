@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+
+import msgspec
 
 from rasura.client import RegistryClient
 from rasura.enrolment import Enrolment, EnrolmentEndedError, EnrolmentError
@@ -29,8 +30,7 @@ _FRESH = timedelta(hours=4)
 _LOG = logging.getLogger("rasura.identity")
 
 
-@dataclass(frozen=True, slots=True)
-class _Registry:
+class _Registry(msgspec.Struct, frozen=True):
     """A registry and whom to believe about it."""
 
     url: str
@@ -38,8 +38,7 @@ class _Registry:
     logs: tuple[VerifierKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
+class _Identity(msgspec.Struct, frozen=True):
     station: SigningStation
     issued: datetime
     registry: _Registry | None

@@ -7,8 +7,10 @@ import logging
 import queue
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Outcome
 from rasura.errors import RasuraError, RefusedError
@@ -59,8 +61,7 @@ _MOST_COUNTDOWNS = 5
 _LOG = logging.getLogger("rasura.session")
 
 
-@dataclass(frozen=True, slots=True)
-class Station:
+class Station(msgspec.Struct, frozen=True):
     """The ports of a live station, and what was found out once at its start."""
 
     terminal: Terminal

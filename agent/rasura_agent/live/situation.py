@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from rasura.certificate import Outcome
 from rasura_agent.console.language import _
@@ -18,8 +19,7 @@ from rasura_agent.survey import Survey
 __all__ = ["Situation"]
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True):
     """Everything at one moment."""
 
     machine: MachineIdentity
@@ -39,8 +39,8 @@ class Situation:
     policy: Policy | None
     policy_problem: str | None
     survey: Survey
-    handover: Handover = field(default_factory=Handover)
-    ended: Mapping[str, Outcome] = field(default_factory=dict)
+    handover: Handover = msgspec.field(default_factory=Handover)
+    ended: Mapping[str, Outcome] = msgspec.field(default_factory=dict)
     """How the drives ended that something was done to in this session, by the digest of their identity."""
     waiting: int = 0
     """Certificates that are not logged yet."""

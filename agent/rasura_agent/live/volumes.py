@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import pyudev
 
 from rasura_agent.console.language import _
@@ -13,8 +13,7 @@ from rasura_agent.inventory.labels import DATA_LABEL, IMAGE_LABEL
 __all__ = ["Choice", "Volume", "choose", "image_disks", "local_volumes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(msgspec.Struct, frozen=True):
     """A filesystem on a block device; ``diskseq`` never returns within one boot."""
 
     path: str
@@ -27,8 +26,7 @@ class Volume:
     """Whether it is a CD or DVD, which nothing can be kept on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """The volume to keep things on, and what is to be said of others."""
 
     volume: Volume | None

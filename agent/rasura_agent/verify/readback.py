@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
@@ -24,8 +25,7 @@ _EXACT_MISMATCHES = 256
 """So many blocks that differ are looked at sector by sector; of a drive full of them the rest goes whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBack:
+class ReadBack(msgspec.Struct, frozen=True):
     """What was read again, in bytes, and which ranges do not hold what was written."""
 
     bytes_read: int
@@ -141,8 +141,7 @@ class _Differing:
         return report
 
 
-@dataclass(frozen=True, slots=True)
-class _Compared:
+class _Compared(msgspec.Struct, frozen=True):
     """Compares what was read."""
 
     pattern: Pattern

@@ -7,7 +7,9 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
@@ -34,8 +36,7 @@ _MOST_ERRORS = 16
 """So many failing places are enough to know: a dying drive must not hold the bench for days."""
 
 
-@dataclass(frozen=True, slots=True)
-class SampledReadBack:
+class SampledReadBack(msgspec.Struct, frozen=True):
     """What of the samples was read again, in bytes, and which ranges do not hold what was written."""
 
     plan: SamplePlan
@@ -102,8 +103,7 @@ def _shifted(on_progress: Callable[[int], str | None], by: int, position: int) -
     return on_progress(by + position)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(msgspec.Struct, frozen=True):
     """Samples after a device command, held against those before it."""
 
     bytes_read: int
@@ -254,8 +254,7 @@ class Samples:
         return after > 0 and granule.offset < self._marks[after - 1].end
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(msgspec.Struct, frozen=True):
     """A granule: its digest, the byte it holds throughout, if so, and how it begins."""
 
     digest: bytes

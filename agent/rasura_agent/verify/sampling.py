@@ -14,8 +14,9 @@ begin at ``start + a`` and at ``start + b + r``.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 __all__ = ["SECTIONS", "Extent", "SamplePlan", "plan_samples"]
 
@@ -25,8 +26,7 @@ _SHARE = 20
 """One read is at least a twentieth of its subsection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(msgspec.Struct, frozen=True):
     """Bytes ``offset`` to ``offset + length``."""
 
     offset: int
@@ -38,8 +38,7 @@ class Extent:
         return self.offset + self.length
 
 
-@dataclass(frozen=True, slots=True)
-class SamplePlan:
+class SamplePlan(msgspec.Struct, frozen=True):
     """What will be read, ascending and without overlap; ``unit_bytes`` is the logical block."""
 
     capacity_bytes: int

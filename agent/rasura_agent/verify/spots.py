@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.certificate import Range, RangeKind
 from rasura.errors import RasuraError
@@ -46,8 +47,7 @@ class MarkerError(RasuraError):
     """The drive does not take or does not keep markers: nothing it reports could be checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpotCheck:
+class SpotCheck(msgspec.Struct, frozen=True):
     """What was found afterwards. Sizes in bytes, ranges as on the certificate."""
 
     bytes_read: int

@@ -6,8 +6,9 @@ Host Protected Area: RESTORE is aborted while an HPA is set, so the HPA goes fir
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.ata.errors import AtaDecodeError, AtaEncodeError
 from rasura_agent.drive.ata.words import ATA_SECTOR_BYTES, bit, integrity, qword, seal, to_words
@@ -41,8 +42,7 @@ class DcoFeature(IntEnum):
     SET = 0xC3
 
 
-@dataclass(frozen=True, slots=True)
-class DcoIdentify:
+class DcoIdentify(msgspec.Struct, frozen=True):
     """What the drive could be without an overlay (ATA8-ACS, DEVICE CONFIGURATION IDENTIFY data)."""
 
     revision: int

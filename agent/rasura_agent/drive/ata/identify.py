@@ -6,9 +6,10 @@ by not being 0000h or FFFFh. What a word does not validly say is ``None`` here, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
+
+import msgspec
 
 from rasura_agent.drive.ata.errors import AtaDecodeError
 from rasura_agent.drive.ata.sanitize import SanitizeSupport, decode_sanitize_support
@@ -75,8 +76,7 @@ class FormFactor(Enum):
     CFAST = 9
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifyFeatures:
+class IdentifyFeatures(msgspec.Struct, frozen=True):
     """Feature sets and commands; each ``None`` where its word is not valid."""
 
     smart_supported: bool | None
@@ -105,8 +105,7 @@ class IdentifyFeatures:
     ncq_supported: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifyDevice:
+class IdentifyDevice(msgspec.Struct, frozen=True):
     """What a drive says of itself."""
 
     model: str | None

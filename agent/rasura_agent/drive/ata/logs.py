@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.ata.errors import AtaDecodeError, AtaEncodeError
 from rasura_agent.drive.ata.words import ATA_SECTOR_BYTES, bit, qword, to_words
@@ -54,16 +55,14 @@ class StatisticsPage(IntEnum):
     GENERAL = 0x01
 
 
-@dataclass(frozen=True, slots=True)
-class SupportedCapabilities:
+class SupportedCapabilities(msgspec.Struct, frozen=True):
     """Page 03h of log 30h; ``None`` where the drive says nothing."""
 
     overwrite_definitive_ending_pattern: bool | None
     """OVERWRITE EXT honours the DEFINITIVE ENDING PATTERN bit."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityCapabilities:
+class SecurityCapabilities(msgspec.Struct, frozen=True):
     """Page 06h of log 30h; every field is ``None`` where the drive says nothing."""
 
     restricted_sanitize_overrides_security: bool | None
@@ -71,8 +70,7 @@ class SecurityCapabilities:
     encrypts_all_user_data: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralStatistics:
+class GeneralStatistics(msgspec.Struct, frozen=True):
     """Page 01h of log 04h; ``None`` where unsupported or not yet valid."""
 
     power_on_resets: int | None

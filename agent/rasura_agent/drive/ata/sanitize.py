@@ -6,8 +6,9 @@ command ends as soon as the operation has begun; what becomes of it is told by S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+import msgspec
 
 from rasura_agent.drive.ata.errors import AtaDecodeError, AtaEncodeError
 from rasura_agent.drive.ata.status import is_aborted, is_good
@@ -86,8 +87,7 @@ class SanitizeErrorReason(IntEnum):
     ANTIFREEZE_LOCKED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class SanitizeSupport:
+class SanitizeSupport(msgspec.Struct, frozen=True):
     """What the drive can do of the feature set (IDENTIFY word 59); all false unless ``supported``."""
 
     supported: bool
@@ -114,8 +114,7 @@ def decode_sanitize_support(word: int) -> SanitizeSupport | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SanitizeStatus:
+class SanitizeStatus(msgspec.Struct, frozen=True):
     """The answer to SANITIZE STATUS EXT, or to any sanitize command, normal or aborted.
 
     ``completed_without_error`` outlives power cycles: on its own it may speak of an erase done years

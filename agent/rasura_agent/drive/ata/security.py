@@ -6,8 +6,9 @@ bits in word 0, the password in words 1 to 16, and for a master password its ide
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+import msgspec
 
 from rasura_agent.drive.ata.errors import AtaDecodeError, AtaEncodeError
 from rasura_agent.drive.ata.words import ATA_SECTOR_BYTES, bit, to_words
@@ -78,16 +79,14 @@ class PasswordIdentifier(Enum):
     MASTER = 1
 
 
-@dataclass(frozen=True, slots=True)
-class EraseEstimate:
+class EraseEstimate(msgspec.Struct, frozen=True):
     """How long the drive says a SECURITY ERASE UNIT takes; when ``saturated``, more than ``seconds``."""
 
     seconds: int
     saturated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityStatus:
+class SecurityStatus(msgspec.Struct, frozen=True):
     """What IDENTIFY DEVICE says of the Security feature set. Estimates are ``None`` where not reported."""
 
     supported: bool
@@ -169,8 +168,7 @@ def erase_timeout_s(estimate_s: int | None, saturated: bool, capacity_bytes: int
     return max(estimate_s + (90 if saturated else 60) * 60.0, by_capacity)
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordBlock:
+class PasswordBlock(msgspec.Struct, frozen=True):
     """The 512 bytes that SET PASSWORD, UNLOCK, ERASE UNIT and DISABLE PASSWORD carry.
 
     ``enhanced`` means something to ERASE UNIT only, ``level`` and ``master_password_identifier`` to

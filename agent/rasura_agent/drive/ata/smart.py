@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+import msgspec
 
 from rasura_agent.drive.ata.errors import AtaDecodeError
 from rasura_agent.drive.ata.status import require_good
@@ -78,8 +79,7 @@ class SelfTestStatus(IntEnum):
     IN_PROGRESS = 0xF
 
 
-@dataclass(frozen=True, slots=True)
-class SmartAttribute:
+class SmartAttribute(msgspec.Struct, frozen=True):
     """One vendor attribute. ``raw`` is 48 bits whose meaning is the vendor's."""
 
     id: int
@@ -89,8 +89,7 @@ class SmartAttribute:
     raw: int
 
 
-@dataclass(frozen=True, slots=True)
-class SmartData:
+class SmartData(msgspec.Struct, frozen=True):
     """The device SMART data structure; times in minutes, ``None`` where the drive reports none."""
 
     attributes: tuple[SmartAttribute, ...]

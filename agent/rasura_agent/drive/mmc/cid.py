@@ -6,7 +6,7 @@ It cannot be read with a command while the device is in use; Linux keeps it in s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura_agent.drive.mmc.errors import MmcDecodeError
 
@@ -15,8 +15,7 @@ __all__ = ["CID_BYTES", "Cid", "decode_emmc_cid", "decode_sd_cid", "parse_cid"]
 CID_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Cid:
+class Cid(msgspec.Struct, frozen=True):
     """Who made the device, what it is, and which one it is."""
 
     manufacturer_id: int

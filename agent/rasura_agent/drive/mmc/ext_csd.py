@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+
+import msgspec
 
 from rasura_agent.drive.mmc.commands import EXT_CSD_BYTES
 from rasura_agent.drive.mmc.errors import MmcDecodeError
@@ -63,8 +64,7 @@ class SecureRemovalType(IntEnum):
     VENDOR = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ExtCsd:
+class ExtCsd(msgspec.Struct, frozen=True):
     """What an eraser wants to know of an eMMC. Sizes are bytes, times seconds."""
 
     rev: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+
+import msgspec
 
 from rasura.errors import UsageError
 from rasura_agent.drive.nvme.errors import NvmeDecodeError
@@ -136,8 +137,7 @@ class NoDeallocateModifiesMedia(IntEnum):
     RESERVED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class SanitizeCapabilities:
+class SanitizeCapabilities(msgspec.Struct, frozen=True):
     """SANICAP, bytes 331:328 (figure 312). All of it zero: there is no Sanitize command."""
 
     raw: int
@@ -159,16 +159,14 @@ class SanitizeCapabilities:
         return self.crypto_erase or self.block_erase or self.overwrite
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayProtectedMemoryBlocks:
+class ReplayProtectedMemoryBlocks(msgspec.Struct, frozen=True):
     """RPMBS, bytes 315:312: memory that neither Format nor Sanitize touches."""
 
     units: int
     unit_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifyController:
+class IdentifyController(msgspec.Struct, frozen=True):
     """What a controller says of itself (figure 312). Text is ``None`` where it was blank."""
 
     vid: int

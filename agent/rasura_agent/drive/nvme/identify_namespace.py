@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 import uuid
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
+
+import msgspec
 
 from rasura_agent.drive.nvme.errors import NvmeDecodeError
 from rasura_agent.drive.nvme.fields import field, require_length
@@ -27,8 +28,7 @@ _LBA_FORMATS = 64
 """LBAF0 at byte 128 to LBAF63 (NVM Command Set 1.1 clause 4.1.5.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LbaFormat:
+class LbaFormat(msgspec.Struct, frozen=True):
     """One LBA format descriptor (NVM Command Set 1.1 clause 4.1.5.1); sizes in bytes."""
 
     metadata_bytes: int
@@ -52,8 +52,7 @@ class DeallocatedReads(IntEnum):
     ONES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifyNamespace:
+class IdentifyNamespace(msgspec.Struct, frozen=True):
     """One namespace (NVM Command Set 1.1 clause 4.1.5.1). NSZE, NCAP and NUSE count logical blocks."""
 
     nsze: int
@@ -192,8 +191,7 @@ def decode_controller_list(data: bytes) -> tuple[int, ...]:
     return controllers
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceNames:
+class NamespaceNames(msgspec.Struct, frozen=True):
     """Globally unique names of a namespace, in hex; ``None`` for what it does not have."""
 
     eui64: str | None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+
+import msgspec
 
 from rasura.errors import UsageError
 from rasura_agent.drive.nvme.fields import BROADCAST_NSID, field, require_length
@@ -76,8 +77,7 @@ class CriticalWarning(IntFlag):
     PERSISTENT_MEMORY_REGION_UNRELIABLE = 1 << 5
 
 
-@dataclass(frozen=True, slots=True)
-class SmartLog:
+class SmartLog(msgspec.Struct, frozen=True):
     """Log page 02h (clause 5.1.12.1.3): counters of the drive's life, 16 bytes each."""
 
     critical_warning: CriticalWarning

@@ -6,8 +6,9 @@ command accepted, and :meth:`SanitizeLog.is_of` must hold, before a success coun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+import msgspec
 
 from rasura_agent.drive.nvme.fields import BROADCAST_NSID, field, require_length
 from rasura_agent.drive.nvme.logs import LogPage, get_log_page
@@ -66,8 +67,7 @@ class SanitizeState(Enum):
     UNKNOWN = "the page contradicts itself or uses reserved values"
 
 
-@dataclass(frozen=True, slots=True)
-class SanitizeLog:
+class SanitizeLog(msgspec.Struct, frozen=True):
     """Log page 81h, decoded. Estimates are seconds, ``None`` where the controller reports none."""
 
     state: SanitizeState

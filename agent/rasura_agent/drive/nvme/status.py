@@ -7,8 +7,9 @@ status not listed here, are ``UNKNOWN``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura_agent.drive.port import Disposition
 
@@ -30,8 +31,7 @@ class Condition(Enum):
     RESET_NEEDED = "new firmware waits for a reset before this command is accepted"
 
 
-@dataclass(frozen=True, slots=True)
-class StatusMeaning:
+class StatusMeaning(msgspec.Struct, frozen=True):
     """One status: its name in the specification and what follows from it."""
 
     name: str

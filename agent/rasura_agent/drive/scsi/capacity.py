@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura_agent.drive.port import ScsiCommand
 from rasura_agent.drive.scsi.errors import ScsiDecodeError
@@ -24,8 +24,7 @@ _DATA_16 = 32
 _USABLE_BLOCK_BYTES = frozenset({512, 1024, 2048, 4096})
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(msgspec.Struct, frozen=True):
     """Size and layout of a logical unit. Fields after ``block_bytes`` are ``None`` from the 10-byte form.
 
     ``blocks`` is ``None`` when READ CAPACITY (10) could not express it: ask with the 16-byte form.

@@ -19,8 +19,9 @@ The rules, in order; whatever no rule names is UNKNOWN:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.port import Disposition, SenseData
 from rasura_agent.drive.scsi.sense import Additional, SenseKey, carries_additional_sense, matches, sense_text
@@ -87,8 +88,7 @@ class HostStatus(IntEnum):
 _NOT_TAKEN = (ScsiStatus.BUSY, ScsiStatus.RESERVATION_CONFLICT, ScsiStatus.TASK_SET_FULL)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """A disposition, and in words what led to it."""
 
     disposition: Disposition

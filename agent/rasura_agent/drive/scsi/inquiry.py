@@ -5,8 +5,9 @@ The pages themselves are in ``vpd`` (identity) and ``vpd_block`` (block devices)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.port import ScsiCommand
 from rasura_agent.drive.scsi.errors import ScsiDecodeError
@@ -57,8 +58,7 @@ class VpdPage(IntEnum):
 _VPD_ALLOCATION = {VpdPage.ATA_INFORMATION: 572, VpdPage.DEVICE_IDENTIFICATION: 1024}
 
 
-@dataclass(frozen=True, slots=True)
-class StandardInquiry:
+class StandardInquiry(msgspec.Struct, frozen=True):
     """Standard INQUIRY data. Texts are without padding, ``None`` when blank."""
 
     qualifier: int

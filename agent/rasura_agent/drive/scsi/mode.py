@@ -8,8 +8,9 @@ on ATA: compare with the number the drive has when told to use all of it (``bloc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.port import ScsiCommand
 from rasura_agent.drive.scsi.errors import ScsiDecodeError
@@ -51,8 +52,7 @@ class PageControl(IntEnum):
     SAVED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class BlockDescriptor:
+class BlockDescriptor(msgspec.Struct, frozen=True):
     """Mode parameter block descriptor of a direct-access device, in short or long LBA form.
 
     ``blocks`` as reported: 0 is "not reported", all ones in the short form "more than fits". It is
@@ -64,8 +64,7 @@ class BlockDescriptor:
     long_lba: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ModeParameters:
+class ModeParameters(msgspec.Struct, frozen=True):
     """Mode parameter header and block descriptor; ``pages`` is what follows, undecoded."""
 
     write_protected: bool

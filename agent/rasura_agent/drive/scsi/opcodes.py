@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.port import ScsiCommand
 from rasura_agent.drive.scsi.errors import ScsiDecodeError
@@ -41,16 +42,14 @@ class Support(IntEnum):
     """Supported "in a vendor specific manner": it need not do what the standard says."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandTimeouts:
+class CommandTimeouts(msgspec.Struct, frozen=True):
     """Command timeouts descriptor , seconds; ``None`` where not indicated."""
 
     nominal_s: int | None
     recommended_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSupport:
+class CommandSupport(msgspec.Struct, frozen=True):
     """What the drive says about one command.
 
     ``usage`` has the CDB's length and a 1 for every bit the drive evaluates, except that it holds

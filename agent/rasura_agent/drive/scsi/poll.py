@@ -9,8 +9,9 @@ REQUEST SENSE and GOOD from TEST UNIT READY.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura_agent.drive.port import Completion, Disposition, ScsiCommand, SenseData
 from rasura_agent.drive.scsi.errors import ScsiDecodeError
@@ -64,8 +65,7 @@ class OperationState(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class OperationProgress:
+class OperationProgress(msgspec.Struct, frozen=True):
     """One poll, decoded. ``progress`` is of 65536 and ``None`` where the drive gave none."""
 
     state: OperationState

@@ -8,8 +8,9 @@ mode", "JBOD") shows its maker's own names and is not meant here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 __all__ = ["VirtualDisk", "VirtualKind", "virtual_disk"]
 
@@ -22,8 +23,7 @@ class VirtualKind(StrEnum):
     HYPERVISOR = "hypervisor"
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualDisk:
+class VirtualDisk(msgspec.Struct, frozen=True):
     """A disk that is made of others. ``maker`` is for people: whose controller, array or hypervisor."""
 
     kind: VirtualKind

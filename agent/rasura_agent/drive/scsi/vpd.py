@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.scsi.errors import ScsiDecodeError
 from rasura_agent.drive.scsi.fields import be, require, text
@@ -56,8 +57,7 @@ class DesignatorType(IntEnum):
     UUID = 0xA
 
 
-@dataclass(frozen=True, slots=True)
-class Designator:
+class Designator(msgspec.Struct, frozen=True):
     """One designation descriptor. ``kind`` and ``code_set`` may be values the enums don't know."""
 
     association: Association
@@ -66,8 +66,7 @@ class Designator:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AtaInformation:
+class AtaInformation(msgspec.Struct, frozen=True):
     """ATA Information page: the SCSI/ATA translator, and the ATA drive behind it.
 
     ``identify`` is the 512 bytes of IDENTIFY (PACKET) DEVICE as the translator read them once;

@@ -6,8 +6,9 @@ told us. So is a field whose value means "not reported".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura_agent.drive.scsi.fields import be, require
 from rasura_agent.drive.scsi.inquiry import VpdPage, vpd_body
@@ -29,8 +30,7 @@ _NON_ROTATING = 0x0001
 _LOWEST_ROTATION_RATE = 0x0401
 
 
-@dataclass(frozen=True, slots=True)
-class BlockLimits:
+class BlockLimits(msgspec.Struct, frozen=True):
     """Block Limits B0h. Lengths are in logical blocks; ``None`` is "not reported"."""
 
     write_same_non_zero: bool
@@ -73,8 +73,7 @@ class Zoned(IntEnum):
     RESERVED = 0b11
 
 
-@dataclass(frozen=True, slots=True)
-class BlockCharacteristics:
+class BlockCharacteristics(msgspec.Struct, frozen=True):
     """Block Device Characteristics B1h."""
 
     rotational: bool | None
@@ -94,8 +93,7 @@ class ProvisioningType(IntEnum):
     THIN = 2
 
 
-@dataclass(frozen=True, slots=True)
-class LogicalBlockProvisioning:
+class LogicalBlockProvisioning(msgspec.Struct, frozen=True):
     """Logical Block Provisioning B2h."""
 
     unmap: bool

@@ -8,8 +8,9 @@ kernel allows it (``libata.allow_tpm=1``).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+
+import msgspec
 
 from rasura_agent.drive.nvme.security import security_receive
 from rasura_agent.drive.port import AtaCommand, AtaProtocol, NvmeCommand, ScsiCommand
@@ -138,8 +139,7 @@ class LockingFeature(IntFlag):
     HARDWARE_RESET_SUPPORTED = 1 << 7
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(msgspec.Struct, frozen=True):
     """The Geometry feature."""
 
     alignment_required: bool
@@ -149,8 +149,7 @@ class Geometry:
     lowest_aligned_lba: int
 
 
-@dataclass(frozen=True, slots=True)
-class SubsystemClass:
+class SubsystemClass(msgspec.Struct, frozen=True):
     """One subsystem class the drive has, and the ComIDs it is spoken to with."""
 
     code: FeatureCode
@@ -160,8 +159,7 @@ class SubsystemClass:
     comids: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlockSid:
+class BlockSid(msgspec.Struct, frozen=True):
     """The Block SID Authentication feature."""
 
     sid_changed: bool
@@ -182,8 +180,7 @@ class DataRemovalMechanism(IntFlag):
     VENDOR_SPECIFIC = 1 << 5
 
 
-@dataclass(frozen=True, slots=True)
-class DataRemoval:
+class DataRemoval(msgspec.Struct, frozen=True):
     """The Supported Data Removal Mechanism feature (Opal SSC 2.30 clause 3.1.1.6)."""
 
     processing: bool
@@ -194,8 +191,7 @@ class DataRemoval:
     """Seconds for each mechanism that reports a time; a saturated time is the least it can be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(msgspec.Struct, frozen=True):
     """What Level 0 Discovery said. A feature the drive doesn't have is ``None``."""
 
     revision: tuple[int, int]

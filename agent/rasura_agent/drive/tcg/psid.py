@@ -7,8 +7,9 @@ for which nothing but the label is needed. It is the way into a drive locked by 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura.errors import UsageError
 
@@ -33,8 +34,7 @@ class ScanNoise(Enum):
     LOWER_CASE = "lower-case letters"
 
 
-@dataclass(frozen=True, slots=True)
-class Psid:
+class Psid(msgspec.Struct, frozen=True):
     """A PSID that has the right form. Whether it is this drive's, only the drive can tell."""
 
     value: str

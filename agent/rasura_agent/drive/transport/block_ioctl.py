@@ -10,8 +10,9 @@ import errno
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from rasura_agent.drive.port import Disposition
 from rasura_agent.drive.tcg.psid import Psid, encode_opal_key
@@ -86,8 +87,7 @@ def system_ioctl(fd: int, request: int, argument: bytearray | int, /) -> int:
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class BlockResult:
+class BlockResult(msgspec.Struct, frozen=True):
     """What became of an operation of the block layer, and in words why."""
 
     disposition: Disposition

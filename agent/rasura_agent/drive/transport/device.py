@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura_agent.drive.port import DrivePort
@@ -33,8 +34,7 @@ _MMC_AREAS = ("boot0", "boot1", "gp0", "gp1", "gp2", "gp3")
 """Hardware partitions of an eMMC, as Linux appends them to its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceLine:
+class DeviceLine(msgspec.Struct, frozen=True):
     """A line for the drive's own commands.
 
     ``nsid`` is the namespace behind it, for NVMe. ``cid`` and ``areas`` (ports by the kernel's suffix)
@@ -44,7 +44,7 @@ class DeviceLine:
     port: DrivePort
     nsid: int | None = None
     cid: str | None = None
-    areas: Mapping[str, DrivePort] = field(default_factory=dict)
+    areas: Mapping[str, DrivePort] = msgspec.field(default_factory=dict)
     descriptors: tuple[int, ...] = ()
 
     def close(self) -> None:

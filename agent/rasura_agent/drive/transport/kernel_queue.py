@@ -11,7 +11,8 @@ import errno
 import os
 import platform
 import threading
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura_agent.drive.memory import address
 
@@ -57,8 +58,7 @@ class IoEvent(ctypes.LittleEndianStructure):
     )
 
 
-@dataclass(slots=True)
-class _UnderWay:
+class _UnderWay(msgspec.Struct):
     """What is left of a transfer; keeps its memory alive as long as the kernel may use it."""
 
     offset: int

@@ -7,8 +7,9 @@ import errno
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import repeat
+
+from msgspec.structs import replace
 
 from rasura_agent.drive.mmc.commands import Opcode
 from rasura_agent.drive.mmc.erase import EXT_CSD_SANITIZE_START

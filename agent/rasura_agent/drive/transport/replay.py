@@ -6,7 +6,7 @@ The document is JSON::
         {"command": {"family": "nvme", "name": ..., "opcode": 6, ...},
          "completion": {"disposition": "done", "detail": ..., "data": "0a1b...", ...}}]}
 
-``family`` is ``ata``, ``scsi``, ``nvme`` or ``mmc``; every other key is a field of the dataclass in
+``family`` is ``ata``, ``scsi``, ``nvme`` or ``mmc``; every other key is a field of the record in
 ``drive.port``, all of them and no others. Bytes are hex, enumerations their values, what is absent
 ``null``. A document that is anything else is an error: a capture is evidence, not a suggestion.
 """
@@ -19,8 +19,10 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+
+import msgspec
+from msgspec.structs import fields
 
 from rasura.errors import RasuraError
 from rasura_agent.drive.mmc.erase import SequencePort
@@ -60,8 +62,7 @@ class ReplayError(RasuraError):
     """A capture is not what it must be, or holds no answer to a command."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True):
     """One command, all its fields, and what came back."""
 
     command: Command
@@ -205,7 +206,7 @@ def _encode(value: object) -> object:
             return value.value
         case tuple():
             return [_encode(item) for item in value]
-        case _ if is_dataclass(value):
+        case msgspec.Struct():
             return {f.name: _encode(getattr(value, f.name)) for f in fields(value)}
         case bool() | None | str() | float():
             return value
@@ -228,7 +229,7 @@ def _decode(hint: object, value: object, where: str) -> object:
         # Only "something or None" occurs in the port.
         (inner,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
         return None if value is None else _decode(inner, value, where)
-    if isinstance(hint, type) and is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return _decode_fields(hint, value, where)
     parts = typing.get_args(hint)
     if parts and isinstance(value, list) and len(value) == len(parts):

@@ -20,9 +20,10 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
+
+import msgspec
 
 from rasura.errors import RefusedError
 from rasura_agent.drive.ata.passthrough import (
@@ -116,8 +117,7 @@ def kernel_ioctl(descriptor: int, header: SgIoHeader) -> None:
         raise OSError(number, os.strerror(number))
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     """What the kernel wrote about a command that it carried to some end."""
 
     scsi_status: int

@@ -7,8 +7,9 @@ An answer that is missing, damaged or another drive's is :class:`Silence`, never
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura_agent.drive.ata.identify import IdentifyDevice, decode_identify, identify_device
@@ -54,8 +55,7 @@ class Medium(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(msgspec.Struct, frozen=True):
     """The drive gave no answer that can be used; ``detail`` says in what way."""
 
     detail: str

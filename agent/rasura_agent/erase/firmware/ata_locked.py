@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from rasura.certificate import Technique
 from rasura.errors import RasuraError
@@ -35,8 +36,7 @@ class LockFound(StrEnum):
     SILENT = "the drive does not say"
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True):
     """What was found and what became of it.
 
     ``free``: no password is set now, and every technique may be tried. ``interrupted`` are the security

@@ -10,7 +10,7 @@ and no secret: whoever finds a drive locked by an interrupted erase opens it aga
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura_agent.drive.ata.security import (
     SecurityLevel,
@@ -41,8 +41,7 @@ _TIMES = 2
 """How often UNLOCK is sent when no answer comes; a wrong password costs one of the drive's five attempts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(msgspec.Struct, frozen=True):
     """How the drive was left. ``fits``: it took the password; ``security`` is the last state read."""
 
     fits: bool

@@ -7,7 +7,7 @@ nothing by itself: the run must see it appear, or see the operation run first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura_agent.drive.ata.identify import IdentifyDevice
 from rasura_agent.drive.ata.sanitize import (
@@ -46,8 +46,7 @@ _SHORTEST_BLOCK_ERASE_S = 1.0
 """One pass of erase pulses (milliseconds each) over the thousands of blocks of a single die."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(msgspec.Struct, frozen=True):
     """What is asked of the drive; ``passes`` is 1 but for an overwrite."""
 
     kind: SanitizeKind
@@ -124,8 +123,7 @@ def _why_not_now(status: SanitizeStatus) -> str | None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
+class _Begun(msgspec.Struct, frozen=True):
     """The operation was accepted in this run; ``running`` if the drive also said that it runs."""
 
     running: bool
@@ -174,8 +172,7 @@ def _status_lost(
     return line.end(Disposition.UNKNOWN, reason, state_name(now))
 
 
-@dataclass(frozen=True, slots=True)
-class _Course:
+class _Course(msgspec.Struct, frozen=True):
     """How an accepted operation went."""
 
     before: SanitizeStatus

@@ -7,7 +7,7 @@ failure. DONE needs a password seen set (SEC5), the erase seen to end well, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura.certificate import Technique
 from rasura.errors import RasuraError
@@ -67,8 +67,7 @@ def security_obstacle(security: SecurityStatus | None, *, enhanced: bool) -> str
     return reason
 
 
-@dataclass(frozen=True, slots=True)
-class _Erase:
+class _Erase(msgspec.Struct, frozen=True):
     """One security erase on its way."""
 
     line: Line

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from rasura.certificate import HiddenAreas, Technique
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
@@ -12,8 +13,7 @@ from rasura_agent.erase.firmware.offer import Offer
 __all__ = ["Family", "Prepared"]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """The drive is ready to be erased, or ``obstacle`` says why not.
 
     ``barred``: an earlier sanitize failed, and until one succeeds the drive takes no blocks, so that it

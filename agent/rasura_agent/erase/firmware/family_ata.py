@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import HiddenArea, HiddenAreas, Presence, Technique
 from rasura_agent.drive.ata.identify import IdentifyDevice
@@ -26,8 +27,7 @@ __all__ = ["AtaFamily"]
 _SECURITY = frozenset({Technique.ATA_SECURITY_ERASE, Technique.ATA_SECURITY_ERASE_ENHANCED})
 
 
-@dataclass(slots=True)
-class AtaFamily:
+class AtaFamily(msgspec.Struct):
     """One ATA drive; ``identify`` and ``sanitize`` are as it was met."""
 
     drive: Drive

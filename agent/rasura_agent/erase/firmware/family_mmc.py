@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.certificate import Technique
 from rasura.errors import RasuraError
@@ -25,8 +26,7 @@ _RUN = {
 }
 
 
-@dataclass(slots=True)
-class MmcFamily:
+class MmcFamily(msgspec.Struct):
     """One eMMC; ``areas`` are ports to its hardware partitions beside the user area."""
 
     drive: Drive

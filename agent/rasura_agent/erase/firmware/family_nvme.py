@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Technique
 from rasura.errors import RasuraError
@@ -35,8 +36,7 @@ _PASSING = frozenset(
 """What :meth:`NvmeFamily.prepare` deals with."""
 
 
-@dataclass(slots=True)
-class NvmeFamily:
+class NvmeFamily(msgspec.Struct):
     """One NVMe namespace; ``capabilities`` are as last read."""
 
     drive: Drive

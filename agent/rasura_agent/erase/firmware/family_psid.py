@@ -6,7 +6,8 @@ data without their key. Then the drive is erased and proven like any other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Technique
 from rasura_agent.drive.port import Disposition
@@ -28,8 +29,7 @@ def discovery_command(drive: Drive) -> DiscoveryCommand:
     return scsi_discovery() if drive.transport in {Transport.SAS, Transport.SCSI} else ata_discovery()
 
 
-@dataclass(slots=True)
-class PsidFirst:
+class PsidFirst(msgspec.Struct):
     """``family``, reverted by its PSID before anything else is done to it."""
 
     family: Family

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from rasura.certificate import Technique
 from rasura_agent.drive.port import Disposition
@@ -34,8 +35,7 @@ _CLOSED = _AT_WORK | _FORMAT_LOST | {ScsiState.SANITIZE_FAILED}
 """READ CAPACITY is not among what such a drive answers (SBC-4, SANITIZE): a kernel that meets it has none."""
 
 
-@dataclass(slots=True)
-class ScsiFamily:
+class ScsiFamily(msgspec.Struct):
     """One SCSI drive; ``capabilities`` are as last read."""
 
     drive: Drive

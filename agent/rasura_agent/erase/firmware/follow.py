@@ -7,8 +7,9 @@ host cannot abort a sanitize, so nothing is known but that it was begun.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura_agent.erase.firmware.line import Line, Running
 
@@ -25,8 +26,7 @@ class LookState(Enum):
     """This look said nothing usable; a few in a row end the following."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """One look; ``fraction`` of 1 by the drive's word."""
 
     state: LookState
@@ -34,8 +34,7 @@ class Look:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """How long to follow, in seconds. ``estimate_s`` is the drive's own, ``None`` where it gives none."""
 
     estimate_s: float | None
@@ -46,8 +45,7 @@ class Pace:
     blind_looks: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(msgspec.Struct, frozen=True):
     """How it ended. ``state`` is never RUNNING; ``seen_running`` is whether any look found it at work."""
 
     state: LookState

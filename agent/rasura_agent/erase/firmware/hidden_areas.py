@@ -11,7 +11,8 @@ contradiction to another. What stays hidden, or may be there, is a residual risk
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.certificate import Presence
 from rasura.errors import RasuraError
@@ -35,8 +36,7 @@ from rasura_agent.erase.firmware.line import CommandRecord, Line
 __all__ = ["HiddenArea", "HiddenAreasFound", "Lifted", "find", "lift", "residual_risks"]
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenArea:
+class HiddenArea(msgspec.Struct, frozen=True):
     """One mechanism. ``sectors`` is how many there are without it, ``None`` where that is not known."""
 
     presence: Presence
@@ -44,8 +44,7 @@ class HiddenArea:
     sectors: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenAreasFound:
+class HiddenAreasFound(msgspec.Struct, frozen=True):
     """What a drive hides. All sizes are counts of logical sectors of ``logical_sector_bytes``.
 
     ``lba48``: the 48-bit commands are the ones to use.
@@ -190,8 +189,7 @@ def residual_risks(found: HiddenAreasFound, notes: Mapping[str, str] | None = No
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Lifted:
+class Lifted(msgspec.Struct, frozen=True):
     """What lifting came to.
 
     ``after`` is ``None`` when the drive fell silent. ``needs_power_cycle``: power must go before more can
@@ -206,8 +204,7 @@ class Lifted:
     records: tuple[CommandRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """One mechanism's turn: whether a power cycle must follow, and what to say if it stays."""
 
     power_cycle: bool

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import Command, Completion, Disposition, DrivePort
 
 __all__ = ["CommandRecord", "Intent", "Journal", "Line", "Running", "TechniqueEnd"]
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRecord:
+class CommandRecord(msgspec.Struct, frozen=True):
     """One command, sent ``at_s`` seconds after the technique began, answered ``took_s`` seconds later."""
 
     name: str
@@ -27,8 +28,7 @@ class CommandRecord:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """A device command is at work: ``fraction`` of 1 by the drive's word, ``None`` where it tells nothing."""
 
     fraction: float | None
@@ -36,8 +36,7 @@ class Running:
     estimate_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TechniqueEnd:
+class TechniqueEnd(msgspec.Struct, frozen=True):
     """How a technique ended.
 
     ``DONE``: the drive accepted it in this run, was followed to its end, and took a plausible time.
@@ -53,8 +52,7 @@ class TechniqueEnd:
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True):
     """What a technique was about to do to a drive when it was written down."""
 
     drive_identity: str

@@ -8,8 +8,9 @@ it, and the erase that was meant for a boot partition would hit the user area. H
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura_agent.drive.mmc.cid import Cid, decode_emmc_cid, parse_cid
@@ -56,8 +57,7 @@ class MmcArea(IntEnum):
         return self.kernel_suffix or "the user area"
 
 
-@dataclass(frozen=True, slots=True)
-class MmcCapabilities:
+class MmcCapabilities(msgspec.Struct, frozen=True):
     """One eMMC; sizes are bytes."""
 
     cid: Cid

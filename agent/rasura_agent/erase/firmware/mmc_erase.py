@@ -9,7 +9,8 @@ A step whose status was lost ends the run as unknown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.certificate import Technique
 from rasura_agent.drive.mmc.commands import EMMC_RCA, send_status
@@ -53,8 +54,7 @@ def run_secure_trim(line: Line, capabilities: MmcCapabilities, ports: Ports) -> 
     return _run(line, capabilities, ports, Technique.MMC_SECURE_TRIM)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """One thing that the device is told to do and that takes time."""
 
     words: str

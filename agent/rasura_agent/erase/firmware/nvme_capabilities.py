@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura_agent.drive.nvme.errors import NvmeDecodeError
@@ -35,8 +36,7 @@ class NvmeUnreadableError(RasuraError):
     """The drive does not answer what must be known before it may be erased."""
 
 
-@dataclass(frozen=True, slots=True)
-class NvmeCapabilities:
+class NvmeCapabilities(msgspec.Struct, frozen=True):
     """One namespace, the controller it was reached through, and what else shares their NVM subsystem."""
 
     nsid: int

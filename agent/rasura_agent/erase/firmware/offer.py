@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura.certificate import Method, Technique
 
 __all__ = ["Offer"]
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """One technique for one drive.
 
     ``method`` is what it reaches on ``basis`` (a standard, with the medium it speaks of);

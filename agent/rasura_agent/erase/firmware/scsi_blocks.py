@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from rasura_agent.drive.port import Disposition
 from rasura_agent.drive.scsi.capacity import (
@@ -67,8 +67,7 @@ def read_mode(line: Line) -> ModeParameters | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
+class Selected(msgspec.Struct, frozen=True):
     """What became of a MODE SELECT. REFUSED: the drive's block descriptor is what it was."""
 
     disposition: Disposition
@@ -111,8 +110,7 @@ def select_all_blocks(line: Line, block_bytes: int) -> Selected:
     return Selected(Disposition.REFUSED, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class AllBlocks:
+class AllBlocks(msgspec.Struct, frozen=True):
     """A drive that was told to use all its blocks. DONE in ``end`` is no erasure: no data was changed."""
 
     end: TechniqueEnd

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
+
+import msgspec
 
 from rasura.certificate import Technique
 from rasura_agent.drive.port import Disposition
@@ -44,8 +45,7 @@ class SanitizeKind(Enum):
     OVERWRITE = Technique.SCSI_SANITIZE_OVERWRITE
 
 
-@dataclass(frozen=True, slots=True)
-class ScsiCapabilities:
+class ScsiCapabilities(msgspec.Struct, frozen=True):
     """One drive by its own word, read through pass-through; what it did not tell is ``None``.
 
     ``serial`` and ``wwn`` are read from the drive's pages as the inventory reads the kernel's copies
@@ -143,14 +143,13 @@ def _name(page: bytes) -> str | None:
     return lun_name(page)
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(msgspec.Struct):
     """Asks one thing after the other and keeps account of what was not told."""
 
     line: Line
     pages: frozenset[int] = frozenset({VpdPage.SUPPORTED_PAGES})
     """Page codes that the drive knows; others are not asked for, some bridges hang on them."""
-    unread: list[str] = field(default_factory=list)
+    unread: list[str] = msgspec.field(default_factory=list)
     reports_opcodes: bool = True
 
     def inquiry(self) -> StandardInquiry | None:

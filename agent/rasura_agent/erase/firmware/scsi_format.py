@@ -6,7 +6,8 @@ A format that is cut short by a reset or a loss of power leaves the drive "mediu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from rasura_agent.drive.port import Disposition
 from rasura_agent.drive.scsi.capacity import Capacity
@@ -33,16 +34,14 @@ PLAIN_BLOCK_BYTES = 512
 _FORMATTABLE = frozenset({ScsiState.READY, ScsiState.FORMAT_FAILED, ScsiState.FORMAT_CORRUPT})
 
 
-@dataclass(frozen=True, slots=True)
-class _Protection:
+class _Protection(msgspec.Struct, frozen=True):
     """Protection information to format with (SBC-4): type 0 to 3, and the interval exponent."""
 
     type: int = 0
     interval_exponent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Formatted:
+class _Formatted(msgspec.Struct, frozen=True):
     """How formatting ended. ``took_s`` is seconds from FORMAT UNIT to READY, of the last attempt."""
 
     disposition: Disposition

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.text import identifier, world_wide_name
@@ -20,8 +21,7 @@ class Identity(Enum):
     """There is nothing to compare: it must not be taken for the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityVerdict:
+class IdentityVerdict(msgspec.Struct, frozen=True):
     """The verdict, and a sentence that says on what it stands."""
 
     identity: Identity

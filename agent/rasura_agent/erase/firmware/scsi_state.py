@@ -8,8 +8,9 @@ no success by itself (see ``drive/scsi/poll``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from rasura_agent.drive.port import Completion, Disposition, ScsiCommand, SenseData
 from rasura_agent.drive.scsi.control import start_unit
@@ -76,8 +77,7 @@ _FAILED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """One look at a drive. ``fraction`` of 1 is how far it has come, ``None`` where it does not tell."""
 
     state: ScsiState
@@ -123,8 +123,7 @@ def settle(line: Line) -> Observation:
     return seen
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """Whether an operation was begun. DONE: the drive accepted it, or was quiet before and at it after."""
 
     disposition: Disposition
@@ -153,14 +152,13 @@ def begin(line: Line, command: ScsiCommand, running: ScsiState, before: ScsiStat
     return Begun(Disposition.UNKNOWN, words, seen.state)
 
 
-@dataclass(slots=True)
-class OperationLook:
+class OperationLook(msgspec.Struct):
     """The look of ``follow`` at one operation; ``running`` is the state of a drive at work on it."""
 
     line: Line
     running: ScsiState
-    last: Observation = field(default=Observation(ScsiState.UNKNOWN, "not looked at"), init=False)
-    lost_sight: bool = field(default=False, init=False)
+    last: Observation = Observation(ScsiState.UNKNOWN, "not looked at")
+    lost_sight: bool = False
     """The drive was reset and not seen at work since: quiet may also mean that it forgot."""
 
     def __call__(self) -> Look:
