@@ -71,7 +71,8 @@ def test_every_risk_of_a_plan_is_known_in_french(direct: bool, examined: bool) -
         Transport, (True, False, None), (True, False), ((ZERO,), (RANDOM,))
     ):
         drive = simulated_drive(1 << 20, transport=transport, rotational=rotational, removable=removable)
-        way = replace_claims(plan_drive(simulated_drive(1 << 20), overwrite_policy(), ()).chosen[0], passes=passes)
+        planned = plan_drive(simulated_drive(1 << 20), overwrite_policy(), ())
+        way = replace_claims(planned.chosen[0], passes=passes)
         for risk in residual_risks(drive, way, direct=direct, examined=examined):
             assert "«" not in told(risk, FRENCH), risk
             assert told(risk, ENGLISH)[0].isupper()
