@@ -6,6 +6,7 @@ each is genuine is for a trust file to say, which a page that must come out the 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,8 +89,13 @@ def lay_beside(bundles: Sequence[Bundle]) -> dict[str, Beside]:
         allow_unlogged=False,
     )
     ids = {one.payload_sha256: one.certificate_id for one in bundles}
+    revocations = [one for one in reports if isinstance(one.statement, KeyRevocation)]
+    about: defaultdict[str | None, list[Report]] = defaultdict(list)
+    for one in reports:
+        if isinstance(one.statement, DocumentStatement):
+            about[one.statement.document.payload_sha256].append(one)
     return {
-        bundle.payload_sha256: _of(report, reports, gathered, ids)
+        bundle.payload_sha256: _of(report, revocations, about[report.payload_sha256], gathered, ids)
         for bundle, report in zip(bundles, reports, strict=True)
     }
 
@@ -113,10 +119,17 @@ def belonging(bundle: Bundle, bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
     return (*about, *revocations) if touched else tuple(about)
 
 
-def _of(report: Report, reports: Sequence[Report], gathered: Gathered, ids: dict[str, str]) -> Beside:
+def _of(
+    report: Report,
+    revocations: Sequence[Report],
+    about: Sequence[Report],
+    gathered: Gathered,
+    ids: dict[str, str],
+) -> Beside:
+    """What is beside one document: ``about`` are the statements that name it."""
     keys = tuple(
         (_beside(one), report.logged_at is None or found.since <= report.logged_at)
-        for one in reports
+        for one in revocations
         if (found := _revoking(one, report)) is not None
     )
     statement = report.statement
@@ -126,18 +139,16 @@ def _of(report: Report, reports: Sequence[Report], gathered: Gathered, ids: dict
         if gathered.why_not(statement) is not None:
             return Beside(keys=keys, elsewhere=bool(gathered.documents))
         return Beside(keys=keys, speaks_of=ids[statement.document.payload_sha256])
-    about = [
+    fitting = [
         one
-        for one in reports
-        if isinstance(one.statement, DocumentStatement)
-        and one.statement.document.payload_sha256 == report.payload_sha256
-        and gathered.why_not(one.statement) is None
+        for one in about
+        if isinstance(one.statement, DocumentStatement) and gathered.why_not(one.statement) is None
     ]
-    disowned = [one for one in about if one.verdict is Verdict.NOT_GENUINE]
+    disowned = [one for one in fitting if one.verdict is Verdict.NOT_GENUINE]
     counts = tuple(in_force(gathered.said.get(report.payload_sha256 or "", ())))
     return Beside(
         counts=tuple(map(_beside, counts)),
-        idle=tuple(_beside(one) for one in in_order(about) if one not in counts and one not in disowned),
+        idle=tuple(_beside(one) for one in in_order(fitting) if one not in counts and one not in disowned),
         disowned=tuple(map(_beside, in_order(disowned))),
         keys=keys,
         replacements=tuple(

@@ -226,6 +226,7 @@ def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int
 cli.add_lazily("bundle", "rasura.bundle_commands:bundle_command")
 cli.add_lazily("monitor", "rasura.monitor_command:monitor_command")
 cli.add_lazily("pdf", "rasura.pdf_command:pdf_command")
+cli.add_lazily("receipt", "rasura.receipt_command:receipt_command")
 cli.add_lazily("statement", "rasura.statement_commands:statement_group")
 cli.add_lazily("timestamp", "rasura.stamp_command:timestamp_command")
 cli.add_lazily("witness", "rasura.witness_command:witness_command")
