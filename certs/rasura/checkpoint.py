@@ -25,7 +25,9 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "OpenedCheckpoint",
+    "claimed_time",
     "open_checkpoint",
+    "origin_of",
     "parse_decimal",
     "sign_checkpoint",
 ]
@@ -144,6 +146,21 @@ def _open(note_text: str, keys: tuple[VerifierKey, ...]) -> OpenedCheckpoint:
     if not any(one.key.type is KeyType.ED25519 and one.key.name == checkpoint.origin for one in signatures):
         raise CheckpointError(f"the checkpoint of {checkpoint.origin!r} is not signed by that log's key")
     return OpenedCheckpoint(checkpoint, signatures)
+
+
+def origin_of(note_text: str) -> str:
+    """Which log a signed checkpoint says it is of, nothing verified; raises as :meth:`Checkpoint.parse`."""
+    return Checkpoint.parse(Note.parse(note_text).text).origin
+
+
+def claimed_time(note_text: str) -> int | None:
+    """When a signed checkpoint says that its log signed, POSIX seconds, nothing verified.
+
+    The latest time in the log's name: whoever adds a line can make it later, and nobody earlier.
+    """
+    origin = origin_of(note_text)
+    times = [one.claimed_time for one in Note.parse(note_text).signatures if one.name == origin]
+    return max((time for time in times if time is not None), default=None)
 
 
 def parse_decimal(text: str) -> int | None:

@@ -22,7 +22,7 @@ from rasura.lazy import LazyGroup
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
 from rasura.options import LANGUAGE_OPTION
-from rasura.page_verdict import verify_document, with_page
+from rasura.page_verdict import verify_document, with_page, without_false_words
 from rasura.pdf.terms import PageMatch
 from rasura.revocations import standing, with_revocations
 from rasura.said import Gathered, gather, judge_statement, with_statements
@@ -154,8 +154,10 @@ def verify_command(
     verified = _verified(documents_in(bundles, pages=True), trust_text, trust, jobs)
     reports = [(one.name, one.page, report) for one, report in verified]
     revoked = standing(one for _, _, one in reports)
+    before = reports
     if revoked:
         reports = [(name, page, with_revocations(one, revoked)) for name, page, one in reports]
+    reports = without_false_words(before, reports)
     gathered = gather([one for _, _, one in reports], allow_unlogged=allow_unlogged)
     warned = _warnings(reports)
     warned_of: dict[str, list[Warned]] = {}
@@ -199,27 +201,32 @@ def verify_command(
 @LANGUAGE_OPTION
 @_JSON
 def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int:
-    """Show what certificates claim, in words, without verifying them."""
-    from rasura.show import tell, telling_text  # noqa: PLC0415  verifying needs none of its words
+    """Show what certificates claim, in words, without verifying them.
+
+    What statements among the files say of a certificate is shown with it.
+    """
+    from rasura.show import tell_all, telling_text  # noqa: PLC0415  verifying needs none of its words
 
     shown = [(one.name, one.bundle()) for one in documents_in(bundles, pages=False)]
     if as_json:
         print_json([msgspec.json.decode(bundle.envelope.payload) for _, bundle in shown])
         return ExitCode.DONE
     tongue = Tongue(Language(language))
-    for name, bundle in shown:
+    tellings = tell_all([bundle for _, bundle in shown], tongue)
+    for (name, _bundle), telling in zip(shown, tellings, strict=True):
         click.echo(
             tongue.say("{name}: claims as written, NOT verified (rasura verify does that)").format(
                 name=printable(name)
             )
         )
-        click.echo(f"\n{telling_text(tell(bundle, tongue), tongue)}\n")
+        click.echo(f"\n{telling_text(telling, tongue)}\n")
     return ExitCode.DONE
 
 
 cli.add_lazily("bundle", "rasura.bundle_commands:bundle_command")
 cli.add_lazily("monitor", "rasura.monitor_command:monitor_command")
 cli.add_lazily("pdf", "rasura.pdf_command:pdf_command")
+cli.add_lazily("receipt", "rasura.receipt_command:receipt_command")
 cli.add_lazily("statement", "rasura.statement_commands:statement_group")
 cli.add_lazily("timestamp", "rasura.stamp_command:timestamp_command")
 cli.add_lazily("witness", "rasura.witness_command:witness_command")

@@ -101,7 +101,7 @@ def _in_file(path: Path, pages: bool) -> tuple[Document, ...]:
         contents = read(raw)
     except RasuraError as error:
         return (Document(str(path), path, b"", unreadable=error),)
-    page = match(raw, contents) if pages else None
+    page = match(raw, contents)._replace(paper=str(path)) if pages else None
     alone = len(contents.bundles) == 1
     return tuple(
         Document(str(path) if alone else f"{path}: {name}", path, attached, page)

@@ -49,7 +49,6 @@ from http import HTTPStatus
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -58,6 +57,7 @@ from rasura import strict_json
 from rasura.base64_text import canonical_base64
 from rasura.client import RegistryAnswerError, RegistryAwayError, RegistryClient, problem_detail
 from rasura.consistency import parse_time
+from rasura.csr import proven_key
 from rasura.envelope import key_id
 from rasura.errors import RasuraError, RefusedError, UsageError
 from rasura.keys import chain_problems, common_name, load_certificate_der, organization, p256_public_key
@@ -179,21 +179,8 @@ class EnrolmentRequest:
         time = parse_time(clock)
         if time is None or not _EARLIEST_YEAR <= time.year <= _LATEST_YEAR:
             raise EnrolmentError("the enrolment request does not give the station's clock")
-        return cls(_proven_key(canonical_base64(csr, "the CSR", EnrolmentError)), site, build_hash, time)
-
-
-def _proven_key(der: bytes) -> ec.EllipticCurvePublicKey:
-    try:
-        csr = x509.load_der_x509_csr(der)
-        key = csr.public_key()
-        holds = csr.is_signature_valid and isinstance(csr.signature_hash_algorithm, hashes.SHA256)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
-        raise EnrolmentError("the enrolment request holds no CSR that can be read") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise EnrolmentError("the CSR's key is not ECDSA P-256")
-    if not holds:
-        raise EnrolmentError("the CSR is not signed by the key it asks a certificate for")
-    return key
+        der = canonical_base64(csr, "the CSR", EnrolmentError)
+        return cls(proven_key(der, "the enrolment request", EnrolmentError), site, build_hash, time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,25 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rasura.errors import UsageError
-from rasura.key_box import PassphraseNeededError, is_sealed, open_key
-from rasura.key_uri import EnvKey, FileKey, TokenUri, parse_key_uri
+from rasura.key_box import Holder, PassphraseNeededError, is_sealed, open_key
+from rasura.key_uri import MODULE_VARIABLE, EnvKey, FileKey, TokenUri, parse_key_uri
 from rasura.keys import load_private_key
 
-__all__ = ["key_text", "load_signing_key", "uri_to_keep", "without_module"]
+__all__ = ["check_kept_uri", "key_text", "load_signing_key", "uri_to_keep", "without_module"]
 
 
 def load_signing_key(
-    uri: str, *, what: str, base: Path | None = None, passphrase: Callable[[], str] | None = None
+    uri: str,
+    *,
+    what: str,
+    base: Path | None = None,
+    passphrase: Callable[[], str] | None = None,
+    holder: Holder = Holder.SITE,
 ) -> ec.EllipticCurvePrivateKey:
     """The P-256 key at ``uri``; ``what`` it is, for sentences. Relative paths start at ``base``.
 
-    ``passphrase`` is called if the key is sealed (:mod:`rasura.key_box`), and only then.
+    ``passphrase`` is called if the key is sealed (:mod:`rasura.key_box`), and only then; ``holder`` is whose
+    it then must be.
 
     Raises:
         PassphraseNeededError: the key is sealed and there is no ``passphrase``.
@@ -39,7 +45,7 @@ def load_signing_key(
         return load_private_key(data)
     if passphrase is None:
         raise PassphraseNeededError(f"{what} is under a passphrase")
-    return open_key(data, passphrase())
+    return open_key(data, passphrase(), holder)
 
 
 def without_module(uri: str) -> str:
@@ -47,6 +53,17 @@ def without_module(uri: str) -> str:
     path, mark, query = uri.partition("?")
     kept = [part for part in query.split("&") if not part.startswith("module-path=")]
     return f"{path}?{'&'.join(kept)}" if mark and kept else path
+
+
+def check_kept_uri(uri: str, where: str) -> None:
+    """Refuse a URI that a file ``where`` should not hold; raises :class:`UsageError`."""
+    location = parse_key_uri(uri)
+    if isinstance(location, TokenUri) and location.module_path is not None:
+        # Folders travel on sticks: whoever writes into one must not have code run here.
+        raise UsageError(
+            f"{where} says which PKCS#11 module to load, which is not its to say",
+            hint=f"take module-path out, and name the module in {MODULE_VARIABLE}",
+        )
 
 
 def uri_to_keep(uri: str) -> str:

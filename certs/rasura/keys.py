@@ -37,6 +37,7 @@ from cryptography.x509.oid import NameOID
 from rasura.der import der_value
 from rasura.ecdsa import is_one_form
 from rasura.errors import RasuraError
+from rasura.text import printable
 
 __all__ = [
     "AUTHORITY_LIFETIME",
@@ -59,6 +60,7 @@ __all__ = [
     "new_authority",
     "organization",
     "p256_public_key",
+    "person_name",
     "private_key_pem",
     "site_of",
     "title_of",
@@ -217,10 +219,29 @@ def issue_person(
     name: str,
     role: str,
     now: datetime,
+    lifetime: timedelta = PERSON_LIFETIME,
 ) -> x509.Certificate:
     """Certify a person's key; ``name`` may be a pseudonym, ``role`` says what they are at the site."""
-    subject = _name(name, organization(site), role)
-    return _issue(subject, key, site.subject, site_key, now, PERSON_LIFETIME, None, Role.PERSON)
+    subject = person_name(name, role, organization(site))
+    return _issue(subject, key, site.subject, site_key, now, lifetime, None, Role.PERSON)
+
+
+def person_name(name: str, role: str, site: str) -> x509.Name:
+    """A person as a signing certificate names them.
+
+    Raises:
+        KeyFormatError: a name is empty or too long, or could pass for another: spaces around it, or
+            characters that nobody sees.
+    """
+    if not name.strip() or not role.strip():
+        raise KeyFormatError("a person needs a name, or a pseudonym, and a role")
+    for one in (name, role):
+        if not one.isprintable() or one != one.strip():
+            raise KeyFormatError(
+                f"{printable(one)[:80]!r} cannot be a name in a certificate: it has spaces around it, or "
+                f"characters that nobody sees"
+            )
+    return _name(name, site, role)
 
 
 def issue_revoker(

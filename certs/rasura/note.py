@@ -125,6 +125,13 @@ class NoteSignature:
     key_id: bytes
     signature: bytes
 
+    @property
+    def claimed_time(self) -> int | None:
+        """POSIX seconds that it bears if it is a cosignature/v1, which only its key can show."""
+        if len(self.signature) != _TIMESTAMP_BYTES + _ED25519_SIGNATURE_BYTES:
+            return None
+        return min(int.from_bytes(self.signature[:_TIMESTAMP_BYTES], "big"), MAX_TIMESTAMP)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownSignature:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rasura.documents import Document
 from rasura.errors import ExitCode
 from rasura.pdf.terms import PageMatch
+from rasura.revocations import standing, with_revocations
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict, verify
 
-__all__ = ["verify_document", "with_page"]
+__all__ = ["verify_document", "with_page", "without_false_words"]
 
 _NUMBER = 13
 """Of the check; 12 is the set of a machine report, whether there is one or not."""
@@ -20,6 +23,37 @@ def verify_document(document: Document, trust: Trust) -> Report:
         return verify(document.raw, trust)
     check = Check(1, "bundle", State.FAILED, str(document.unreadable))
     return Report(Verdict.NOT_GENUINE, (check,), None, None, None)
+
+
+Read = tuple[str, PageMatch | None, Report]
+"""The name of a document, the page around it and the report on it."""
+
+
+def without_false_words(before: Sequence[Read], after: Sequence[Read]) -> list[Read]:
+    """``after``, where no page of a PDF holds that tells of a statement in it which is not genuine.
+
+    Such a page says what is attached, and that is false: it may tell of an acceptance that nobody signed.
+    ``before`` is the same before revocations took effect; of those that are attached too the page tells.
+    """
+    false = {
+        page.paper
+        for (_name, page, one), (_, _page, judged) in zip(before, after, strict=True)
+        if page is not None and one.statement is not None and judged.verdict is Verdict.NOT_GENUINE
+        if one.verdict is Verdict.NOT_GENUINE or not _told_on(page.paper, one, before)
+    }
+    sentence = "it tells of a statement that is attached to it and not genuine"
+    return [
+        (name, page._replace(holds=False, sentence=sentence), one)
+        if page is not None and page.paper in false and page.holds
+        else (name, page, one)
+        for name, page, one in after
+    ]
+
+
+def _told_on(paper: str, report: Report, before: Sequence[Read]) -> bool:
+    """Whether a revocation that is attached to the same PDF takes the report's word away."""
+    attached = [one for _, page, one in before if page is not None and page.paper == paper]
+    return with_revocations(report, standing(attached)).verdict is Verdict.NOT_GENUINE
 
 
 def with_page(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rasura import durable
+from rasura.beside import belonging
 from rasura.bundle import Bundle
 from rasura.command import EXIT_CODES_HELP, read_file
 from rasura.documents import documents_in
@@ -14,6 +15,7 @@ from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.language import Language
 from rasura.options import LANGUAGE_OPTION
 from rasura.pdf.terms import needs_extra
+from rasura.side_statement import SideStatement
 from rasura.trust import Trust
 from rasura.verifier import State, Verdict, verify
 
@@ -53,11 +55,18 @@ def pdf_command(
     letterhead_file: Path | None,
     trust_file: Path | None,
 ) -> int:
-    """Make a PDF of certificates and machine reports: a page each, and one in front of several.
+    """Make a PDF of certificates, machine reports and statements: a page each, and one in front of several.
 
     BUNDLE is a bundle, a PDF or an NDJSON export that holds some, or a folder of bundles. The signed
     files are attached to the PDF, so that 'rasura verify FILE.pdf' can check them and the page. The
     same input gives the same bytes.
+
+    What statements among the files say is told on the page of the certificate: accepted, rejected,
+    corrected, superseded, its key revoked. That takes --trust, for only what is genuine may count.
+
+    \b
+        rasura pdf certificate.json rejected.json -o rejected.pdf --trust trust.toml
+        rasura pdf rejected.json
     """
     try:
         from rasura.pdf.compose import compose  # noqa: PLC0415  heavy, and not for those who verify
@@ -67,12 +76,15 @@ def pdf_command(
     letterhead = Letterhead.load(letterhead_file) if letterhead_file is not None else None
     settings = PageSettings(MEDIA_TYPE, made_by(), Language(language), letterhead)
     found = _bundles(bundles)
-    if trust_file is not None:
+    if trust_file is None:
+        _refuse_untrusted(found)
+    else:
         _refuse_false(found, Trust.parse(read_file(trust_file).decode("utf-8", "replace")))
     if output is not None and output.is_dir():
-        written = [(output / f"{one.certificate_id}.pdf", [one]) for _, one in found]
+        all_here = [one for _, one in found]
+        written = [(output / f"{one.certificate_id}.pdf", belonging(one, all_here)) for one in all_here]
     else:
-        written = [(output or _beside(found), [one for _, one in found])]
+        written = [(output or _beside(found), tuple(one for _, one in found))]
     for path, pages in written:
         made = compose(pages, settings)
         try:
@@ -93,6 +105,15 @@ def _bundles(paths: tuple[Path, ...]) -> list[tuple[Path, Bundle]]:
             raise UsageError(f"{document.name} is no bundle: {error}") from None
         found.append((document.path, bundle))
     return found
+
+
+def _refuse_untrusted(found: list[tuple[Path, Bundle]]) -> None:
+    statements = [path for path, one in found if isinstance(one.document, SideStatement)]
+    if statements and len(statements) < len(found):
+        raise UsageError(
+            f"{statements[0]} speaks of others, and only what is genuine may count on a page",
+            hint="say whom to trust: --trust FILE",
+        )
 
 
 def _beside(found: list[tuple[Path, Bundle]]) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from rasura.checkpoint import origin_of
 from rasura.claims import ClaimsError
 from rasura.errors import ExitCode
 from rasura.side_statement import (
@@ -27,7 +28,7 @@ from rasura.side_statement import (
 )
 from rasura.verifier import Report, Verdict
 
-__all__ = ["Gathered", "gather", "judge_statement", "with_statements"]
+__all__ = ["Gathered", "gather", "in_force", "in_order", "judge_statement", "with_statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def gather(reports: Sequence[Report], *, allow_unlogged: bool) -> Gathered:
             continue
         if gathered.why_not(statement) is None:
             found[statement.document.payload_sha256].append(one)
-    gathered.said.update({name: tuple(sorted(them, key=_order)) for name, them in found.items()})
+    gathered.said.update({name: in_order(them) for name, them in found.items()})
     return gathered
 
 
@@ -111,7 +112,7 @@ def with_statements(
         return code, sentence
     against: list[str] = []
     beside: list[str] = []
-    for one in _in_force(them):
+    for one in in_force(them):
         statement = one.statement
         if statement is None:
             continue
@@ -123,8 +124,11 @@ def with_statements(
     return ExitCode.REFUSED if code is ExitCode.DONE else code, f"{'; '.join(against)}. {said}"
 
 
-def _in_force(them: Iterable[Report]) -> Iterable[Report]:
-    """Each person's last decision, the last correction of each member, and every supersession."""
+def in_force(them: Iterable[Report]) -> Iterable[Report]:
+    """Each person's last decision, the last correction of each member, and every supersession.
+
+    ``them`` are in their order (:func:`in_order`).
+    """
     last: dict[object, Report] = {}
     for one in them:
         match one.statement:
@@ -137,11 +141,32 @@ def _in_force(them: Iterable[Report]) -> Iterable[Report]:
     return last.values()
 
 
-def _order(report: Report) -> tuple[datetime, int, bool]:
-    """By the log; what is in no log comes last, and of two that nothing tells apart the rejection."""
+def in_order(them: Iterable[Report]) -> tuple[Report, ...]:
+    """The oldest first. In one log that is their places; what is in no log comes last.
+
+    Of two that nothing tells apart the rejection is later. Across logs, each was logged by the earliest time
+    that its receipt or one of a later entry gives: receipts that are fetched again bear later times.
+    """
     never = datetime.max.replace(tzinfo=UTC)
-    rejects = isinstance(report.statement, Decision) and report.statement.decision is Ruling.REJECTED
-    return report.logged_at or never, report.index or 0, rejects
+    by: dict[tuple[str, int], datetime] = {}
+    earliest: dict[str, datetime] = {}
+    reports = list(them)
+    for one in sorted(reports, key=lambda one: one.index or 0, reverse=True):
+        log = _log_of(one)
+        earliest[log] = min(earliest.get(log, never), one.logged_at or never)
+        by[log, one.index or 0] = earliest[log]
+    return tuple(
+        sorted(reports, key=lambda one: (by[_log_of(one), one.index or 0], one.index or 0, _rejects(one)))
+    )
+
+
+def _log_of(report: Report) -> str:
+    """The name of the log that holds it, for reports of documents that a log holds."""
+    return "" if report.checkpoint_note is None else origin_of(report.checkpoint_note)
+
+
+def _rejects(report: Report) -> bool:
+    return isinstance(report.statement, Decision) and report.statement.decision is Ruling.REJECTED
 
 
 def _counts(report: Report, allow_unlogged: bool) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from rasura.beside import lay_beside
 from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate
+from rasura.checkpoint import origin_of
 from rasura.language import Tongue
 from rasura.machine_report import MachineReport
 from rasura.side_statement import SideStatement
+from rasura.tell_beside import with_beside
 from rasura.tell_certificate import tell_certificate
 from rasura.tell_machine import tell_machine
 from rasura.tell_statement import tell_statement
@@ -16,14 +19,16 @@ from rasura.telling import BundleFacts, Telling
 from rasura.text import printable
 from rasura.timestamp import claimed_time
 
-__all__ = ["claims_text", "tell", "telling_text"]
+__all__ = ["claims_text", "open_title", "tell", "tell_all", "telling_text"]
 
 
 def tell(bundle: Bundle, tongue: Tongue) -> Telling:
     """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``."""
     times = [time for one in bundle.timestamps if (time := claimed_time(one.token)) is not None]
+    receipt = bundle.receipt
+    place = None if receipt is None else (receipt.index, origin_of(receipt.checkpoint_note))
     facts = BundleFacts(
-        bundle.payload_sha256, bundle.receipt is not None, bundle.unread, min(times, default=None)
+        bundle.payload_sha256, receipt is not None, bundle.unread, min(times, default=None), place
     )
     claims = bundle.document
     if isinstance(claims, SideStatement):
@@ -31,6 +36,14 @@ def tell(bundle: Bundle, tongue: Tongue) -> Telling:
     if isinstance(claims, MachineReport):
         return tell_machine(claims, tongue, facts)
     return tell_certificate(claims, tongue, facts)
+
+
+def tell_all(bundles: Sequence[Bundle], tongue: Tongue) -> list[Telling]:
+    """Each told with what the others say of it; nothing is verified. Raises ``ClaimsError``."""
+    beside = lay_beside(bundles)
+    return [
+        with_beside(tell(one, tongue), one.document, beside[one.payload_sha256], tongue) for one in bundles
+    ]
 
 
 def claims_text(claims: ErasureCertificate | MachineReport, tongue: Tongue | None = None) -> str:
@@ -53,14 +66,21 @@ def telling_text(telling: Telling, tongue: Tongue) -> str:
         f"  {telling.subject}",
         f"  {telling.kind} {telling.id or ''}".rstrip(),
     ]
+    lines += _list(_("What was said of it since it was signed"), telling.since)
     lines += _list(_("What was done"), telling.done)
-    lines += _list(_("What was not, and what remains"), telling.open)
+    lines += _list(open_title(telling, tongue), telling.open)
     for table in telling.tables:
         lines += _list(table.title, [" | ".join(line) for line in (table.heads, *table.lines)])
     for part in telling.parts:
         lines += ["", f"  {part.title}"]
         lines += [f"    {one.name:<{width}}  {one.value}" for one in part.rows]
     return "\n".join(printable(line) for line in lines)
+
+
+def open_title(telling: Telling, tongue: Tongue) -> str:
+    """What stands above ``telling.open``."""
+    _ = tongue.say
+    return _("What to know of it") if telling.statement else _("What was not, and what remains")
 
 
 def _list(title: str, sentences: Iterable[str]) -> list[str]:

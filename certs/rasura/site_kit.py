@@ -27,8 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rasura import durable
 from rasura.errors import UsageError
 from rasura.key_box import Holder, PassphraseNeededError, is_sealed, seal
-from rasura.key_source import load_signing_key
-from rasura.key_uri import MODULE_VARIABLE, TokenUri, parse_key_uri
+from rasura.key_source import check_kept_uri, load_signing_key
 from rasura.keys import (
     KeyFormatError,
     certificate_pem,
@@ -49,6 +48,7 @@ __all__ = [
     "SitePapers",
     "ask_passphrase",
     "seal_site_key",
+    "site_settings",
     "write_site_kit",
 ]
 
@@ -193,13 +193,7 @@ def _settings(text: str) -> dict[str, str]:
         raise UsageError(
             'site.toml needs site = "…" and may have registry = "https://…", ca = "sha256:…" and key = "…"'
         )
-    location = parse_key_uri(document.get("key", KEY_FILE))
-    if isinstance(location, TokenUri) and location.module_path is not None:
-        # Folders travel on sticks: whoever writes into one must not have code run here.
-        raise UsageError(
-            "site.toml says which PKCS#11 module to load, which is not its to say",
-            hint=f"take module-path out, and name the module in {MODULE_VARIABLE}",
-        )
+    check_kept_uri(document.get("key", KEY_FILE), "site.toml")
     if "ca" in document:
         document["ca"] = parse_pin(document["ca"])
     return document
@@ -213,6 +207,21 @@ def _read(path: Path) -> bytes:
             f"cannot read {path}: {error.strerror}",
             hint="a site folder is made by 'rasura-registry init' or 'rasura-registry site'",
         ) from None
+
+
+def site_settings(
+    site: str, registry_url: str | None, registry_ca: str | None, key_uri: str | None = None
+) -> str:
+    """The text of ``site.toml``; raises :class:`UsageError` if ``registry_ca`` is no pin."""
+    # A JSON string is a TOML basic string.
+    settings = f"site = {json.dumps(site, ensure_ascii=False)}\n"
+    if registry_url is not None:
+        settings += f"registry = {json.dumps(registry_url)}\n"
+    if registry_ca is not None:
+        settings += f"ca = {json.dumps(parse_pin(registry_ca))}\n"
+    if key_uri is not None:
+        settings += f"key = {json.dumps(key_uri, ensure_ascii=False)}\n"
+    return settings
 
 
 def write_site_kit(
@@ -238,14 +247,7 @@ def write_site_kit(
         written_key = None
     else:
         written_key = private_key_pem(key) if passphrase is None else seal(key, passphrase)
-    # A JSON string is a TOML basic string.
-    settings = f"site = {json.dumps(site, ensure_ascii=False)}\n"
-    if registry_url is not None:
-        settings += f"registry = {json.dumps(registry_url)}\n"
-    if registry_ca is not None:
-        settings += f"ca = {json.dumps(parse_pin(registry_ca))}\n"
-    if isinstance(key, str):
-        settings += f"key = {json.dumps(key, ensure_ascii=False)}\n"
+    settings = site_settings(site, registry_url, registry_ca, key if isinstance(key, str) else None)
     folder.mkdir(mode=0o700, parents=True)
     if written_key is not None:
         durable.write_file(folder / KEY_FILE, written_key, mode=0o600)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
 
 import click
 
-from rasura import durable
 from rasura.bundle import Bundle
-from rasura.client import RegistryAnswerError, RegistryAwayError, RegistryClient, problem_detail
+from rasura.client import RegistryAnswerError, RegistryClient
 from rasura.command import EXIT_CODES_HELP, read_file
-from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
+from rasura.errors import ExitCode, UsageError
+from rasura.stored import bundle_files, rewrite, stored
 from rasura.text import printable
 from rasura.trust import Trust
 from rasura.verifier import State, Verdict, verify
@@ -55,7 +53,7 @@ def timestamp_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, t
     client = RegistryClient(url, trust.logs, ca_pin=ca_pin)
     code = ExitCode.DONE
     try:
-        for path in _files(bundles):
+        for path in bundle_files(bundles):
             bundle = Bundle.parse(read_file(path))
             found = bundle if bundle.timestamps else stamped(bundle, client, trust)
             if found is None:
@@ -64,7 +62,7 @@ def timestamp_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, t
             elif found is bundle:
                 said = "has a timestamp"
             else:
-                _write(path, found)
+                rewrite(path, found)
                 said = "timestamp added"
             click.echo(f"{said:<16} {printable(str(path))}")
     finally:
@@ -82,20 +80,7 @@ def stamped(bundle: Bundle, client: RegistryClient, trust: Trust) -> Bundle | No
         RefusedError: its log does not hold the certificate.
         RegistryAnswerError: what it answers proves nothing.
     """
-    status, answer = client.ask("GET", f"/certificates/{bundle.certificate_id}")
-    reason = problem_detail(answer) or f"HTTP status {status}"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise RegistryAwayError(f"the registry at {client.url} is not well: {reason}")
-    if status == HTTPStatus.NOT_FOUND and problem_detail(answer):
-        raise RefusedError(f"the registry at {client.url} does not know {bundle.certificate_id}: {reason}")
-    if status != HTTPStatus.OK:
-        raise RegistryAnswerError(f"{client.url} does not answer as a registry does ({reason})")
-    try:
-        given = Bundle.parse(answer)
-    except RasuraError as error:
-        raise RegistryAnswerError(f"what {client.url} answers is no bundle: {error}") from None
-    if given.with_receipt(None) != bundle.with_receipt(None):
-        raise RegistryAnswerError(f"{client.url} has another certificate with the id {bundle.certificate_id}")
+    given = stored(bundle, client)
     if not given.timestamps:
         return None
     found = bundle.with_receipt(bundle.receipt or given.receipt).with_timestamps(given.timestamps)
@@ -106,21 +91,3 @@ def stamped(bundle: Bundle, client: RegistryClient, trust: Trust) -> Bundle | No
             f"the timestamp that {client.url} gives proves nothing: {'; '.join(failed)}"
         )
     return found
-
-
-def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        there = sorted(path.glob("*.json"))
-        if not there:
-            raise UsageError(f"there is no .json file in {path}")
-        yield from there
-
-
-def _write(path: Path, bundle: Bundle) -> None:
-    try:
-        durable.write_file(path, bundle.encode(), mode=path.stat().st_mode & 0o777)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None

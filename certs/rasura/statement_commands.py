@@ -15,6 +15,7 @@ from rasura.bundle import Bundle
 from rasura.command import EXIT_CODES_HELP, read_file
 from rasura.consistency import parse_time
 from rasura.errors import ExitCode, RasuraError, UsageError
+from rasura.person_commands import PERSON_COMMANDS
 from rasura.side_statement import Ruling, SideStatement, member_at
 from rasura.strict_json import MAX_SAFE_INTEGER
 
@@ -55,30 +56,8 @@ def statement_group() -> None:
     """
 
 
-@statement_group.command("person", epilog=EXIT_CODES_HELP)
-@click.argument("site_folder", metavar="SITEFOLDER", type=_PATH)
-@click.argument("folder", metavar="FOLDER", type=_PATH)
-@click.option("--name", required=True, help="A name, or a pseudonym that the site can resolve.")
-@click.option("--role", required=True, help="What they are at the site.")
-def person_command(site_folder: Path, folder: Path, name: str, role: str) -> None:
-    """Make a person's key in FOLDER, certified by the site whose folder is SITEFOLDER.
-
-    It lasts for six months and lies under a passphrase, which the person should type.
-    """
-    from rasura.key_box import Holder  # noqa: PLC0415  as all below: not for those who verify
-    from rasura.person_kit import write_person_kit  # noqa: PLC0415
-    from rasura.site_kit import SiteKit, ask_passphrase  # noqa: PLC0415
-
-    kit = SiteKit.load(site_folder, ask_passphrase)
-    if folder.exists():
-        raise UsageError(f"{folder} is there already", hint="name a new folder")
-    passphrase = ask_passphrase(new=True, holder=Holder.PERSON)
-    now = datetime.now(UTC)
-    try:
-        write_person_kit(folder, site_folder, kit, name=name, role=role, passphrase=passphrase, now=now)
-    except OSError as error:
-        raise UsageError(f"cannot make {folder}: {error.strerror}") from None
-    click.echo(f"person      {name}, {role} of {kit.site}: {folder}")
+for _command in PERSON_COMMANDS:
+    statement_group.add_command(_command)
 
 
 def _decision(name: str, decision: Ruling, summary: str, reason: Callable[[Any], Any]) -> click.Command:

@@ -14,7 +14,7 @@ from rasura.certificate import (
     VerificationMethod,
     VerificationStatus,
 )
-from rasura.language import Tongue
+from rasura.language import N_, Tongue
 from rasura.signed_sentences import told
 from rasura.tell_bundle import unread_told
 from rasura.tell_facts import drive_part, origin_part, work_part
@@ -22,7 +22,10 @@ from rasura.tell_passes import passes_read_back, passes_written
 from rasura.tell_words import OUTCOMES, RANGES, TECHNIQUES, word
 from rasura.telling import BundleFacts, Telling, name_of
 
-__all__ = ["outcome_word", "tell_certificate"]
+__all__ = ["UNDECIDED", "outcome_word", "tell_certificate"]
+
+UNDECIDED = N_("No person has judged yet whether this is enough (validation).")
+"""It is so until a decision is beside the certificate."""
 
 _RANGES_NAMED = 4
 """Of each kind; the claims have them all."""
@@ -167,7 +170,7 @@ def _open(certificate: ErasureCertificate, tongue: Tongue, bundle: BundleFacts |
         yield told(risk, tongue)
     if bundle is not None and not bundle.logged:
         yield _("No receipt is attached: this certificate is in no log yet.")
-    yield _("No person has judged yet whether this is enough (validation).")
+    yield _(UNDECIDED)
 
 
 def _ranges(kind: RangeKind, ranges: list[Range], tongue: Tongue) -> Iterator[str]:

@@ -19,7 +19,7 @@ from rasura.tell_bundle import receipt_rows, unread_told
 from rasura.tell_facts import row
 from rasura.telling import BundleFacts, Part, Row, Telling
 
-__all__ = ["tell_statement"]
+__all__ = ["corrected_value", "statement_word", "tell_statement"]
 
 _KINDS: dict[type, str] = {
     Decision: N_("Validation by a person"),
@@ -36,43 +36,59 @@ _DOCUMENTS = {
 def tell_statement(statement: SideStatement, tongue: Tongue, bundle: BundleFacts | None = None) -> Telling:
     """What is said, of what, by whom and why; without ``bundle``, a statement that is in none."""
     _ = tongue.say
-    word, headline = _verdict(statement, tongue)
     return Telling(
         kind=_(_KINDS[type(statement)]),
         id=statement.id,
         payload_sha256=bundle.payload_sha256 if bundle is not None else None,
         good=isinstance(statement, Decision) and statement.decision is Ruling.ACCEPTED,
-        word=word,
-        headline=headline,
+        word=statement_word(statement, tongue),
+        headline=_headline(statement, tongue),
         subject=_subject(statement, tongue),
         done=(),
-        open=tuple(_open(bundle, tongue)),
+        open=tuple(_open(statement, bundle, tongue)),
         tables=(),
         parts=(Part(_("The statement"), tuple(_rows(statement, tongue, bundle))),),
         finished_at=statement.signed_at,
+        undecided=False,
+        statement=True,
     )
 
 
-def _verdict(statement: SideStatement, tongue: Tongue) -> tuple[str, str]:
+def statement_word(statement: SideStatement, tongue: Tongue) -> str:
+    """What it says in one word, in capitals."""
+    _ = tongue.say
+    match statement:
+        case Decision(decision=decision):
+            return _("ACCEPTED") if decision is Ruling.ACCEPTED else _("REJECTED")
+        case Correction():
+            return _("CORRECTED")
+        case Supersession():
+            return _("SUPERSEDED")
+        case KeyRevocation():
+            return _("REVOKED")
+        case _:
+            return statement.what
+
+
+def _headline(statement: SideStatement, tongue: Tongue) -> str:
     _ = tongue.say
     match statement:
         case Decision(decision=Ruling.ACCEPTED):
-            return _("ACCEPTED"), _("the outcome was judged sufficient")
+            return _("the outcome was judged sufficient")
         case Decision():
-            return _("REJECTED"), _("the outcome was judged not sufficient")
+            return _("the outcome was judged not sufficient")
         case Correction(field=field, right=right):
-            return _("CORRECTED"), _("{field} should be {value}").format(
-                field=field, value=_value(right, tongue)
-            )
+            return _("{field} should be {value}").format(field=field, value=corrected_value(right, tongue))
         case Supersession():
-            return _("SUPERSEDED"), _("another takes its place")
+            return _("another takes its place")
         case KeyRevocation(since=since):
-            return _("REVOKED"), _("not believed since {moment}").format(moment=tongue.moment(since))
+            return _("not believed since {moment}").format(moment=tongue.moment(since))
         case _:
-            return statement.what, ""
+            return ""
 
 
-def _value(right: str | int | bool | None, tongue: Tongue) -> str:
+def corrected_value(right: object, tongue: Tongue) -> str:
+    """A member's value, for a person."""
     if right is None:
         return tongue.say("not known")
     if isinstance(right, bool):
@@ -106,10 +122,24 @@ def _rows(statement: SideStatement, tongue: Tongue, bundle: BundleFacts | None) 
             yield row(tongue, _("takes its place"), f"sha256:{key}", exact=True)
         case _:
             pass
+    if bundle is not None and bundle.place is not None:
+        index, log = bundle.place
+        yield row(tongue, _("logged"), _("entry {index} of {log}").format(index=index, log=log))
     yield from receipt_rows(bundle, tongue)
 
 
-def _open(bundle: BundleFacts | None, tongue: Tongue) -> Iterator[str]:
+_MEANING: dict[type, str] = {
+    Decision: N_(
+        "What it speaks of stays as it was signed; a later decision of this person replaces this one."
+    ),
+    Correction: N_("What it speaks of stays as it was signed, and so does the verdict in it."),
+    Supersession: N_("What it speaks of stays as it was signed, and does not count any more."),
+    KeyRevocation: N_("What a log held before that time stands. Nobody can take a revocation back."),
+}
+
+
+def _open(statement: SideStatement, bundle: BundleFacts | None, tongue: Tongue) -> Iterator[str]:
+    yield tongue.say(_MEANING[type(statement)])
     yield from unread_told(bundle, tongue)
     if bundle is not None and not bundle.logged:
         yield tongue.say("No receipt is attached: this statement is in no log yet.")

@@ -16,13 +16,15 @@ class BundleFacts:
     """What is to be told of the bundle around the claims.
 
     ``logged`` is whether a receipt is attached, ``unread`` the members of the statement that this version
-    does not know, ``timestamped`` the earliest time in a timestamp attached, as it claims.
+    does not know, ``timestamped`` the earliest time in a timestamp attached, as it claims, ``place`` its
+    zero-based place in a log and that log's name, as the receipt claims.
     """
 
     payload_sha256: str
     logged: bool
     unread: tuple[str, ...]
     timestamped: datetime | None = None
+    place: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,12 @@ class Telling:
     parts: tuple[Part, ...]
     finished_at: str
     """RFC 3339."""
+    since: tuple[str, ...] = ()
+    """What was said of it after it was signed, what counts against it first."""
+    undecided: bool = True
+    """Whether a person's decision is still waited for."""
+    statement: bool = False
+    """Whether it speaks of another document, with which it must be checked."""
 
 
 def name_of(*parts: str | None) -> str | None:

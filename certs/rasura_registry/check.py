@@ -1,12 +1,13 @@
 """Verify a whole data folder again, from the bodies up to the published checkpoint, changing nothing.
 
 The roots are made from the entries by a running frontier, not by the code that signed them; tiles and
-bundles are compared with what the entries make.
+bundles are compared with what the entries make. The trust file is held against the revocations in the log.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -19,15 +20,20 @@ from rasura.errors import RasuraError
 from rasura.note import VerifierKey
 from rasura.tiles import TILE_WIDTH, Tile, entry_bundle, entry_tiles
 from rasura.tree import EMPTY_ROOT, leaf_hash, node_hash
+from rasura.trust import Trust
 from rasura_registry.files import DurableFiles, body_name
 from rasura_registry.folder import Folder
 from rasura_registry.index import Sequenced, SqliteIndex
-from rasura_registry.log import CHECKPOINT_FILE
+from rasura_registry.log import CHECKPOINT_FILE, Log
+from rasura_registry.logged_revocations import LoggedRevocations
 from rasura_registry.timestamps import StampStore, stamp_problems
+from rasura_registry.trust_check import TrustCheck, check_copy, check_trust
 
 __all__ = ["CheckReport", "check_folder"]
 
 _PAGE = 1024
+_AGAIN_S = 1.0
+"""A server writes the trust file just after it published a revocation: what is wrong is looked at twice."""
 MAX_PROBLEMS = 50
 """More sentences than this help nobody."""
 
@@ -42,6 +48,10 @@ class CheckReport:
     published: int
     problems: tuple[str, ...]
     timestamps: int = 0
+    revoked: int = 0
+    """Keys that the log revokes."""
+    trust_problems: tuple[str, ...] = ()
+    """Where the trust file says otherwise; these are no fault of the log."""
 
 
 class _Frontier:
@@ -203,8 +213,10 @@ class _Check:
             self._say(f"{tile.name} is not what the entries make")
 
 
-def check_folder(root: Path) -> CheckReport:
+def check_folder(root: Path, copy: Trust | None = None, copy_name: str = "the copy") -> CheckReport:
     """Verify the data folder at ``root``; a server may be running on it.
+
+    ``copy`` is the trust file as auditors were given it, which is held against the folder's too.
 
     Raises:
         FolderError: it is not a registry's folder.
@@ -218,7 +230,30 @@ def check_folder(root: Path) -> CheckReport:
         report = _Check(DurableFiles(root), index, key).run()
         stamps = StampStore(folder.timestamps)
         wrong = stamp_problems(stamps, key, index.checkpoint_at, trust.timestamp_authorities)
-        problems = (*report.problems, *islice(wrong, MAX_PROBLEMS - len(report.problems)))
-        return replace(report, problems=problems, timestamps=len(stamps.sizes))
+        found = _check_trust(folder, index, copy, copy_name)
+        if found.problems:
+            time.sleep(_AGAIN_S)
+            found = _check_trust(folder, index, copy, copy_name)
+        return replace(
+            report,
+            problems=(*report.problems, *islice(wrong, MAX_PROBLEMS - len(report.problems))),
+            timestamps=len(stamps.sizes),
+            revoked=found.revoked,
+            trust_problems=found.problems[:MAX_PROBLEMS],
+        )
     finally:
         index.close()
+
+
+def _check_trust(folder: Folder, index: SqliteIndex, copy: Trust | None, copy_name: str) -> TrustCheck:
+    rows, trust = index.revocations(), folder.load_trust()
+    files = DurableFiles(folder.root)
+    log = Log(files, index, folder.load_log_key(), trust.logs[0].name, lambda: 0)
+    logged = LoggedRevocations(files, log)
+    remedy = "'rasura-registry serve' writes it anew when it starts"
+    own = check_trust(trust, rows, logged, folder.trust.name, remedy)
+    if copy is None:
+        return own
+    remedy = f"hand out {folder.trust} in its place"
+    there = check_trust(replace(trust, revoked=copy.revoked), rows, logged, copy_name, remedy)
+    return replace(own, problems=(*own.problems, *check_copy(copy, trust, copy_name), *there.problems))

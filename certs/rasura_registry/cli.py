@@ -16,6 +16,7 @@ from rasura.command import EXIT_CODES_HELP, print_json, read_file
 from rasura.errors import ExitCode, UsageError
 from rasura.site_kit import PASSPHRASE_FILE, ask_passphrase, seal_site_key
 from rasura.text import printable
+from rasura.trust import Trust
 from rasura_registry.check import check_folder
 from rasura_registry.enrolment_cli import ENROLMENT_COMMANDS
 from rasura_registry.folder import Folder, add_site, add_timestamp_authorities, initialise
@@ -319,17 +320,26 @@ def _tls(folder: Folder, names: str | None, certificate: Path | None, key: Path 
 
 @cli.command("check", epilog=EXIT_CODES_HELP)
 @_FOLDER
+@click.option(
+    "--trust",
+    "copy_file",
+    metavar="FILE",
+    type=_PATH,
+    help="A trust.toml as auditors were given it; it is compared with DIR/trust.toml and the log too.",
+)
 @_JSON
-def check_command(folder: Path, as_json: bool) -> int:
+def check_command(folder: Path, copy_file: Path | None, as_json: bool) -> int:
     """Verify the whole log in DIR again: bodies, entries, tiles, every signed checkpoint.
 
-    It changes nothing and may run beside the server. It ends with 0 if everything holds, with 1
-    if not, and says what.
+    DIR/trust.toml must revoke the keys that the log revokes, and no others. It changes nothing and
+    may run beside the server. It ends with 0 if everything holds, with 1 if not, and says what.
 
     \b
         rasura-registry check /srv/rasura
+        rasura-registry check /srv/rasura --trust /var/www/trust.toml
     """
-    report = check_folder(folder)
+    copy = Trust.parse(read_file(copy_file).decode("utf-8", "replace")) if copy_file is not None else None
+    report = check_folder(folder, copy, str(copy_file))
     if as_json:
         print_json(
             {
@@ -339,19 +349,23 @@ def check_command(folder: Path, as_json: bool) -> int:
                 "published": report.published,
                 "checkpoints": report.checkpoints,
                 "timestamps": report.timestamps,
+                "revoked": report.revoked,
                 "problems": list(report.problems),
+                "trustProblems": list(report.trust_problems),
             }
         )
     else:
-        for problem in report.problems:
+        for problem in (*report.problems, *report.trust_problems):
             click.echo(f"WRONG  {printable(problem)}")
         verdict = "DOES NOT HOLD" if report.problems else "holds"
         click.echo(
             f"the log {report.origin} {verdict}: {report.entries} entries, "
             f"{report.published} of them published, {report.checkpoints} signed checkpoints"
             + (f", {report.timestamps} timestamps" if report.timestamps else "")
+            + (f", {report.revoked} revoked keys" if report.revoked else "")
+            + ("; the trust file does NOT FIT it" if report.trust_problems else "")
         )
-    return ExitCode.FAILED if report.problems else ExitCode.DONE
+    return ExitCode.FAILED if report.problems or report.trust_problems else ExitCode.DONE
 
 
 @cli.command("timestamp-authority", epilog=EXIT_CODES_HELP)

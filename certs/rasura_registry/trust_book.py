@@ -12,17 +12,14 @@ import threading
 from dataclasses import replace
 
 from rasura import durable
-from rasura.bundle import Bundle
-from rasura.errors import RasuraError
-from rasura.revocations import revocation_of, standing
-from rasura.side_statement import KeyRevocation
+from rasura.revocations import standing
 from rasura.trust import Revocation
-from rasura.verifier import Report, verify
-from rasura_registry.errors import StoreError
-from rasura_registry.files import Files, body_name
+from rasura.verifier import Report
+from rasura_registry.files import Files
 from rasura_registry.folder import Folder
 from rasura_registry.index import Index, Sequenced
 from rasura_registry.log import Log
+from rasura_registry.logged_revocations import LoggedRevocations
 
 __all__ = ["TrustBook"]
 
@@ -39,7 +36,8 @@ class TrustBook:
             FolderError: it cannot be read.
             StoreError, LogDamagedError: nor can the log.
         """
-        self._folder, self._files, self._index, self._log = folder, files, index, log
+        self._folder, self._index = folder, index
+        self._logged = LoggedRevocations(files, log)
         self._lock = threading.Lock()
         self._reports: dict[int, Report] = {}
         self._written = folder.load_trust()
@@ -65,10 +63,10 @@ class TrustBook:
                 self._take_in(new)
 
     def _take_in(self, rows: list[Sequenced]) -> None:
-        told = {found for row in rows if (found := self._told(row)) is not None}
+        told = {found for row in rows if (found := self._logged.told(row)) is not None}
         self._base = replace(self._base, revoked=tuple(one for one in self._base.revoked if one not in told))
         for row in rows:
-            report = self._report(row)
+            report = self._logged.report(row, self._base)
             if report is not None:
                 self._reports[row.position] = report
         held = standing(self._reports[position] for position in sorted(self._reports))
@@ -81,26 +79,3 @@ class TrustBook:
         except OSError as error:
             # It is served all the same, and written at the next start.
             _logger.warning("ALERT trust.toml cannot be written: %s", error.strerror)
-
-    def _told(self, row: Sequenced) -> Revocation | None:
-        """What a logged revocation says, whether it holds or not."""
-        try:
-            said = self._bundle(row).document
-        except StoreError:
-            raise
-        except RasuraError:
-            return None
-        return revocation_of(said) if isinstance(said, KeyRevocation) else None
-
-    def _report(self, row: Sequenced) -> Report | None:
-        """What an auditor says of a logged revocation; ``None`` while it is not published."""
-        receipt = self._log.receipt(row)
-        if receipt is None:
-            return None
-        return verify(self._bundle(row).with_receipt(receipt).encode(), self._base)
-
-    def _bundle(self, row: Sequenced) -> Bundle:
-        raw = self._files.read(body_name(row.body_sha256))
-        if raw is None:
-            raise StoreError(f"the body of entry {row.position} is not there any more")
-        return Bundle.parse(raw)

@@ -13,8 +13,14 @@ from pathlib import Path
 import pytest
 
 from functional.conftest import BIN, Ran
+from rasura.bundle import Bundle
+from rasura.language import Language
+from rasura.pdf.compose import compose
+from rasura.pdf.settings import MEDIA_TYPE, PageSettings, made_by
+from rasura.side_statement import Ruling
 from simulators import paper
 from simulators.forged_pdfs import FORGERIES, attach, edited
+from simulators.people import DAY, person, revocation, signer_key
 from simulators.signing import TrustWorld
 
 
@@ -149,8 +155,6 @@ def test_the_page_of_another_drive_is_found(desk: Desk) -> None:
 
 
 def json_id(path: Path) -> str:
-    from rasura.bundle import Bundle
-
     return Bundle.parse(path.read_bytes()).certificate_id
 
 
@@ -218,6 +222,104 @@ def test_no_page_of_what_somebody_else_signed(desk: Desk) -> None:
     ran = desk.run("rasura", "pdf", "hdd.json", "--trust", "trust.toml")
     assert ran.code == 3
     assert "which is not genuine" in ran.err
+
+
+@pytest.fixture
+def said(desk: Desk) -> Path:
+    """A rejection of the certificate hdd.json."""
+    about = Bundle.parse((desk.folder / "hdd.json").read_bytes())
+    rejected = person(desk.world).decide(about, Ruling.REJECTED, "no label", desk.world.now)
+    (desk.folder / "rejected.json").write_bytes(desk.world.logged(rejected).encode())
+    return desk.folder / "rejected.json"
+
+
+def test_a_rejected_certificate_has_a_page_that_says_so(desk: Desk, said: Path) -> None:
+    call = ("rasura", "pdf", "hdd.json", said.name, "-o", "both.pdf")
+    refused = desk.run(*call)
+    assert refused.code == 2
+    assert "rejected.json speaks of others, and only what is genuine may count on a page" in refused.err
+    assert "--trust FILE" in refused.err
+    assert not (desk.folder / "both.pdf").exists()
+    assert desk.run(*call, "--trust", "trust.toml").code == 0
+    verified = desk.verify("both.pdf")
+    assert verified.code == 3, verified.out
+    assert verified.out.count("the page is what the claims give, to the byte") == 2
+    assert "REJECTED by operator 7 (head of workshop) of Workshop" in verified.out
+    assert "REJECTED: what it said before: ERASED" in desk.run("rasura", "show", "both.pdf").out
+    shown = desk.run("rasura", "show", "hdd.json", said.name)
+    assert "REJECTED: what it said before: ERASED" in shown.out
+    assert shown.out.count("NOT verified") == 2
+    alone = desk.run("rasura", "show", "hdd.json")
+    assert "REJECTED" not in alone.out
+    again = desk.run("rasura", "pdf", "both.pdf", "-o", "again.pdf", "--trust", "trust.toml")
+    assert again.code == 0, again.err
+    assert (desk.folder / "again.pdf").read_bytes() == (desk.folder / "both.pdf").read_bytes()
+
+
+def test_a_page_of_a_statement(desk: Desk, said: Path) -> None:
+    made = desk.run("rasura", "pdf", said.name, "--lang", "fr")
+    assert (made.code, made.out) == (0, "rejected.pdf\n"), made.err
+    alone = desk.verify("rejected.pdf")
+    assert alone.code == 3
+    assert "it says nothing of an erasure here" in alone.out
+    both = desk.verify("rejected.pdf", "hdd.json")
+    assert both.code == 3
+    assert "GENUINE: REJECTED by operator 7" in both.out
+    assert "the page is what the claims give, to the byte" in both.out
+
+
+def test_each_into_a_folder_goes_with_its_statements(desk: Desk, said: Path) -> None:
+    (desk.folder / "out").mkdir()
+    files = ("hdd.json", "failed.json", said.name)
+    assert desk.run("rasura", "pdf", *files, "-o", "out", "--trust", "trust.toml").code == 0
+    names = {json_id(desk.folder / one): one for one in files}
+    pages = {
+        names[path.stem]: desk.run("rasura", "show", path).out for path in (desk.folder / "out").iterdir()
+    }
+    assert {name: text.count("NOT verified") for name, text in pages.items()} == {
+        "hdd.json": 2,
+        "failed.json": 1,
+        "rejected.json": 1,
+    }
+
+
+def test_no_page_of_a_statement_that_is_not_genuine(desk: Desk) -> None:
+    """Somebody certified a person of that name at a site of that name, with an authority of their own."""
+    about = Bundle.parse((desk.folder / "hdd.json").read_bytes())
+    stranger = TrustWorld()
+    accepted = stranger.logged(person(stranger).decide(about, Ruling.ACCEPTED, "good", stranger.now))
+    (desk.folder / "accepted.json").write_bytes(accepted.encode())
+    ran = desk.run("rasura", "pdf", "hdd.json", "accepted.json", "-o", "x.pdf", "--trust", "trust.toml")
+    assert ran.code == 3
+    assert "no page is made of accepted.json, which is not genuine" in ran.err
+    assert not (desk.folder / "x.pdf").exists()
+    # Whoever makes the page all the same has made a false one, of the certificate too.
+    settings = PageSettings(MEDIA_TYPE, made_by(), Language.ENGLISH, None)
+    (desk.folder / "x.pdf").write_bytes(compose([about, accepted], settings))
+    verified = desk.run("rasura", "verify", "x.pdf", "--trust", "trust.toml", "--json")
+    assert verified.code == 1
+    assert not any(one["accepted"] for one in verified.json)
+    told = [one["checks"][-1]["sentence"] for one in verified.json]
+    assert told == ["it tells of a statement that is attached to it and not genuine"] * 2
+    text = desk.verify("x.pdf").out
+    assert not any(line.strip().startswith("GENUINE") for line in text.splitlines())
+
+
+def test_a_person_whose_key_was_revoked_elsewhere_makes_a_page_false(desk: Desk, said: Path) -> None:
+    """The page says that it counts; the revocation came another way, or with it."""
+    world = desk.world
+    lost = revocation(world, signer_key(Bundle.parse(said.read_bytes())), world.now - DAY)
+    (desk.folder / "lost.json").write_bytes(world.logged(lost).encode())
+    call = ("rasura", "pdf", "hdd.json", said.name, "--trust", "trust.toml", "-o")
+    assert desk.run(*call, "both.pdf").code == 0
+    apart = desk.verify("both.pdf", "lost.json")
+    assert apart.code == 1
+    assert "it tells of a statement that is attached to it and not genuine" in apart.out
+    assert desk.run(*call, "three.pdf", "lost.json").code == 0
+    together = desk.verify("three.pdf")
+    assert together.code == 1, "the statement is not genuine"
+    assert together.out.count("the page is what the claims give, to the byte") == 3
+    assert "GENUINE: ERASED drive" in together.out
 
 
 HEAVY = ("typst", "segno", "pypdfium2", "rasura.tell_certificate", "rasura.pdf.compose", "rasura.pdf.reading")

@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from rasura.bundle import Bundle
+from rasura.cli import cli as auditors_cli
 from rasura.ecdsa import is_one_form
+from rasura.envelope import key_id
 from rasura.errors import RasuraError, UsageError
 from rasura.key_source import load_signing_key, without_module
 from rasura.key_uri import MODULE_VARIABLE
 from rasura.keys import certificate_pem, chain_problems, issue_station, load_certificates, private_key_pem
 from rasura.site_kit import SiteKit, seal_site_key
+from rasura.trust import Trust
+from rasura.verifier import Verdict, verify
 from rasura_registry.folder import Folder, add_site
 from registry.samples import Station
 from registry.world import Server
@@ -231,3 +237,33 @@ def test_a_key_that_is_not_the_certified_one_is_refused(own_folder: Path, tmp_pa
     other.unlink()
     with pytest.raises(RasuraError, match="cannot read"):
         SiteKit.load(own_folder / "sites/Nice")
+
+
+def test_a_persons_key_stays_on_their_token(
+    token: SoftToken, pin_file: Path, own_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request is signed there, and so is what the person says; the folder holds no module and no PIN."""
+    public = token.put("judge", "a7")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(MODULE_VARIABLE, str(token.module))
+
+    def rasura(*words: object) -> str:
+        done = CliRunner().invoke(auditors_cli, ["statement", *map(str, words)], standalone_mode=False)
+        if done.exception is not None:
+            raise done.exception
+        return done.output
+
+    uri = token.uri("judge", f"pin-source=file:{pin_file}")
+    asked = ("--site", "Lyon", "--name", "operator 7", "--role", "head of workshop")
+    key = rasura("request", "judge", *asked, "--key", uri).split("sha256:")[1].split()[0]
+    assert key == key_id(public)
+    assert "module-path" not in Path("judge/person.toml").read_text()
+    site = own_folder / "sites" / "Lyon"
+    rasura("certify", site, "judge/request.pem", "-o", "certified.pem", "--key-is", f"sha256:{key}")
+    rasura("receive", "judge", "certified.pem", "--trust", own_folder / "trust.toml")
+    Path("certificate.json").write_bytes(Station.of_folder(own_folder).bundle().encode())
+    rasura("accept", "certificate.json", "--as", "judge", "-o", "accepted.json")
+    said = Bundle.parse(Path("accepted.json").read_bytes())
+    assert verify(said.encode(), Trust.parse((own_folder / "trust.toml").read_text())).verdict is (
+        Verdict.NOT_LOGGED
+    )

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from rasura.bundle import Bundle
 from rasura.checkpoint import open_checkpoint
-from rasura.errors import UsageError
+from rasura.cli import cli
+from rasura.errors import ExitCode, UsageError
 from rasura.note import Note, VerifierKey
 from rasura.trust import Trust
 from rasura.verifier import Verdict, verify
@@ -201,6 +203,13 @@ def test_a_server_publishes_cosignatures_and_waits_for_none(
         for signed in (note, got.receipt.checkpoint_note):
             assert key in open_checkpoint(signed, [*trust.logs, key]).signed_by
         assert verify(got.encode(), trust).verdict is Verdict.GENUINE
+        sent = tmp_path / "sent.json"
+        sent.write_bytes(bundles[-1].with_receipt(answer.receipt).encode())
+        words = ["receipt", str(sent), "--registry", server.url, "--trust", str(own_folder / "trust.toml")]
+        done = CliRunner().invoke(cli, words, standalone_mode=False)
+        assert done.return_value is ExitCode.DONE, done.output
+        renewed = Bundle.parse(sent.read_bytes()).receipt
+        assert key in open_checkpoint(renewed.checkpoint_note, [*trust.logs, key]).signed_by
         again = server.put(bundles[0].certificate_id, bundles[0].encode())
         assert (again.status, again.receipt) == (200, got.receipt)
         stuck.set()

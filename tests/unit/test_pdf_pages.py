@@ -24,8 +24,10 @@ from rasura.pdf.qr import qr_text
 from rasura.pdf.reading import read, text_of
 from rasura.pdf.settings import MEDIA_TYPE, Letterhead, PageSettings, made_by
 from rasura.pdf.terms import PdfError
+from rasura.side_statement import Ruling
 from simulators import paper
-from simulators.signing import TrustWorld
+from simulators.people import person
+from simulators.signing import NOW, TrustWorld
 
 LETTERHEAD = Letterhead(
     name="Atelier du Réemploi",
@@ -149,10 +151,17 @@ def test_what_was_not_reached_is_said(world: TrustWorld) -> None:
         assert "ERASED" not in words.replace("NOT ERASED", "")
 
 
-@pytest.mark.parametrize("number", [1, 6])
-def test_it_is_tagged_and_says_what_it_is(six: Sequence[Bundle], number: int) -> None:
+@pytest.mark.parametrize("what", ["certificate", "machine", "rejected", "statement"])
+def test_it_is_tagged_and_says_what_it_is(world: TrustWorld, six: Sequence[Bundle], what: str) -> None:
     """PDF/UA-1 clauses 7.1 and 7.2, PDF/A-3 clauses 6.6.4, 6.7 and 6.8: what no general tool would add."""
-    with opened(compose(six[:number] if number > 1 else six[:1], settings(Language.FRENCH))) as document:
+    rejected = world.logged(person(world).decide(six[0], Ruling.REJECTED, "no label", NOW))
+    bundles = {
+        "certificate": six[:1],
+        "machine": six,
+        "rejected": [six[0], rejected],
+        "statement": [rejected],
+    }
+    with opened(compose(bundles[what], settings(Language.FRENCH))) as document:
         root = document.Root
         assert bool(root.MarkInfo.Marked)
         assert str(root.Lang).startswith("fr")

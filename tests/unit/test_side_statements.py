@@ -322,6 +322,20 @@ def test_a_statement_alone_never_passes_for_an_erasure(
         assert verify_files(world, tmp_path, "--any-outcome", a=said).return_value is ExitCode.REFUSED
 
 
+def test_later_is_later_in_the_log_whatever_receipts_were_fetched(
+    world: TrustWorld, certificate: Bundle, tmp_path: Path
+) -> None:
+    """The receipt of the older one was fetched again, with a later time; that lifts no rejection."""
+    judge = person(world)
+    accepted = world.logged(judge.decide(certificate, Ruling.ACCEPTED, None, NOW), NOW + DAY)
+    rejected = world.logged(judge.decide(certificate, Ruling.REJECTED, "no label", NOW), NOW + 2 * DAY)
+    assert accepted.receipt is not None
+    again = accepted.with_receipt(world.receipt(accepted.receipt.index, NOW + 9 * DAY))
+    for files in ({"a": again, "b": rejected}, {"a": rejected, "b": again}):
+        done = verify_files(world, tmp_path, c=certificate, **files)
+        assert done.return_value is ExitCode.REFUSED, done.output
+
+
 def test_a_certificate_that_is_not_genuine_is_not_accepted_by_words(
     world: TrustWorld, certificate: Bundle, tmp_path: Path
 ) -> None:
@@ -367,15 +381,6 @@ def test_they_are_told_in_both_languages(world: TrustWorld, certificate: Bundle)
             assert "\\x" not in text
     (_, rejected, *_) = every_kind(world, certificate)
     assert "REFUSÉ" in telling_text(tell(rejected, Tongue(Language.FRENCH)), Tongue(Language.FRENCH))
-
-
-def test_no_page_is_made_of_one(world: TrustWorld, certificate: Bundle, tmp_path: Path) -> None:
-    pytest.importorskip("typst")
-    path = tmp_path / "said.json"
-    path.write_bytes(every_kind(world, certificate)[0].encode())
-    done = CliRunner().invoke(cli, ["pdf", str(path)], standalone_mode=False)
-    assert isinstance(done.exception, ClaimsError)
-    assert "this is a validation" in str(done.exception)
 
 
 # --- the schemas

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import typst
 
+from rasura.beside import lay_beside
 from rasura.bundle import Bundle
 from rasura.consistency import contradictions, parse_time
 from rasura.errors import RasuraError
 from rasura.keys import p256_public_key
 from rasura.language import Language, Tongue
+from rasura.machine_report import MachineReport
 from rasura.pdf.lot import in_order, tell_lot
 from rasura.pdf.page_text import cut, few, legible
 from rasura.pdf.qr import qr_svg, qr_text
 from rasura.pdf.settings import SETTINGS_NAME, PageSettings
 from rasura.pdf.terms import PdfError
-from rasura.show import tell
+from rasura.show import open_title, tell_all
+from rasura.side_statement import SideStatement, side_problems
+from rasura.tell_beside import with_fallen
 from rasura.telling import Part, Row, Table, Telling
 
 __all__ = ["compose"]
@@ -32,13 +36,15 @@ _FOLDER = Path(__file__).parent
 _STANDARDS: list[typst.PDFStandard] = ["a-3a", "ua-1"]
 _MOST_SENTENCES, _SENTENCE = 9, 330
 _MOST_ROWS, _VALUE = 14, 130
+_REASON = 520
+"""Of a statement, whose reason is what it is read for, a text may be as long as it can be."""
 _CELL, _NOTE = 90, 200
 _WIDTHS = {6: (3, 3, 0, 4, 0, 4), 5: (3, 3, 0, 2, 5)}
 """Of a table's columns, by their number: shares of what is left; 0 is as wide as need be."""
 
 
 def compose(bundles: Sequence[Bundle], settings: PageSettings) -> bytes:
-    """One page a document, and one in front of several.
+    """One page a document, each with what the statements here say of it; and one in front of several.
 
     Raises:
         PdfError: the claims contradict themselves or their signature does not hold, so that no page may
@@ -48,10 +54,24 @@ def compose(bundles: Sequence[Bundle], settings: PageSettings) -> bytes:
     for one in ordered:
         _refuse_untrue(one)
     tongue = Tongue(settings.language)
-    told = [tell(one, tongue) for one in ordered]
-    front = tell_lot(ordered, tongue)
+    beside = lay_beside(ordered)
+    documents = [one for one in ordered if not isinstance(one.document, SideStatement)]
+    fallen = {one.certificate_id for one in documents if not beside[one.payload_sha256].stands}
+    told = [
+        with_fallen(telling, _fallen_in(one, fallen), tongue)
+        for one, telling in zip(ordered, tell_all(ordered, tongue), strict=True)
+    ]
+    front = tell_lot(documents, beside, tongue) if documents else None
     tellings = [front, *told] if front is not None else told
-    return _typeset(_data(ordered, tellings, settings, tongue))
+    return _typeset(_data(ordered, tellings, settings, tongue, alone=not documents))
+
+
+def _fallen_in(bundle: Bundle, fallen: Set[str]) -> int:
+    """How many of the certificates that a machine report names do not stand."""
+    document = bundle.document
+    if not isinstance(document, MachineReport):
+        return 0
+    return sum(one.certificate is not None and one.certificate.id in fallen for one in document.drives)
 
 
 def _refuse_untrue(bundle: Bundle) -> None:
@@ -63,7 +83,8 @@ def _refuse_untrue(bundle: Bundle) -> None:
         bundle.envelope.verify(p256_public_key(bundle.chain[0]))
     except RasuraError as error:
         raise PdfError(f"no page is made of {name}: {error}") from None
-    problems = contradictions(bundle.claims)
+    document = bundle.document
+    problems = side_problems(document) if isinstance(document, SideStatement) else contradictions(document)
     if problems:
         raise PdfError(f"no page is made of {name}: {problems[0]}")
 
@@ -95,14 +116,20 @@ def _fonts() -> typst.Fonts:
 
 
 def _data(
-    bundles: Sequence[Bundle], tellings: Sequence[Telling], settings: PageSettings, tongue: Tongue
+    bundles: Sequence[Bundle],
+    tellings: Sequence[Telling],
+    settings: PageSettings,
+    tongue: Tongue,
+    *,
+    alone: bool,
 ) -> dict[str, Any]:
+    """All that the pages say; ``alone``: of statements without what they speak of."""
     _ = tongue.say
     first = tellings[0]
     latest = max(parsed for one in tellings if (parsed := parse_time(one.finished_at)) is not None)
     head = settings.letterhead
     logo = head.logo_png() if head is not None else None
-    name = head.name if head is not None else bundles[0].claims.station.site
+    name = head.name if head is not None else _site(bundles[0])
     registry = head.registry if head is not None else None
     return {
         "title": legible(f"{first.kind}: {first.subject}"),
@@ -129,8 +156,16 @@ def _data(
             "logo_alt": _("Logo of {name}").format(name=cut(name, 70)),
         },
         "attachments": [*_attached(bundles, tongue), _settings_attached(settings, tongue)],
-        "pages": [_page(one, registry, tongue) for one in tellings],
+        "pages": [_page(one, registry, tongue, alone=alone) for one in tellings],
     }
+
+
+def _site(bundle: Bundle) -> str:
+    """Whose word it is."""
+    document = bundle.document
+    if isinstance(document, SideStatement):
+        return document.signer.site if document.signer.site is not None else document.signer.name
+    return document.station.site
 
 
 def _attached(bundles: Sequence[Bundle], tongue: Tongue) -> list[dict[str, str]]:
@@ -156,13 +191,14 @@ def _settings_attached(settings: PageSettings, tongue: Tongue) -> dict[str, str]
     }
 
 
-def _page(telling: Telling, registry: str | None, tongue: Tongue) -> dict[str, Any]:
+def _page(telling: Telling, registry: str | None, tongue: Tongue, *, alone: bool) -> dict[str, Any]:
     _ = tongue.say
     qr = None
     if telling.id is not None and telling.payload_sha256 is not None:
         qr = qr_text(telling.id, telling.payload_sha256, registry)
-    parts = [_part(one, tongue) for one in telling.parts]
-    half = min(range(len(parts) + 1), key=lambda cut_at: _unevenness(parts, cut_at))
+    longest = _REASON if telling.statement else _VALUE
+    parts = [_part(one, longest, tongue) for one in telling.parts]
+    half = min(range(len(parts) + 1), key=lambda cut_at: (_unevenness(parts, cut_at), -cut_at))
     return {
         "kind": telling.kind,
         "id": cut(telling.id, 60) if telling.id is not None else None,
@@ -171,9 +207,11 @@ def _page(telling: Telling, registry: str | None, tongue: Tongue) -> dict[str, A
         "word": telling.word,
         "headline": cut(telling.headline, _NOTE),
         "subject": cut(telling.subject, _NOTE),
+        "since_title": _("What was said of it since it was signed"),
+        "since": few(telling.since, _MOST_SENTENCES, _SENTENCE, tongue),
         "done_title": _("What was done"),
         "done": few(telling.done, _MOST_SENTENCES, _SENTENCE, tongue),
-        "open_title": _("What was not, and what remains"),
+        "open_title": open_title(telling, tongue),
         "open": few(telling.open, _MOST_SENTENCES, _SENTENCE, tongue),
         "tables": [_table(one) for one in telling.tables],
         "left": parts[:half],
@@ -184,19 +222,36 @@ def _page(telling: Telling, registry: str | None, tongue: Tongue) -> dict[str, A
             _(
                 "Install Rasura ({command}) and get trust.toml of the registry from a source you believe."
             ).format(command="pip install 'rasura[pdf]'"),
-            _("Offline, the command below must say GENUINE; the serial it names must be that on the drive."),
+            _how(telling, tongue),
         ],
-        "command": "rasura verify FILE.pdf --trust trust.toml",
+        "command": f"rasura verify FILE.pdf {'CERTIFICATE.json ' if alone else ''}--trust trust.toml",
         "hash_title": _("SHA-256 of the signed claims"),
         "hash": telling.payload_sha256,
         "qr": qr_svg(qr) if qr is not None else None,
         "qr_alt": _("QR code: {text}").format(text=qr),
-        "by_hand": {
-            "title": _("Decision by a person (validation), by hand, no part of the signed claims:"),
-            "choices": [_("accepted"), _("rejected")],
-            "lines": [_("name"), _("date"), _("signature")],
-        },
+        "by_hand": _by_hand(tongue) if telling.undecided else None,
         "may_flow": bool(telling.tables),
+    }
+
+
+def _how(telling: Telling, tongue: Tongue) -> str:
+    """What the command must say."""
+    _ = tongue.say
+    if telling.statement:
+        return _("Offline, the command below must say GENUINE of this and of what it speaks of.")
+    if telling.since:
+        return _(
+            "Offline, the command below says what counts; the serial it names must be that on the drive."
+        )
+    return _("Offline, the command below must say GENUINE; the serial it names must be that on the drive.")
+
+
+def _by_hand(tongue: Tongue) -> dict[str, Any]:
+    _ = tongue.say
+    return {
+        "title": _("Decision by a person (validation), by hand, no part of the signed claims:"),
+        "choices": [_("accepted"), _("rejected")],
+        "lines": [_("name"), _("date"), _("signature")],
     }
 
 
@@ -205,17 +260,17 @@ def _unevenness(parts: list[dict[str, Any]], cut_at: int) -> int:
     return abs(left - right)
 
 
-def _part(part: Part, tongue: Tongue) -> dict[str, Any]:
+def _part(part: Part, longest: int, tongue: Tongue) -> dict[str, Any]:
     rows = [one for one in part.rows if not one.detail]
-    shown = [_row(one) for one in rows[:_MOST_ROWS]]
+    shown = [_row(one, longest) for one in rows[:_MOST_ROWS]]
     if len(rows) > _MOST_ROWS:
         more = tongue.count("{number} more", "{number} more", len(rows) - _MOST_ROWS)
         shown.append({"name": "…", "value": more, "exact": False})
     return {"title": part.title, "rows": shown}
 
 
-def _row(row: Row) -> dict[str, Any]:
-    return {"name": legible(row.name), "value": cut(row.value, _VALUE), "exact": row.exact}
+def _row(row: Row, longest: int) -> dict[str, Any]:
+    return {"name": legible(row.name), "value": cut(row.value, longest), "exact": row.exact}
 
 
 def _table(table: Table) -> dict[str, Any]:

@@ -14,10 +14,14 @@ class PdfError(RasuraError):
 
 
 class PageMatch(NamedTuple):
-    """Whether a page says what the claims in it say (``None``: it could not be compared), in a sentence."""
+    """Whether a page says what the claims in it say (``None``: it could not be compared), in a sentence.
+
+    ``paper`` names the PDF, whose bundles share a page.
+    """
 
     holds: bool | None
     sentence: str
+    paper: str = ""
 
 
 def needs_extra(what: str) -> UsageError:
