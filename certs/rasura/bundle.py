@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 import msgspec
@@ -83,8 +82,7 @@ _KINDS: dict[type, EntryKind] = {
 }
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True, dict=True):
     """An envelope, the chain (signer, site) of signing certificates, and receipt and timestamps if any."""
 
     envelope: Envelope
@@ -163,11 +161,11 @@ class Bundle:
 
     def with_receipt(self, receipt: Receipt | None) -> Bundle:
         """The same bundle with another receipt, or none, and so without timestamps."""
-        return replace(self, receipt=receipt, timestamps=())
+        return msgspec.structs.replace(self, receipt=receipt, timestamps=())
 
     def with_timestamps(self, timestamps: tuple[Timestamp, ...]) -> Bundle:
         """The same bundle with these timestamps."""
-        return replace(self, timestamps=timestamps)
+        return msgspec.structs.replace(self, timestamps=timestamps)
 
     def encode(self) -> bytes:
         """The bundle as JSON, one form for one value."""

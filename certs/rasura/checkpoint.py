@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rasura.base64_text import canonical_base64
@@ -38,8 +38,7 @@ class CheckpointError(RasuraError):
     """A checkpoint is malformed, or not signed as it must be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """The log's name, its number of leaves, and the root of its tree at that size.
 
     ``extensions`` are further lines that other logs may add; ours never does.
@@ -84,8 +83,7 @@ class Checkpoint:
         return cls(origin, number, root_hash, tuple(extensions))
 
 
-@dataclass(frozen=True)
-class OpenedCheckpoint:
+class OpenedCheckpoint(msgspec.Struct, frozen=True, dict=True):
     """A checkpoint that its log signed, and every signature by a key that we know."""
 
     checkpoint: Checkpoint

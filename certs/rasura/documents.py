@@ -6,8 +6,9 @@ What PDFs need is imported when there is one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from rasura.bundle import Bundle
 from rasura.command import read_file
@@ -21,8 +22,7 @@ _EXPORTS = {".ndjson", ".jsonl"}
 _PDF = b"%PDF-"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """The bytes of one bundle, where they come from, and what is to be said of the page around them.
 
     ``name`` tells it from others in the same file ``path``. ``unreadable`` says why there are no bytes.

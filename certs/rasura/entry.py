@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura.tree import leaf_hash
@@ -47,8 +48,7 @@ class EntryKind(Enum):
     REVOCATION = "revocation"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One entry: four SHA-256 digests in lower-case hexadecimal.
 
     They are of the UUID's text, of the DSSE payload's bytes, of the raw signature's bytes, and of the

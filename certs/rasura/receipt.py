@@ -12,8 +12,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from rasura.base64_text import canonical_base64s
 from rasura.checkpoint import (
@@ -43,8 +44,7 @@ def _read_checkpoint(note: str) -> Checkpoint:
     return Checkpoint.parse(Note.parse(note).text)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """The leaf's zero-based index, its inclusion proof, and the signed checkpoint the proof leads to.
 
     Well-formed by construction; whether it holds is for the verifier to say.

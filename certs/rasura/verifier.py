@@ -24,12 +24,12 @@ log) is the verdict's second half, kept apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from cryptography import x509
 
 from rasura.bundle import Bundle
@@ -94,8 +94,7 @@ class Check(NamedTuple):
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """Every check in order, and the claims as far as they could be read (trust them only if genuine)."""
 
     verdict: Verdict

@@ -154,7 +154,7 @@ def test_what_this_version_cannot_read_is_named(world: TrustWorld) -> None:
     statement["predicate"]["drive"]["colour\x1b"] = "red"
     statement["predicate"]["weather"] = "fine"
     envelope = sign(json.dumps(statement).encode(), ec.generate_private_key(ec.SECP256R1()))
-    strange = replace(bundle, envelope=envelope)
+    strange = replace_claims(bundle, envelope=envelope)
     for tongue, said in (
         (ENGLISH, "which is not known here and not shown"),
         (FRENCH, "pas connu ici et pas montré"),
