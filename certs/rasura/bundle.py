@@ -26,7 +26,7 @@ from rasura.certificate import ErasureCertificate
 from rasura.chain import Chain, read_chain
 from rasura.claims import ClaimsError, Statement
 from rasura.entry import Entry, EntryKind
-from rasura.envelope import Envelope, Signature
+from rasura.envelope import Envelope
 from rasura.errors import RasuraError
 from rasura.machine_report import PREDICATE_TYPE as MACHINE_REPORT
 from rasura.machine_report import MachineReport
@@ -50,22 +50,11 @@ class BundleError(RasuraError):
     """The bytes are not a bundle."""
 
 
-class _Signed(msgspec.Struct, frozen=True, gc=False):
-    keyid: str
-    sig: bytes
-
-
-class _Enveloped(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    payload: bytes
-    payload_type: str
-    signatures: tuple[_Signed, ...]
-
-
 class _Bundled(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A bundle as :meth:`Bundle.encode` writes it; msgspec reads and writes ``bytes`` as base64."""
 
     media_type: str
-    envelope: _Enveloped
+    envelope: Envelope
     chain: tuple[str, ...]
     receipt: str | None
 
@@ -90,23 +79,15 @@ class Bundle(msgspec.Struct, frozen=True, dict=True):
     receipt: Receipt | None = None
     timestamps: tuple[Timestamp, ...] = ()
 
-    @cached_property
+    @property
     def signers(self) -> Chain:
-        """The chain, with what is asked of it worked out once."""
-        return self.chain if isinstance(self.chain, Chain) else Chain(self.chain)
+        """The chain, with what is asked of it worked out once for all bundles that were read with it."""
+        return self.chain if type(self.chain) is Chain else Chain(self.chain)
 
-    @cached_property
+    @property
     def document(self) -> ErasureCertificate | MachineReport | SideStatement:
         """What is signed, as read from the payload, **not** verified; raises ``ClaimsError``."""
-        if self._plain is not None:
-            return self._plain
-        statement = self._statement
-        if statement.predicate_type == MACHINE_REPORT:
-            return MachineReport.from_statement(statement)
-        kind = KINDS.get(statement.predicate_type)
-        if kind is not None:
-            return kind.from_statement(statement)
-        return ErasureCertificate.from_statement(statement)
+        return self._contents[0]
 
     @property
     def claims(self) -> ErasureCertificate | MachineReport:
@@ -117,18 +98,25 @@ class Bundle(msgspec.Struct, frozen=True, dict=True):
         return document
 
     @cached_property
-    def _plain(self) -> ErasureCertificate | None:
-        """The claims, if the payload is their one encoding and holds nothing else: most do."""
-        return ErasureCertificate.as_written(self.envelope.payload)
-
-    @cached_property
-    def _statement(self) -> Statement:
-        return Statement.parse(self.envelope.payload)
+    def _contents(self) -> tuple[ErasureCertificate | MachineReport | SideStatement, tuple[str, ...]]:
+        """What is signed, and the members of it that this version does not know; raises ``ClaimsError``."""
+        # Most payloads are the one encoding of a certificate's claims, and hold nothing else.
+        plain = ErasureCertificate.as_written(self.envelope.payload)
+        if plain is not None:
+            return plain, ()
+        statement = Statement.parse(self.envelope.payload)
+        kind: type[ErasureCertificate | MachineReport | SideStatement] = ErasureCertificate
+        if statement.predicate_type == MACHINE_REPORT:
+            kind = MachineReport
+        else:
+            kind = KINDS.get(statement.predicate_type, kind)
+        document = kind.from_statement(statement)
+        return document, document.unread(statement)
 
     @property
     def unread(self) -> tuple[str, ...]:
         """Members of the statement that this version does not know; raises ``ClaimsError``."""
-        return () if self._plain is not None else self.document.unread(self._statement)
+        return self._contents[1]
 
     @property
     def certificate(self) -> ErasureCertificate:
@@ -197,13 +185,8 @@ class Bundle(msgspec.Struct, frozen=True, dict=True):
     def _read(cls, raw: bytes) -> Bundle:
         plain = strict_json.as_written(raw, _PLAIN, integers=False)
         if plain is not None and plain.media_type == MEDIA_TYPE:
-            signed = plain.envelope
             return cls(
-                Envelope(
-                    signed.payload,
-                    signed.payload_type,
-                    tuple(Signature(one.keyid, one.sig) for one in signed.signatures),
-                ),
+                plain.envelope,
                 read_chain(plain.chain),
                 Receipt.parse(plain.receipt) if plain.receipt is not None else None,
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 
 import msgspec
@@ -32,6 +33,8 @@ __all__ = [
 
 MAX_SIZE = 2**63 - 1
 """Sizes and indexes fit a signed 64-bit integer."""
+
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 class CheckpointError(RasuraError):
@@ -97,6 +100,11 @@ class OpenedCheckpoint(msgspec.Struct, frozen=True, dict=True):
         times = [one.timestamp for one in own if one.key.public_key in log_keys]
         return max((time for time in times if time is not None), default=None)
 
+    @cached_property
+    def moment(self) -> datetime | None:
+        """The same, in UTC."""
+        return datetime.fromtimestamp(self.timestamp, UTC) if self.timestamp is not None else None
+
     @property
     def signed_by(self) -> tuple[VerifierKey, ...]:
         """The known keys that signed, in the order of their lines."""
@@ -146,6 +154,7 @@ def _open(note_text: str, keys: tuple[VerifierKey, ...]) -> OpenedCheckpoint:
 
 def parse_decimal(text: str) -> int | None:
     """An ASCII decimal without leading zeros, at most :data:`MAX_SIZE`; None for anything else."""
-    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", text) or int(text) > MAX_SIZE:
+    if not _DECIMAL.fullmatch(text):
         return None
-    return int(text)
+    number = int(text)
+    return number if number <= MAX_SIZE else None

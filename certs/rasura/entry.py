@@ -30,7 +30,7 @@ __all__ = ["Entry", "EntryError", "EntryKind"]
 
 _HEADER = "rasura log entry v1"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_HASH = re.compile(r"[0-9a-f]{64}")
+_HASHES = re.compile(r"[0-9a-f]{64}( [0-9a-f]{64}){3}")
 
 
 class EntryError(RasuraError):
@@ -63,12 +63,10 @@ class Entry(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         hashes = (
-            self.id_sha256,
-            self.payload_sha256,
-            self.signature_sha256,
-            self.signing_certificate_sha256,
+            f"{self.id_sha256} {self.payload_sha256} "
+            f"{self.signature_sha256} {self.signing_certificate_sha256}"
         )
-        if not all(map(_HASH.fullmatch, hashes)):
+        if not _HASHES.fullmatch(hashes):
             raise EntryError("a digest of an entry is not SHA-256 in lower-case hexadecimal")
 
     @staticmethod

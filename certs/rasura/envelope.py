@@ -37,8 +37,11 @@ class Signature(msgspec.Struct, frozen=True):
     sig: bytes
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """A payload (the exact bytes that were signed), its type, and its signatures."""
+class Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """A payload (the exact bytes that were signed), its type, and its signatures.
+
+    With :class:`Signature` it is also how msgspec reads the JSON object: ``bytes`` are base64 there.
+    """
 
     payload: bytes
     payload_type: str
