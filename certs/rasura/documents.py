@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from rasura.bundle import Bundle
 from rasura.command import read_file
 from rasura.errors import RasuraError, UsageError
-from rasura.pdf.terms import PageMatch, needs_extra
 from rasura.strict_json import MAX_BYTES
+
+if TYPE_CHECKING:
+    from rasura.pdf.terms import PageMatch
 
 __all__ = ["Document", "documents_in"]
 
@@ -96,6 +99,8 @@ def _in_file(path: Path, pages: bool) -> tuple[Document, ...]:
         from rasura.pdf.matching import match  # noqa: PLC0415  not for those who verify a bundle
         from rasura.pdf.reading import read  # noqa: PLC0415
     except ImportError:
+        from rasura.pdf.terms import needs_extra  # noqa: PLC0415  likewise
+
         raise needs_extra(f"the PDF {path}") from None
     try:
         contents = read(raw)

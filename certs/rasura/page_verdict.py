@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rasura.documents import Document
 from rasura.errors import ExitCode
-from rasura.pdf.terms import PageMatch
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict, verify
+
+if TYPE_CHECKING:
+    from rasura.pdf.terms import PageMatch
 
 __all__ = ["verify_document", "with_page"]
 
