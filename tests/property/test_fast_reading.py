@@ -97,7 +97,7 @@ HASHES = st.sampled_from([bytes([number]) * tree.HASH_BYTES for number in range(
 def test_a_path_in_two_parts_leads_where_one_does(
     leaf: bytes, place: tuple[int, int], proof: list[bytes], other: list[bytes]
 ) -> None:
-    """The upper part of a path is remembered: by turns with others, and with few hashes, so that many meet."""
+    """The upper part of a path is remembered: here by turns with others, of few hashes, so that many meet."""
     for path in (proof, other, proof[:7] + other[7:], proof):
         index, size = place
         try:
