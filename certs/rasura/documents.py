@@ -77,7 +77,7 @@ def _files(folder: Path, suffixes: set[str]) -> list[Path]:
 def _lines(path: Path) -> Iterator[Document]:
     found = False
     try:
-        with path.open("rb") as export:
+        with path.open("rb", buffering=MAX_BYTES) as export:
             number = 0
             while line := export.readline(MAX_BYTES + 2):
                 number += 1
