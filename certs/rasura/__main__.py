@@ -1,13 +1,22 @@
 """The ``rasura`` command."""
 
-from rasura.cli import cli
-from rasura.command import run
+import gc
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command.
+
+    No cycles are searched for while its modules load, nor among what they made afterwards: nothing of it goes
+    away again, and the searches at start and end took a fifth of the time of one check.
+    """
+    gc.disable()
+    from rasura.cli import cli  # noqa: PLC0415  see above
+    from rasura.command import run  # noqa: PLC0415
+
+    gc.freeze()
+    gc.enable()
     run(cli)
 
 

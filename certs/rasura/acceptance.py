@@ -25,9 +25,10 @@ passed over in silence is worse than none.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
+
+import msgspec
 
 from rasura.certificate import ErasureCertificate, Method, Outcome, Technique
 from rasura.errors import UsageError
@@ -48,16 +49,14 @@ class AcceptanceError(UsageError):
     """The file of rules is not one."""
 
 
-@dataclass(frozen=True, slots=True)
-class DataClass:
+class DataClass(msgspec.Struct, frozen=True):
     """What suffices for drives that held data of one class; ``None``: any technique."""
 
     methods: frozenset[Method]
     techniques: frozenset[Technique] | None
 
 
-@dataclass(frozen=True)
-class Acceptance:
+class Acceptance(msgspec.Struct, frozen=True):
     """The rules. ``sites`` ``None``: everybody's; ``usual`` is the class where nobody says one."""
 
     logged: bool = True

@@ -11,7 +11,8 @@ r"""What a log asks of a witness: the request of c2sp.org/tlog-witness, ``add-ch
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.base64_text import canonical_base64s
 from rasura.checkpoint import MAX_SIZE, parse_decimal
@@ -43,8 +44,7 @@ class AddCheckpointError(RasuraError):
     """The bytes are not a request, or not an answer, of that form."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddCheckpoint:
+class AddCheckpoint(msgspec.Struct, frozen=True):
     """The size that the log believes the witness cosigned last, the proof from there, and the checkpoint."""
 
     old_size: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from rasura.bundle import Bundle
 from rasura.checkpoint import claimed_time, origin_of
@@ -29,8 +30,7 @@ from rasura.verifier import Report, Verdict, revoked_keys
 __all__ = ["Beside", "StatementBeside", "belonging", "lay_beside"]
 
 
-@dataclass(frozen=True, slots=True)
-class StatementBeside:
+class StatementBeside(msgspec.Struct, frozen=True):
     """A side statement and where it stands: its place in a log (``None``: in none) and that log's name."""
 
     statement: SideStatement
@@ -38,8 +38,7 @@ class StatementBeside:
     log: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(msgspec.Struct, frozen=True):
     """What is there beside one document."""
 
     counts: tuple[StatementBeside, ...] = ()

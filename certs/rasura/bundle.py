@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 import msgspec
@@ -27,7 +26,7 @@ from rasura.certificate import ErasureCertificate
 from rasura.chain import Chain, read_chain
 from rasura.claims import ClaimsError, Statement
 from rasura.entry import Entry, EntryKind
-from rasura.envelope import Envelope, Signature
+from rasura.envelope import Envelope
 from rasura.errors import RasuraError
 from rasura.machine_report import PREDICATE_TYPE as MACHINE_REPORT
 from rasura.machine_report import MachineReport
@@ -51,22 +50,11 @@ class BundleError(RasuraError):
     """The bytes are not a bundle."""
 
 
-class _Signed(msgspec.Struct, frozen=True, gc=False):
-    keyid: str
-    sig: bytes
-
-
-class _Enveloped(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    payload: bytes
-    payload_type: str
-    signatures: tuple[_Signed, ...]
-
-
 class _Bundled(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A bundle as :meth:`Bundle.encode` writes it; msgspec reads and writes ``bytes`` as base64."""
 
     media_type: str
-    envelope: _Enveloped
+    envelope: Envelope
     chain: tuple[str, ...]
     receipt: str | None
 
@@ -83,8 +71,7 @@ _KINDS: dict[type, EntryKind] = {
 }
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True, dict=True):
     """An envelope, the chain (signer, site) of signing certificates, and receipt and timestamps if any."""
 
     envelope: Envelope
@@ -92,23 +79,15 @@ class Bundle:
     receipt: Receipt | None = None
     timestamps: tuple[Timestamp, ...] = ()
 
-    @cached_property
+    @property
     def signers(self) -> Chain:
-        """The chain, with what is asked of it worked out once."""
-        return self.chain if isinstance(self.chain, Chain) else Chain(self.chain)
+        """The chain, with what is asked of it worked out once for all bundles that were read with it."""
+        return self.chain if type(self.chain) is Chain else Chain(self.chain)
 
-    @cached_property
+    @property
     def document(self) -> ErasureCertificate | MachineReport | SideStatement:
         """What is signed, as read from the payload, **not** verified; raises ``ClaimsError``."""
-        if self._plain is not None:
-            return self._plain
-        statement = self._statement
-        if statement.predicate_type == MACHINE_REPORT:
-            return MachineReport.from_statement(statement)
-        kind = KINDS.get(statement.predicate_type)
-        if kind is not None:
-            return kind.from_statement(statement)
-        return ErasureCertificate.from_statement(statement)
+        return self._contents[0]
 
     @property
     def claims(self) -> ErasureCertificate | MachineReport:
@@ -119,18 +98,25 @@ class Bundle:
         return document
 
     @cached_property
-    def _plain(self) -> ErasureCertificate | None:
-        """The claims, if the payload is their one encoding and holds nothing else: most do."""
-        return ErasureCertificate.as_written(self.envelope.payload)
-
-    @cached_property
-    def _statement(self) -> Statement:
-        return Statement.parse(self.envelope.payload)
+    def _contents(self) -> tuple[ErasureCertificate | MachineReport | SideStatement, tuple[str, ...]]:
+        """What is signed, and the members of it that this version does not know; raises ``ClaimsError``."""
+        # Most payloads are the one encoding of a certificate's claims, and hold nothing else.
+        plain = ErasureCertificate.as_written(self.envelope.payload)
+        if plain is not None:
+            return plain, ()
+        statement = Statement.parse(self.envelope.payload)
+        kind: type[ErasureCertificate | MachineReport | SideStatement] = ErasureCertificate
+        if statement.predicate_type == MACHINE_REPORT:
+            kind = MachineReport
+        else:
+            kind = KINDS.get(statement.predicate_type, kind)
+        document = kind.from_statement(statement)
+        return document, document.unread(statement)
 
     @property
     def unread(self) -> tuple[str, ...]:
         """Members of the statement that this version does not know; raises ``ClaimsError``."""
-        return () if self._plain is not None else self.document.unread(self._statement)
+        return self._contents[1]
 
     @property
     def certificate(self) -> ErasureCertificate:
@@ -163,11 +149,11 @@ class Bundle:
 
     def with_receipt(self, receipt: Receipt | None) -> Bundle:
         """The same bundle with another receipt, or none, and so without timestamps."""
-        return replace(self, receipt=receipt, timestamps=())
+        return msgspec.structs.replace(self, receipt=receipt, timestamps=())
 
     def with_timestamps(self, timestamps: tuple[Timestamp, ...]) -> Bundle:
         """The same bundle with these timestamps."""
-        return replace(self, timestamps=timestamps)
+        return msgspec.structs.replace(self, timestamps=timestamps)
 
     def encode(self) -> bytes:
         """The bundle as JSON, one form for one value."""
@@ -199,13 +185,8 @@ class Bundle:
     def _read(cls, raw: bytes) -> Bundle:
         plain = strict_json.as_written(raw, _PLAIN, integers=False)
         if plain is not None and plain.media_type == MEDIA_TYPE:
-            signed = plain.envelope
             return cls(
-                Envelope(
-                    signed.payload,
-                    signed.payload_type,
-                    tuple(Signature(one.keyid, one.sig) for one in signed.signatures),
-                ),
+                plain.envelope,
                 read_chain(plain.chain),
                 Receipt.parse(plain.receipt) if plain.receipt is not None else None,
             )

@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rasura.base64_text import canonical_base64
@@ -35,13 +36,14 @@ __all__ = [
 MAX_SIZE = 2**63 - 1
 """Sizes and indexes fit a signed 64-bit integer."""
 
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+
 
 class CheckpointError(RasuraError):
     """A checkpoint is malformed, or not signed as it must be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """The log's name, its number of leaves, and the root of its tree at that size.
 
     ``extensions`` are further lines that other logs may add; ours never does.
@@ -86,8 +88,7 @@ class Checkpoint:
         return cls(origin, number, root_hash, tuple(extensions))
 
 
-@dataclass(frozen=True)
-class OpenedCheckpoint:
+class OpenedCheckpoint(msgspec.Struct, frozen=True, dict=True):
     """A checkpoint that its log signed, and every signature by a key that we know."""
 
     checkpoint: Checkpoint
@@ -100,6 +101,11 @@ class OpenedCheckpoint:
         log_keys = {one.key.public_key for one in own if one.key.type is KeyType.ED25519}
         times = [one.timestamp for one in own if one.key.public_key in log_keys]
         return max((time for time in times if time is not None), default=None)
+
+    @cached_property
+    def moment(self) -> datetime | None:
+        """The same, in UTC."""
+        return datetime.fromtimestamp(self.timestamp, UTC) if self.timestamp is not None else None
 
     @property
     def signed_by(self) -> tuple[VerifierKey, ...]:
@@ -165,6 +171,7 @@ def claimed_time(note_text: str) -> int | None:
 
 def parse_decimal(text: str) -> int | None:
     """An ASCII decimal without leading zeros, at most :data:`MAX_SIZE`; None for anything else."""
-    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", text) or int(text) > MAX_SIZE:
+    if not _DECIMAL.fullmatch(text):
         return None
-    return int(text)
+    number = int(text)
+    return number if number <= MAX_SIZE else None

@@ -7,7 +7,6 @@ integers of milliseconds, times RFC 3339 in UTC.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -37,8 +36,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """An in-toto Statement: about whom, which kind of predicate, and the predicate as JSON values."""
 
     subject: str

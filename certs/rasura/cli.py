@@ -1,10 +1,9 @@
-"""The auditor's commands: verify and show, and those of bundles, pages and timestamps."""
+"""The auditor's command verify, and where the others are."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,32 +13,26 @@ import msgspec
 
 from rasura import __version__
 from rasura.certificate import ErasureCertificate, Outcome
-from rasura.command import EXIT_CODES_HELP, print_json, read_file
+from rasura.command import BUNDLES, EXIT_CODES_HELP, JSON, print_json, read_file
 from rasura.documents import Document, documents_in
 from rasura.errors import ExitCode, UsageError
-from rasura.language import Language, Tongue
 from rasura.lazy import LazyGroup
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
-from rasura.options import LANGUAGE_OPTION
 from rasura.page_verdict import verify_document, with_page, without_false_words
-from rasura.pdf.terms import PageMatch
 from rasura.revocations import standing, with_revocations
 from rasura.said import Gathered, gather, judge_statement, with_statements
-from rasura.series import Warned, member_of, series_warnings
 from rasura.text import printable
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict
 
 if TYPE_CHECKING:
     from rasura.acceptance import Acceptance
+    from rasura.pdf.terms import PageMatch
+    from rasura.series import Warned
 
 __all__ = ["cli"]
 
-_BUNDLES = click.argument(
-    "bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path)
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 _NAMED = 5
 """Files that a warning names."""
 _FEW = 100
@@ -67,7 +60,7 @@ def cli() -> None:
 
 
 @cli.command("verify", epilog=EXIT_CODES_HELP)
-@_BUNDLES
+@BUNDLES
 @click.option(
     "--trust",
     "trust_file",
@@ -110,7 +103,7 @@ def cli() -> None:
 @click.option(
     "--brief", is_flag=True, help="Show only those that are not accepted, how many are, and warnings."
 )
-@_JSON
+@JSON
 def verify_command(
     bundles: tuple[Path, ...],
     trust_file: Path,
@@ -196,37 +189,11 @@ def verify_command(
     return worst
 
 
-@cli.command("show", epilog=EXIT_CODES_HELP)
-@_BUNDLES
-@LANGUAGE_OPTION
-@_JSON
-def show_command(bundles: tuple[Path, ...], language: str, as_json: bool) -> int:
-    """Show what certificates claim, in words, without verifying them.
-
-    What statements among the files say of a certificate is shown with it.
-    """
-    from rasura.show import tell_all, telling_text  # noqa: PLC0415  verifying needs none of its words
-
-    shown = [(one.name, one.bundle()) for one in documents_in(bundles, pages=False)]
-    if as_json:
-        print_json([msgspec.json.decode(bundle.envelope.payload) for _, bundle in shown])
-        return ExitCode.DONE
-    tongue = Tongue(Language(language))
-    tellings = tell_all([bundle for _, bundle in shown], tongue)
-    for (name, _bundle), telling in zip(shown, tellings, strict=True):
-        click.echo(
-            tongue.say("{name}: claims as written, NOT verified (rasura verify does that)").format(
-                name=printable(name)
-            )
-        )
-        click.echo(f"\n{telling_text(telling, tongue)}\n")
-    return ExitCode.DONE
-
-
 cli.add_lazily("bundle", "rasura.bundle_commands:bundle_command")
 cli.add_lazily("monitor", "rasura.monitor_command:monitor_command")
 cli.add_lazily("pdf", "rasura.pdf_command:pdf_command")
 cli.add_lazily("receipt", "rasura.receipt_command:receipt_command")
+cli.add_lazily("show", "rasura.show_command:show_command")
 cli.add_lazily("statement", "rasura.statement_commands:statement_group")
 cli.add_lazily("timestamp", "rasura.stamp_command:timestamp_command")
 cli.add_lazily("witness", "rasura.witness_command:witness_command")
@@ -260,8 +227,7 @@ def _severity(code: ExitCode) -> int:
     return (ExitCode.DONE, ExitCode.REFUSED, ExitCode.UNKNOWN, ExitCode.FAILED).index(code)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True):
     """What the caller accepts."""
 
     allow_unlogged: bool
@@ -271,6 +237,10 @@ class _Asked:
 
 def _warnings(reports: list[tuple[str, PageMatch | None, Report]]) -> tuple[Warned, ...]:
     """What certificates that are genuine say against each other."""
+    if len(reports) < 2:
+        return ()
+    from rasura.series import member_of, series_warnings  # noqa: PLC0415  one has nothing to be compared with
+
     members = [
         member
         for name, _, one in reports
@@ -307,14 +277,20 @@ def _judged_alone(
     if found.wrong:
         return checks, ExitCode.FAILED, "NOT GENUINE: report and certificates do not belong together"
     if found.missing and not asked.report_alone:
-        return checks, ExitCode.REFUSED, f"NOT ACCEPTED: {len(found.missing)} certificates are missing"
+        lost = len(found.missing)
+        what = "one certificate is" if lost == 1 else f"{lost} certificates are"
+        return checks, ExitCode.REFUSED, f"NOT ACCEPTED: {what} missing"
     code, sentence = _judge(report, asked)
     return checks, code, sentence
 
 
 def _set_check(number: int, found: SetCheck) -> Check:
     problems = "; ".join((*found.wrong, *found.missing))
-    good = f"all {found.found} certificates that the report names are there and fit"
+    good = (
+        "the one certificate that the report names is there and fits"
+        if found.found == 1
+        else f"all {found.found} certificates that the report names are there and fit"
+    )
     return Check(number, "set", State.FAILED if problems else State.PASSED, problems or good)
 
 

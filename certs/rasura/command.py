@@ -13,9 +13,14 @@ import click
 from rasura.errors import ExitCode, RasuraError, UsageError
 from rasura.text import printable
 
-__all__ = ["EXIT_CODES_HELP", "print_json", "read_file", "run", "say_error"]
+__all__ = ["BUNDLES", "EXIT_CODES_HELP", "JSON", "print_json", "read_file", "run", "say_error"]
 
 EXIT_CODES_HELP = "Exit codes: 0 done, 1 the job failed, 2 usage, 3 refused, 4 unknown outcome."
+BUNDLES = click.argument(
+    "bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path)
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
+
 _MOST_BYTES = 256 << 20
 _USUAL_BYTES = 64 << 10
 """No more is asked for at first: memory for the most would be set aside for every small file."""

@@ -6,14 +6,18 @@ What PDFs need is imported when there is one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from rasura.bundle import Bundle
 from rasura.command import read_file
 from rasura.errors import RasuraError, UsageError
-from rasura.pdf.terms import PageMatch, needs_extra
 from rasura.strict_json import MAX_BYTES
+
+if TYPE_CHECKING:
+    from rasura.pdf.terms import PageMatch
 
 __all__ = ["Document", "documents_in"]
 
@@ -21,8 +25,7 @@ _EXPORTS = {".ndjson", ".jsonl"}
 _PDF = b"%PDF-"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """The bytes of one bundle, where they come from, and what is to be said of the page around them.
 
     ``name`` tells it from others in the same file ``path``. ``unreadable`` says why there are no bytes.
@@ -74,7 +77,7 @@ def _files(folder: Path, suffixes: set[str]) -> list[Path]:
 def _lines(path: Path) -> Iterator[Document]:
     found = False
     try:
-        with path.open("rb") as export:
+        with path.open("rb", buffering=MAX_BYTES) as export:
             number = 0
             while line := export.readline(MAX_BYTES + 2):
                 number += 1
@@ -96,6 +99,8 @@ def _in_file(path: Path, pages: bool) -> tuple[Document, ...]:
         from rasura.pdf.matching import match  # noqa: PLC0415  not for those who verify a bundle
         from rasura.pdf.reading import read  # noqa: PLC0415
     except ImportError:
+        from rasura.pdf.terms import needs_extra  # noqa: PLC0415  likewise
+
         raise needs_extra(f"the PDF {path}") from None
     try:
         contents = read(raw)

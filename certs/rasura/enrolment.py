@@ -43,11 +43,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -130,8 +130,7 @@ def normalised_code(text: str) -> str | None:
     return f"{letters[:4]}-{letters[4:]}"
 
 
-@dataclass(frozen=True, slots=True)
-class EnrolmentRequest:
+class EnrolmentRequest(msgspec.Struct, frozen=True):
     """What a station asks for. Nothing in it is trusted but that it has the key."""
 
     key: ec.EllipticCurvePublicKey
@@ -183,8 +182,7 @@ class EnrolmentRequest:
         return cls(proven_key(der, "the enrolment request", EnrolmentError), site, build_hash, time)
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolled:
+class Enrolled(msgspec.Struct, frozen=True):
     """A certified station: its key, its chain (station, site), its site, and whom to trust."""
 
     key: ec.EllipticCurvePrivateKey

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura.errors import RasuraError
 from rasura.tree import leaf_hash
@@ -29,7 +30,7 @@ __all__ = ["Entry", "EntryError", "EntryKind"]
 
 _HEADER = "rasura log entry v1"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_HASH = re.compile(r"[0-9a-f]{64}")
+_HASHES = re.compile(r"[0-9a-f]{64}( [0-9a-f]{64}){3}")
 
 
 class EntryError(RasuraError):
@@ -47,8 +48,7 @@ class EntryKind(Enum):
     REVOCATION = "revocation"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One entry: four SHA-256 digests in lower-case hexadecimal.
 
     They are of the UUID's text, of the DSSE payload's bytes, of the raw signature's bytes, and of the
@@ -63,12 +63,10 @@ class Entry:
 
     def __post_init__(self) -> None:
         hashes = (
-            self.id_sha256,
-            self.payload_sha256,
-            self.signature_sha256,
-            self.signing_certificate_sha256,
+            f"{self.id_sha256} {self.payload_sha256} "
+            f"{self.signature_sha256} {self.signing_certificate_sha256}"
         )
-        if not all(map(_HASH.fullmatch, hashes)):
+        if not _HASHES.fullmatch(hashes):
             raise EntryError("a digest of an entry is not SHA-256 in lower-case hexadecimal")
 
     @staticmethod

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,17 +30,18 @@ class EnvelopeError(RasuraError):
     """The envelope is malformed or its signature does not hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """One signature: :func:`key_id` of the signer's key, and DER ECDSA over the PAE."""
 
     keyid: str
     sig: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A payload (the exact bytes that were signed), its type, and its signatures."""
+class Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """A payload (the exact bytes that were signed), its type, and its signatures.
+
+    With :class:`Signature` it is also how msgspec reads the JSON object: ``bytes`` are base64 there.
+    """
 
     payload: bytes
     payload_type: str

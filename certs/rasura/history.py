@@ -6,8 +6,9 @@ forward with size. Where two notes that the log signed say otherwise, the two no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from rasura.checkpoint import Checkpoint, OpenedCheckpoint
 from rasura.errors import RasuraError
@@ -29,8 +30,7 @@ class Story(Enum):
     CLOCK = "clock"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """A signed checkpoint whose log is known, and in words where it was seen."""
 
     note: str
@@ -43,8 +43,7 @@ class Seen:
         return self.opened.checkpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Contradiction:
+class Contradiction(msgspec.Struct, frozen=True):
     """Two notes that one log cannot have signed if it only ever grew, and the sentence that says so."""
 
     story: Story

@@ -18,10 +18,10 @@ from __future__ import annotations
 import base64
 import secrets
 import unicodedata
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -83,8 +83,7 @@ class PassphraseNeededError(UsageError):
     """The key is sealed and nobody gave a passphrase."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Cost:
+class _Cost(msgspec.Struct, frozen=True):
     """What one guess costs. The default is RFC 9106 section 4, second recommended option."""
 
     memory_kib: int = 64 * 1024
@@ -154,8 +153,7 @@ def open_key(data: bytes, passphrase: str, holder: Holder = Holder.SITE) -> ec.E
     return load_private_key(pem)
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+class _Box(msgspec.Struct, frozen=True):
     """A sealed key, taken apart."""
 
     header: dict[str, Any]

@@ -13,8 +13,9 @@ What a URI says and we do not know is refused and not passed over: it could have
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from rasura.errors import UsageError
 
@@ -35,22 +36,19 @@ class KeyUriError(UsageError):
     """This names no key."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileKey:
+class FileKey(msgspec.Struct, frozen=True):
     """A key in a file."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class EnvKey:
+class EnvKey(msgspec.Struct, frozen=True):
     """A key in an environment variable."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUri:
+class TokenUri(msgspec.Struct, frozen=True):
     """A key on a PKCS#11 token (RFC 7512 section 2.3): which token, which object, which module, what PIN.
 
     What is ``None`` may be anything, as long as one key is left. ``pin_source`` is the path of a file; a

@@ -7,8 +7,9 @@ if each of them is there, unaltered, of this machine and station, and says what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from rasura.certificate import ErasureCertificate
 from rasura.machine_report import MachineReport, ReportedDrive
@@ -25,8 +26,7 @@ class Held(NamedTuple):
     """It passed its own checks."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetCheck:
+class SetCheck(msgspec.Struct, frozen=True):
     """What is wrong with the set, in sentences: what is not there, and what does not fit."""
 
     missing: tuple[str, ...]

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+
+import msgspec
 
 from rasura import durable, strict_json
 from rasura.checkpoint import open_checkpoint
@@ -52,8 +53,7 @@ class RegistryProvesNothingError(RefusedError):
     """The registry answers, and the answer proves nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """What a look at the registry gave."""
 
     latest: Seen

@@ -10,9 +10,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from enum import IntEnum
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -62,8 +62,7 @@ class KeyType(IntEnum):
     COSIGNATURE_V1 = 0x04
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierKey:
+class VerifierKey(msgspec.Struct, frozen=True):
     """Who may sign: a key name, a signature type and the 32 bytes of an Ed25519 public key."""
 
     name: str
@@ -114,11 +113,10 @@ class VerifierKey:
 
     def cosigner(self) -> VerifierKey:
         """The same name and key, for cosignature/v1."""
-        return replace(self, type=KeyType.COSIGNATURE_V1)
+        return msgspec.structs.replace(self, type=KeyType.COSIGNATURE_V1)
 
 
-@dataclass(frozen=True, slots=True)
-class NoteSignature:
+class NoteSignature(msgspec.Struct, frozen=True):
     """One signature line: the signer's name and key id (4 bytes), and what the key made."""
 
     name: str
@@ -133,16 +131,14 @@ class NoteSignature:
         return min(int.from_bytes(self.signature[:_TIMESTAMP_BYTES], "big"), MAX_TIMESTAMP)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSignature:
+class KnownSignature(msgspec.Struct, frozen=True):
     """A signature that holds; ``timestamp`` is POSIX seconds, for cosignature/v1 only."""
 
     key: VerifierKey
     timestamp: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """A text, its final newline included, and its signatures. Trust nothing before :meth:`verify`."""
 
     text: str

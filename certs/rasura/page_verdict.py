@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from rasura.documents import Document
 from rasura.errors import ExitCode
-from rasura.pdf.terms import PageMatch
 from rasura.revocations import standing, with_revocations
 from rasura.trust import Trust
 from rasura.verifier import Check, Report, State, Verdict, verify
+
+if TYPE_CHECKING:
+    from rasura.pdf.terms import PageMatch
 
 __all__ = ["verify_document", "with_page", "without_false_words"]
 
@@ -25,7 +28,7 @@ def verify_document(document: Document, trust: Trust) -> Report:
     return Report(Verdict.NOT_GENUINE, (check,), None, None, None)
 
 
-Read = tuple[str, PageMatch | None, Report]
+Read: TypeAlias = "tuple[str, PageMatch | None, Report]"
 """The name of a document, the page around it and the report on it."""
 
 

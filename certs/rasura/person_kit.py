@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -58,8 +58,7 @@ CERTIFICATE_FILE, REQUEST_FILE = "person.pem", "request.pem"
 _SITE_FILES = ("site.pem", "trust.toml", "site.toml")
 
 
-@dataclass(frozen=True, slots=True)
-class PersonKit:
+class PersonKit(msgspec.Struct, frozen=True):
     """A person who can sign, and what their site's folder says of its registry."""
 
     person: Person

@@ -8,8 +8,7 @@ the person reads out to them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,8 +30,7 @@ class PersonRequestError(UsageError):
     """It is not a request of a person's, or does not hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class PersonRequest:
+class PersonRequest(msgspec.Struct, frozen=True):
     """Who asks to be certified for what, with a key that they have. Nothing else of it is sure."""
 
     site: str

@@ -12,8 +12,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from rasura.base64_text import canonical_base64s
 from rasura.checkpoint import (
@@ -32,6 +33,7 @@ MAX_PROOF_HASHES = 63
 """The height of the highest tree whose size fits (RFC 6962 section 2.1.1: at most ceil(log2(n)))."""
 
 _HEADER = "c2sp.org/tlog-proof@v1"
+_INDEX = "index "
 
 
 class ReceiptError(RasuraError):
@@ -43,8 +45,7 @@ def _read_checkpoint(note: str) -> Checkpoint:
     return Checkpoint.parse(Note.parse(note).text)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """The leaf's zero-based index, its inclusion proof, and the signed checkpoint the proof leads to.
 
     Well-formed by construction; whether it holds is for the verifier to say.
@@ -77,12 +78,12 @@ class Receipt:
             ReceiptError: not of that form. An ``extra`` line, which nothing authenticates, is refused.
         """
         head, separator, note = text.partition("\n\n")
-        header, _, rest = head.partition("\n")
-        index_line, *hashes = rest.split("\n", MAX_PROOF_HASHES + 1)
-        index = parse_decimal(index_line.removeprefix("index "))
-        if not separator or header != _HEADER or not index_line.startswith("index ") or index is None:
+        lines = head.split("\n", MAX_PROOF_HASHES + 2)
+        named = len(lines) > 1 and lines[0] == _HEADER and lines[1].startswith(_INDEX)
+        index = parse_decimal(lines[1][len(_INDEX) :]) if named else None
+        if not separator or index is None:
             raise ReceiptError(
                 f"this is not a receipt: {_HEADER}, index, hashes, an empty line, a checkpoint"
             )
-        proof = canonical_base64s(hashes, "a hash of a receipt", ReceiptError)
+        proof = canonical_base64s(lines[2:], "a hash of a receipt", ReceiptError)
         return cls(index, proof, note)

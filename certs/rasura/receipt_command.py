@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from rasura.bundle import Bundle
 from rasura.checkpoint import origin_of

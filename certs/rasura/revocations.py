@@ -8,7 +8,8 @@ registry's authority revoked; then what sites revoked, of the signers that they 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+import msgspec
 
 from rasura.consistency import parse_time
 from rasura.side_statement import KeyRevocation
@@ -66,4 +67,4 @@ def with_revocations(report: Report, revoked: tuple[Revocation, ...]) -> Report:
         one._replace(state=State.FAILED, sentence="; ".join(problems)) if one.number == VALIDITY else one
         for one in report.checks
     )
-    return replace(report, checks=checks, verdict=Verdict.NOT_GENUINE)
+    return msgspec.structs.replace(report, checks=checks, verdict=Verdict.NOT_GENUINE)

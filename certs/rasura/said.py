@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from rasura.checkpoint import origin_of
 from rasura.claims import ClaimsError
@@ -31,8 +32,7 @@ from rasura.verifier import Report, Verdict
 __all__ = ["Gathered", "gather", "in_force", "in_order", "judge_statement", "with_statements"]
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(msgspec.Struct, frozen=True):
     """Genuine certificates and reports, by their payload hashes, and what fits each, in its order."""
 
     documents: dict[str, Report]

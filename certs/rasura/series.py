@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import TypeVar
+
+import msgspec
 
 from rasura.certificate import ErasureCertificate
 from rasura.consistency import parse_time
@@ -45,8 +46,7 @@ class WarningKind(StrEnum):
     SAME_PAGES = "same-pages"
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(msgspec.Struct, frozen=True):
     """One warning: its kind, a sentence, and the names of the files that it is about."""
 
     kind: WarningKind
@@ -54,8 +54,7 @@ class Warned:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DriveFacts:
+class DriveFacts(msgspec.Struct, frozen=True):
     """What a certificate says of its drive that is compared with what another says."""
 
     serial: str | None
@@ -67,8 +66,7 @@ class DriveFacts:
     hours_after: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """One certificate or machine report of the set, as far as it is compared with others."""
 
     name: str

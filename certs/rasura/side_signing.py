@@ -7,10 +7,10 @@ Revocations are not signed by the site's own key, which signs certificates and n
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypedDict
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -56,8 +56,7 @@ def document_name(bundle: Bundle) -> DocumentName:
     return DocumentName(kind=kind, payload_sha256=bundle.payload_sha256)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """Somebody of a site who may sign: their key, their signing certificate and the site's."""
 
     key: ec.EllipticCurvePrivateKey

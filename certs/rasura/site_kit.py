@@ -15,12 +15,12 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import click
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -60,8 +60,7 @@ PERSON_PASSPHRASE_FILE = "RASURA_PERSON_PASSPHRASE_FILE"  # noqa: S105
 KEY_FILE = "site.key"
 
 
-@dataclass(frozen=True, slots=True)
-class SitePapers:
+class SitePapers(msgspec.Struct, frozen=True):
     """What a site folder says without its key: enough to send certificates, not to sign them."""
 
     site: str
@@ -94,8 +93,7 @@ class SitePapers:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SiteKit:
+class SiteKit(msgspec.Struct, frozen=True):
     """A site's name, key and certificate, whom it trusts, where its registry is and that one's pin."""
 
     site: str

@@ -8,7 +8,8 @@ all that the log held then, the log's time must not go back, and one size has on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint
 from rasura.errors import RasuraError
@@ -18,8 +19,7 @@ from rasura.receipt import Receipt
 __all__ = ["Start", "is_of_another_log", "look_at_start"]
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """What is wrong with it, if anything; and what it shows, if it could be checked."""
 
     problem: str | None

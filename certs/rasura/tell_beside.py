@@ -7,7 +7,8 @@ one that still stands.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from rasura.beside import Beside, StatementBeside
 from rasura.claims import SignedClaims

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 __all__ = ["BundleFacts", "Part", "Row", "Table", "Telling", "name_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class BundleFacts:
+class BundleFacts(msgspec.Struct, frozen=True):
     """What is to be told of the bundle around the claims.
 
     ``logged`` is whether a receipt is attached, ``unread`` the members of the statement that this version
@@ -27,8 +27,7 @@ class BundleFacts:
     place: tuple[int, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A fact by its name. ``exact`` ones are compared letter by letter; ``details`` are left off a page."""
 
     name: str
@@ -37,16 +36,14 @@ class Row:
     detail: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """Facts that belong together."""
 
     title: str
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """Things of one kind, a line each."""
 
     title: str
@@ -54,8 +51,7 @@ class Table:
     lines: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(msgspec.Struct, frozen=True):
     """One document told in one language.
 
     ``word`` is the verdict in capitals and ``good`` whether it is the one that all hope for; ``done`` says

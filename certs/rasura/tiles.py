@@ -6,7 +6,8 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from rasura.tree import HASH_BYTES, HashReader, node_hash
 
@@ -26,8 +27,7 @@ TileLoader = Callable[["Tile"], bytes]
 """Gives a tile's bytes, ``width`` hashes at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(msgspec.Struct, frozen=True):
     """One tile: its level (None for a bundle of entries), its index in the level, its width in hashes."""
 
     level: int | None

@@ -16,11 +16,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from cryptography import x509
 
 from rasura.base64_text import canonical_base64
@@ -70,8 +70,7 @@ class TimestampError(RasuraError):
     """A timestamp is malformed, or does not hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamp:
+class Timestamp(msgspec.Struct, frozen=True):
     """A token, and the receipt that leads from the entry to the checkpoint it was made over.
 
     Well-formed as far as base64 and the receipt go; whether it holds is for :func:`look_at_timestamps`.
@@ -100,8 +99,7 @@ class Timestamp:
                 raise TimestampError("a timestamp has exactly a receipt and a token, both text")
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamped:
+class Timestamped(msgspec.Struct, frozen=True):
     """What a bundle's timestamps come to: why they do not hold, or by when the log held the entry."""
 
     problem: str | None

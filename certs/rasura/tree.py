@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from rasura.errors import RasuraError
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 _sha256 = hashlib.sha256
+
+_OWN = 6
+"""Hashes of a path that few other leaves have: a log takes some dozens of leaves at a time."""
 
 HASH_BYTES = 32
 """SHA-256 (RFC 6962 section 2.1)."""
@@ -136,7 +140,16 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     """
     _require(0 <= index < size, f"a tree of {size} leaves has no leaf {index}")
     _require_hashes(leaf, root, *proof)
-    fn, sn, computed = index, size - 1, leaf
+    own, common = tuple(proof[:_OWN]), tuple(proof[_OWN:])
+    fn, sn, computed = _climbed(index, size - 1, leaf, own)
+    if common:
+        fn, sn, computed = _remembered_climb(fn, sn, computed, common)
+    _require(sn == 0, "the inclusion proof is too short")
+    _require(computed == root, "the inclusion proof does not lead to the root")
+
+
+def _climbed(fn: int, sn: int, computed: bytes, proof: tuple[bytes, ...]) -> tuple[int, int, bytes]:
+    """Step 4 of RFC 9162 section 2.1.3.2, from the node ``computed``: fn, sn and r after it."""
     for sibling in proof:
         if sn == 0:
             raise ProofError("the inclusion proof is too long")
@@ -149,8 +162,11 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
             computed = _sha256(b"\x01" + computed + sibling).digest()
         fn >>= 1
         sn >>= 1
-    _require(sn == 0, "the inclusion proof is too short")
-    _require(computed == root, "the inclusion proof does not lead to the root")
+    return fn, sn, computed
+
+
+_remembered_climb = lru_cache(maxsize=256)(_climbed)
+"""The upper part of a path: leaves that stand close together, under one root, have it in common."""
 
 
 def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from cryptography import x509
 
 from rasura.errors import UsageError
@@ -26,8 +26,7 @@ class TrustError(UsageError):
 _KEY = re.compile(r"sha256:([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
-class Revocation:
+class Revocation(msgspec.Struct, frozen=True):
     """A key that is not believed from a moment on: what the log held before stands."""
 
     key: str
@@ -37,8 +36,7 @@ class Revocation:
     """The site that revoked it: then only a key that this site certified is meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(msgspec.Struct, frozen=True):
     """Trusted registry authorities (self-signed certificates), the keys of trusted logs, and revoked keys."""
 
     authorities: tuple[x509.Certificate, ...]

@@ -24,12 +24,12 @@ log) is the verdict's second half, kept apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from cryptography import x509
 
 from rasura.bundle import Bundle
@@ -42,6 +42,7 @@ from rasura.errors import RasuraError
 from rasura.keys import Role, common_name, site_of, title_of
 from rasura.machine_report import MachineReport
 from rasura.note import VerifierKey
+from rasura.passed import GOOD, good_claims
 from rasura.side_statement import KeyRevocation, SideStatement, side_problems
 from rasura.start import look_at_start
 from rasura.timestamp import look_at_timestamps
@@ -94,8 +95,7 @@ class Check(NamedTuple):
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """Every check in order, and the claims as far as they could be read (trust them only if genuine)."""
 
     verdict: Verdict
@@ -186,29 +186,27 @@ def verify(raw: bytes, trust: Trust) -> Report:
     strange = f"; this version does not know its {', '.join(unread[:_NAMED])}" if unread else ""
     more = f" and {len(unread) - _NAMED} more members" if len(unread) > _NAMED else ""
     checks.add("bundle", None, f"{document.what}, format {document.format_version}{strange}{more}")
-    _check_signature(checks, bundle)
-    role = _role(bundle)
-    signer = role.name.lower()
+    read = _Read.of(bundle)
+    good = GOOD[read.role]
+    _check_signature(checks, read)
     checks.add(
         "chain",
-        bundle.signers.problems(trust.authorities, role),
-        f"a trusted registry authority certified the site, and the site this {signer}"
-        if len(bundle.chain) > 1
-        else "a trusted registry authority certified this revoker itself",
+        read.signers.problems(trust.authorities, read.role),
+        good.chain if len(read.signers) > 1 else "a trusted registry authority certified this revoker itself",
     )
-    checks.add("identity", _identity_problems(bundle), f"the claims name the site and {signer} that signed")
-    checks.add("clock", _clock_problems(bundle), f"the times claimed fit {role.certificate}")
-    checks.add("claims", _claims_problems(bundle), _GOOD_CLAIMS.get(type(document), "it is said in full"))
-    opened, logged_at = _check_log(checks, bundle, trust)
-    _check_start(checks, bundle, trust, opened)
-    timestamped_at = _check_timestamps(checks, bundle, trust, opened)
+    checks.add("identity", _identity_problems(read), good.identity)
+    checks.add("clock", _clock_problems(read), good.clock)
+    checks.add("claims", _claims_problems(read), good_claims(document))
+    opened, logged_at = _check_log(checks, read, trust)
+    _check_start(checks, read, trust, opened)
+    timestamped_at = _check_timestamps(checks, read, trust, opened)
     if checks.failed:
         verdict = Verdict.NOT_GENUINE
     elif bundle.receipt is None:
         verdict = Verdict.NOT_LOGGED
     else:
         verdict = Verdict.GENUINE
-    note = bundle.receipt.checkpoint_note if bundle.receipt is not None and logged_at is not None else None
+    receipt = bundle.receipt if logged_at is not None else None
     return Report(
         verdict,
         tuple(checks.done),
@@ -217,9 +215,9 @@ def verify(raw: bytes, trust: Trust) -> Report:
         logged_at,
         timestamped_at,
         document if isinstance(document, SideStatement) else None,
-        bundle.signers.keys,
-        bundle.receipt.index if bundle.receipt is not None and logged_at is not None else None,
-        note,
+        read.signers.keys,
+        receipt.index if receipt is not None else None,
+        receipt.checkpoint_note if receipt is not None else None,
     )
 
 
@@ -238,12 +236,13 @@ def check_submission(
         _ = bundle.document
     except RasuraError as error:
         return (str(error),)
-    _check_signature(checks, bundle)
-    checks.add("chain", bundle.signers.problems(authorities, _role(bundle)), "")
-    checks.add("identity", _identity_problems(bundle), "")
-    checks.add("clock", _clock_problems(bundle), "")
-    checks.add("claims", _claims_problems(bundle), "")
-    checks.add("validity", _validity_problems(bundle, now, revoked), "")
+    read = _Read.of(bundle)
+    _check_signature(checks, read)
+    checks.add("chain", read.signers.problems(authorities, read.role), "")
+    checks.add("identity", _identity_problems(read), "")
+    checks.add("clock", _clock_problems(read), "")
+    checks.add("claims", _claims_problems(read), "")
+    checks.add("validity", _validity_problems(read, now, revoked), "")
     return tuple(check.sentence for check in checks.done if check.state is State.FAILED)
 
 
@@ -258,44 +257,49 @@ def check_receipt(bundle: Bundle, logs: tuple[VerifierKey, ...]) -> str | None:
     return _inclusion_problem(bundle, opened)
 
 
-def _check_signature(checks: _Checks, bundle: Bundle) -> None:
-    if bundle.envelope.payload_type != PAYLOAD_TYPE:
+class _Read(NamedTuple):
+    """A bundle that could be read, and what several checks ask of it."""
+
+    bundle: Bundle
+    document: ErasureCertificate | MachineReport | SideStatement
+    signers: Chain
+    role: Role
+    """The one that a signer of this kind of document must have."""
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> _Read:
+        document = bundle.document
+        role = document.signed_by if isinstance(document, SideStatement) else Role.STATION
+        return cls(bundle, document, bundle.signers, role)
+
+
+def _check_signature(checks: _Checks, read: _Read) -> None:
+    envelope = read.bundle.envelope
+    if envelope.payload_type != PAYLOAD_TYPE:
         checks.add("signature", "the envelope's payload type is not in-toto's", "")
         return
     try:
-        bundle.envelope.verify(bundle.signers.key, bundle.signers.key_id)
+        envelope.verify(read.signers.key, read.signers.key_id)
     except IndexError:
         checks.add("signature", "there is no signing certificate to check the signature with", "")
     except RasuraError as error:
         checks.add("signature", str(error), "")
     else:
-        checks.add("signature", None, f"the {_role(bundle).name.lower()}'s key signed exactly this statement")
+        checks.add("signature", None, GOOD[read.role].signature)
 
 
-_GOOD_CLAIMS: dict[type, str] = {
-    ErasureCertificate: "the verdict follows from the evidence in the certificate",
-    MachineReport: "every drive has one outcome, and a certificate where it was erased",
-}
-
-
-def _role(bundle: Bundle) -> Role:
-    """The role that a signer of this kind of document must have."""
-    document = bundle.document
-    return document.signed_by if isinstance(document, SideStatement) else Role.STATION
-
-
-def _claims_problems(bundle: Bundle) -> tuple[str, ...]:
-    document = bundle.document
+def _claims_problems(read: _Read) -> tuple[str, ...]:
+    document = read.document
     return side_problems(document) if isinstance(document, SideStatement) else contradictions(document)
 
 
-def _identity_problems(bundle: Bundle) -> tuple[str, ...]:
-    document = bundle.document
+def _identity_problems(read: _Read) -> tuple[str, ...]:
+    document = read.document
     if isinstance(document, SideStatement):
-        return _signer_problems(document, bundle.signers)
+        return _signer_problems(document, read.signers)
     station = document.station
     try:
-        certified_site, certified_station = bundle.signers.names
+        certified_site, certified_station = read.signers.names
     except (RasuraError, IndexError):
         return ("the signing certificate does not name one site and one station",)
     problems = []
@@ -326,26 +330,26 @@ def _signer_problems(said: SideStatement, signers: Chain) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _clock_problems(bundle: Bundle) -> tuple[str, ...]:
-    if not bundle.chain:
+def _clock_problems(read: _Read) -> tuple[str, ...]:
+    if not read.signers:
         return ("there is no signing certificate",)
-    document, (begin, end) = bundle.document, bundle.signers.signer_valid
+    document, (begin, end) = read.document, read.signers.signer_valid
     if isinstance(document, SideStatement):
         times: tuple[str, ...] = (document.signed_at,)
     else:
         source = document if isinstance(document, MachineReport) else document.result
         times = (source.started_at, source.finished_at)
-    read = [parse_time(one) for one in times]
-    if None in read:
+    moments = [parse_time(one) for one in times]
+    if None in moments:
         return ("the times claimed are not RFC 3339 in UTC",)
-    last = read[-1]
+    last = moments[-1]
     if last is None or not begin <= last <= end:
-        return (f"{_role(bundle).certificate} was not valid at the time claimed",)
+        return (f"{read.role.certificate} was not valid at the time claimed",)
     return ()
 
 
-def _validity_problems(bundle: Bundle, moment: datetime, revoked: tuple[Revocation, ...]) -> tuple[str, ...]:
-    role, signers = _role(bundle), bundle.signers
+def _validity_problems(read: _Read, moment: datetime, revoked: tuple[Revocation, ...]) -> tuple[str, ...]:
+    role, signers = read.role, read.signers
     # A station's certificate is made by the station's clock, and lasts for its work (check 5).
     lasting = [] if role is Role.STATION or not signers else [(signers.signer_valid, role.certificate)]
     if len(signers) > 1:
@@ -379,20 +383,19 @@ def revoked_keys(
     )
 
 
-def _check_log(
-    checks: _Checks, bundle: Bundle, trust: Trust
-) -> tuple[OpenedCheckpoint | None, datetime | None]:
-    if bundle.receipt is None:
+def _check_log(checks: _Checks, read: _Read, trust: Trust) -> tuple[OpenedCheckpoint | None, datetime | None]:
+    receipt = read.bundle.receipt
+    if receipt is None:
         why = "the bundle has no receipt: no log holds this certificate yet"
         checks.skip("checkpoint", why)
         checks.skip("inclusion", why)
-        if revoked_keys(bundle.signers.keys, trust.revoked, believed_first=_role(bundle) is Role.REVOKER):
+        if revoked_keys(read.signers.keys, trust.revoked, believed_first=read.role is Role.REVOKER):
             checks.add("validity", "a key of its chain is revoked, and no log says it signed this before", "")
         else:
             checks.skip("validity", why)
         return None, None
     try:
-        opened = open_checkpoint(bundle.receipt.checkpoint_note, trust.logs)
+        opened = open_checkpoint(receipt.checkpoint_note, trust.logs)
     except RasuraError as error:
         checks.add("checkpoint", str(error), "")
         checks.skip("inclusion", "the checkpoint does not hold")
@@ -401,23 +404,22 @@ def _check_log(
     origin, size = opened.checkpoint.origin, opened.checkpoint.size
     checks.add("checkpoint", None, f"the log {origin} signed a checkpoint of {size} entries")
     included = checks.add(
-        "inclusion", _inclusion_problem(bundle, opened), f"it is entry {bundle.receipt.index} of that log"
+        "inclusion", _inclusion_problem(read.bundle, opened), f"it is entry {receipt.index} of that log"
     )
-    if opened.timestamp is None:
+    moment = opened.moment
+    if moment is None:
         checks.add("validity", "the log did not say when it signed the checkpoint", "")
         return opened, None
-    moment = datetime.fromtimestamp(opened.timestamp, UTC)
     checks.add(
         "validity",
-        _validity_problems(bundle, moment, trust.revoked),
-        f"the {'site' if _role(bundle) is Role.STATION else 'signer'}'s signing certificate was valid "
-        f"when the log included it, by {_minute(moment)}",
+        _validity_problems(read, moment, trust.revoked),
+        f"{GOOD[read.role].validity}{_minute(moment)}",
     )
     return opened, moment if included else None
 
 
-def _check_start(checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedCheckpoint | None) -> None:
-    document = bundle.document
+def _check_start(checks: _Checks, read: _Read, trust: Trust, held: OpenedCheckpoint | None) -> None:
+    document = read.document
     if isinstance(document, SideStatement):
         checks.skip("start", "a side statement has none: it is younger than what it speaks of")
         return
@@ -425,20 +427,21 @@ def _check_start(checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedChec
     if begun is None:
         checks.skip("start", "it names no checkpoint from its start: it may be older than it says")
         return
-    start = look_at_start(begun.checkpoint, trust.logs, bundle.receipt, held)
+    start = look_at_start(begun.checkpoint, trust.logs, read.bundle.receipt, held)
     if start.problem is None and start.opened is None:
         checks.skip("start", "the checkpoint from its start is of a log that is not trusted here")
         return
     size, when = 0, ""
     if start.opened is not None:
-        size, stamp = start.opened.checkpoint.size, start.opened.timestamp
-        when = f", after {_minute(datetime.fromtimestamp(stamp, UTC))}" if stamp is not None else ""
+        size, moment = start.opened.checkpoint.size, start.opened.moment
+        when = f", after {_minute(moment)}" if moment is not None else ""
     checks.add("start", start.problem, f"it began when that log held {size} entries{when}")
 
 
 def _check_timestamps(
-    checks: _Checks, bundle: Bundle, trust: Trust, held: OpenedCheckpoint | None
+    checks: _Checks, read: _Read, trust: Trust, held: OpenedCheckpoint | None
 ) -> datetime | None:
+    bundle = read.bundle
     if not bundle.timestamps or bundle.receipt is None:
         checks.skip("timestamp", "it has none: when the log held it is the log's own word")
     elif not trust.timestamp_authorities:
@@ -456,7 +459,7 @@ def _check_timestamps(
         )
         by = found.by
         good = "" if by is None else f"a timestamp authority saw it in that log by {_minute(by)}"
-        if by is not None and _validity_problems(bundle, by, trust.revoked):
+        if by is not None and _validity_problems(read, by, trust.revoked):
             good += "; its keys no longer counted then: that it is older is the log's own word"
         return by if checks.add("timestamp", found.problem, good) else None
     return None

@@ -18,10 +18,10 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -47,8 +47,7 @@ class WitnessFolderError(UsageError):
     """The folder is not a witness's, or damaged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An HTTP answer."""
 
     status: HTTPStatus
@@ -56,8 +55,7 @@ class Answer:
     media_type: str = _TEXT
 
 
-@dataclass(frozen=True, slots=True)
-class _Cosigned:
+class _Cosigned(msgspec.Struct, frozen=True):
     """The last checkpoint cosigned of one log, and when (POSIX seconds)."""
 
     note: str

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from rasura.bundle import Bundle
 from rasura.checkpoint import open_checkpoint
@@ -38,8 +40,7 @@ MAX_PROBLEMS = 50
 """More sentences than this help nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(msgspec.Struct, frozen=True):
     """What was verified, and everything that is wrong, in sentences (:data:`MAX_PROBLEMS` at most)."""
 
     origin: str

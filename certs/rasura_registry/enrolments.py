@@ -10,8 +10,9 @@ import re
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from rasura.enrolment import NONCE_BYTES, EnrolmentRequest, commitment
 from rasura.errors import RasuraError
@@ -34,8 +35,7 @@ class CommitmentError(RasuraError):
     """The request is not the one that was announced, or none was."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
+class _Begun(msgspec.Struct, frozen=True):
     commitment: str
     nonce: bytes
     ends: int

@@ -9,9 +9,10 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from rasura import durable
 from rasura_registry.errors import LogDamagedError, StoreError
@@ -142,8 +143,7 @@ def body_name(sha256: str) -> str:
     return f"bodies/{sha256[:1]}/{sha256}.json"
 
 
-@dataclass(slots=True)
-class _Written:
+class _Written(msgspec.Struct):
     """A file on its way: its open descriptor, and its temporary name until it is renamed to ``path``."""
 
     path: Path

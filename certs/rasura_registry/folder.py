@@ -22,10 +22,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -60,8 +60,7 @@ _FORBIDDEN_IN_SITE = set('/\\:*?"<>|')
 """The folder is copied to sticks, whose file system is mostly FAT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(msgspec.Struct, frozen=True):
     """Where things are in the data folder at ``root``."""
 
     root: Path
@@ -343,7 +342,8 @@ def add_timestamp_authorities(root: Path, pem: bytes) -> tuple[str, ...]:
     known = trust.timestamp_authorities
     new = tuple(one for one in dict.fromkeys(added) if one not in known)
     try:
-        durable.write_file(folder.trust, replace(trust, timestamp_authorities=known + new).to_toml().encode())
+        told = msgspec.structs.replace(trust, timestamp_authorities=known + new)
+        durable.write_file(folder.trust, told.to_toml().encode())
     except OSError as error:
         raise FolderError(f"cannot write {folder.trust}: {error.strerror}") from None
     return tuple(one.subject.rfc4514_string() for one in added)

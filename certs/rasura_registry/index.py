@@ -9,9 +9,10 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from rasura_registry.errors import StoreError
 
@@ -38,8 +39,7 @@ COMMIT;
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Sequenced:
+class Sequenced(msgspec.Struct, frozen=True):
     """One entry in its place: zero-based position, id and kind, leaf bytes, digest of the body (hex)."""
 
     position: int

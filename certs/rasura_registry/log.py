@@ -18,8 +18,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rasura.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -52,8 +52,7 @@ _CLOCK_TOLERANCE_S = 60
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """An entry to be logged, the document's id, and its body: the bytes that were submitted."""
 
     id: str
@@ -61,23 +60,20 @@ class Submission:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """The entry is in the log; ``new`` if it was not before."""
 
     new: bool
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True):
     """The id stands in the log with another entry; nothing was recorded."""
 
     existing: Sequenced
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
+class _Signed(msgspec.Struct, frozen=True):
     """A checkpoint that we signed: the note, what it says, and when (POSIX seconds)."""
 
     note: str

@@ -13,11 +13,11 @@ import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 from cryptography import x509
 
 from rasura import durable, strict_json
@@ -48,8 +48,7 @@ _JOIN_S = 2.0
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """A checkpoint of ``size`` entries as a signed note, and the token over it (DER)."""
 
     size: int

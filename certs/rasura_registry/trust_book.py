@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from rasura import durable
 from rasura.revocations import standing

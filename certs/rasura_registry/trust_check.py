@@ -6,9 +6,10 @@ The log's revocations are judged by the code that an auditor runs, without what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 from cryptography import x509
+from msgspec.structs import replace
 
 from rasura.errors import RasuraError
 from rasura.revocations import revocation_of, standing
@@ -21,8 +22,7 @@ from rasura_registry.logged_revocations import LoggedRevocations
 __all__ = ["TrustCheck", "check_copy", "check_trust"]
 
 
-@dataclass(frozen=True, slots=True)
-class TrustCheck:
+class TrustCheck(msgspec.Struct, frozen=True):
     """How many keys the log revokes, and each sentence about what a trust file says otherwise."""
 
     revoked: int

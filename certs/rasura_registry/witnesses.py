@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
+import msgspec
 import urllib3
 
 from rasura import __version__
@@ -37,8 +37,7 @@ class WitnessError(RasuraError):
     """A witness did not cosign."""
 
 
-@dataclass(frozen=True, slots=True)
-class Witnessing:
+class Witnessing(msgspec.Struct, frozen=True):
     """One witness: where it is, below which ``add-checkpoint`` lies, and its key."""
 
     url: str

@@ -106,7 +106,7 @@ def test_a_job_ends_with_a_report_that_is_verified_with_its_certificates(worksho
     code, said = verify(report, first)
     assert code == 3
     assert "12 set        FAIL the certificate" in said
-    assert "NOT ACCEPTED: 1 certificates are missing" in said
+    assert "NOT ACCEPTED: one certificate is missing" in said
     assert verify(report, more=("--report-alone",))[0] == 0
     value = json.loads(second.read_bytes())
     value["envelope"]["payload"] = json.loads(first.read_bytes())["envelope"]["payload"]

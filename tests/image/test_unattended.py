@@ -67,7 +67,7 @@ def test_it_waits_with_a_certificate_in_its_memory_until_the_network_is_back(
         logged[-1].write_bytes(registry.certificate(identifier))
     verified = registry.verify(*logged)
     assert "GENUINE: ERASED drive" in verified
-    assert "all 1 certificates that the report names are there and fit" in verified
+    assert "the one certificate that the report names is there and fits" in verified
 
 
 def _wait_until_written(drive: Path, first: bytes) -> None:

@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasura import ecdsa
+from rasura import ecdsa, tree
 from rasura.base64_text import canonical_base64, canonical_base64s
 from rasura.certificate import ErasureCertificate
 from rasura.claims import ClaimsError
 from rasura.errors import RasuraError
 from rasura.strict_json import dumps
+from rasura.tree import ProofError, verify_inclusion
 from rasura.trust import Trust
 from rasura.verifier import Report, verify
 from vectors.claims import certificate, edited, statement
@@ -34,17 +35,21 @@ def judged(name: str) -> Report:
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Report]:
     """Each vector, judged first of all: nothing of another is remembered then."""
-    from rasura import chain, checkpoint, keys, receipt, verifier
+    from rasura import chain, checkpoint, consistency, keys, receipt, timestamp, tree, verifier
 
     found = {}
     for name in VECTORS:
         for cached in (
             chain._remembered,
             checkpoint._open,
+            consistency.parse_time,
             keys.chain_problems,
             keys.load_certificate_der,
             keys.p256_public_key,
             receipt._read_checkpoint,
+            timestamp._verified,
+            tree._remembered_climb,
+            verifier._minute,
             verifier._passed,
         ):
             cached.cache_clear()
@@ -78,6 +83,31 @@ def test_spaces_change_nothing(name: str, alone: dict[str, Report]) -> None:
         f"{one.number} {one.name}" for one in alone[name].checks if one.state.value == "failed"
     }:
         assert spaced == alone[name]
+
+
+HASHES = st.sampled_from([bytes([number]) * tree.HASH_BYTES for number in range(4)])
+
+
+@given(
+    leaf=HASHES,
+    place=st.integers(1, 2**16).flatmap(lambda size: st.tuples(st.integers(0, size - 1), st.just(size))),
+    proof=st.lists(HASHES, max_size=20),
+    other=st.lists(HASHES, max_size=20),
+)
+def test_a_path_in_two_parts_leads_where_one_does(
+    leaf: bytes, place: tuple[int, int], proof: list[bytes], other: list[bytes]
+) -> None:
+    """The upper part of a path is remembered: here by turns with others, of few hashes, so that many meet."""
+    for path in (proof, other, proof[:7] + other[7:], proof):
+        index, size = place
+        try:
+            _, left, root = tree._climbed(index, size - 1, leaf, tuple(path))
+            reason = "the inclusion proof is too short" if left else None
+        except ProofError as error:
+            root, reason = leaf, str(error)
+        assert outcome(lambda: verify_inclusion(leaf, index, size, path, root)) == reason  # noqa: B023
+        wrong = bytes(tree.HASH_BYTES - 1) + b"\xff"
+        assert outcome(lambda: verify_inclusion(leaf, index, size, path, wrong)) is not None  # noqa: B023
 
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just({}))

@@ -6,12 +6,12 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rasura.series import DriveFacts, Member, Warned, WarningKind, series_warnings
 

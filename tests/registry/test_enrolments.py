@@ -7,13 +7,13 @@ import json
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from rasura.client import RegistryClient
 from rasura.enrolment import (

@@ -11,12 +11,12 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import uvicorn
+from msgspec.structs import replace
 
 from rasura.checkpoint import open_checkpoint
 from rasura.client import RegistryClient, RegistryRefusedError

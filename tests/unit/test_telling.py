@@ -6,14 +6,13 @@ import ast
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace as replace_claims
+from msgspec.structs import replace
 
 from rasura.envelope import sign
 from rasura.language import Language, Tongue
@@ -72,7 +71,7 @@ def test_every_risk_of_a_plan_is_known_in_french(direct: bool, examined: bool) -
     ):
         drive = simulated_drive(1 << 20, transport=transport, rotational=rotational, removable=removable)
         planned = plan_drive(simulated_drive(1 << 20), overwrite_policy(), ())
-        way = replace_claims(planned.chosen[0], passes=passes)
+        way = replace(planned.chosen[0], passes=passes)
         for risk in residual_risks(drive, way, direct=direct, examined=examined):
             assert "«" not in told(risk, FRENCH), risk
             assert told(risk, ENGLISH)[0].isupper()
@@ -117,7 +116,7 @@ def test_passes_and_their_readers_are_told() -> None:
         "passes read back  4 of 4",
     ):
         assert said in text, said
-    fewer = replace_claims(claims, verification=replace_claims(claims.verification, passes_read_back=1))
+    fewer = replace(claims, verification=replace(claims.verification, passes_read_back=1))
     assert "Passes read back in full: 1 of 4." in claims_text(fewer)
     for said in ("2 × des données aléatoires", "Write Zeroes", "house-scheme", "par un second processus"):  # noqa: RUF001
         assert said in claims_text(claims, FRENCH), said
@@ -173,8 +172,8 @@ def test_what_this_version_cannot_read_is_named(world: TrustWorld) -> None:
 def test_whose_certificate_it_is_stands_in_a_report(world: TrustWorld) -> None:
     drive = paper.reported(paper.hdd(world))
     assert drive.certificate is not None
-    named = replace_claims(drive.certificate, station="station-of-this-morning")
-    report = paper.machine(world, replace_claims(drive, certificate=named)).claims
+    named = replace(drive.certificate, station="station-of-this-morning")
+    report = paper.machine(world, replace(drive, certificate=named)).claims
     assert isinstance(report, MachineReport)
     assert f"{named.id}, of station-of-this-morning" in claims_text(report)
     assert f"{named.id}, de station-of-this-morning" in claims_text(report, FRENCH)

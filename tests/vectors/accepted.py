@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from rasura.checkpoint import Checkpoint
 from rasura.note import Note, NoteSignature, VerifierKey, sign
@@ -74,7 +76,7 @@ def _fork(leaf: bytes) -> str:
 
 def _case(name: str, why: str, accept: str, says: str, make: Callable[[], Made] = made) -> Case:
     def with_rules() -> Made:
-        return replace(make(), accept=accept)
+        return dataclasses.replace(make(), accept=accept)
 
     return Case(f"accept-{name}", why, with_rules, 3 if name.endswith("_fail") else 0, (), says)
 

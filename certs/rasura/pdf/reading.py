@@ -8,8 +8,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+import msgspec
 import pypdfium2
 import pypdfium2.raw as pdfium
 
@@ -27,8 +27,7 @@ _MOST_TEXT = 32 << 20
 _WHAT_TO_DO = "use the PDF that the workshop made, or verify the bundle (.json) itself"
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True):
     """The bundles attached, as bytes by name, and the page's settings (``None`` if it has none)."""
 
     bundles: tuple[tuple[str, bytes], ...]
