@@ -25,7 +25,11 @@ class Content:
 
     def add(self, start: bytes, constant: int | None) -> None:
         """A granule that is ``constant`` throughout, or not (``None``); ``start`` is how an extent begins."""
-        self._counts.update(start)
+        if constant is None:
+            self._counts.update(start)
+        elif start:
+            # What an erased drive holds nearly everywhere need not be counted byte by byte.
+            self._counts[constant] += len(start)
         self._constants.add(constant)
 
     @property
