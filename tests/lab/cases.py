@@ -15,7 +15,7 @@ from simulators.nvme_types import NvmeOptions, Remnant
 from simulators.scsi_options import ScsiOptions
 
 SECTORS = 256
-"""Few: the agent looks at a thousand places of a drive where there are so many, and each is a long way here."""
+"""Few: the agent looks at a thousand places of a drive that has them, and each look is a long way here."""
 MANY = 24 * 1024
 """Of a drive that is overwritten, block by block of 4 MiB."""
 BAD_SECTORS = frozenset({8192 + 100, 8192 + 101, 8192 + 5000})
