@@ -14,8 +14,8 @@ from simulators.ata_options import AtaOptions
 from simulators.nvme_types import NvmeOptions, Remnant
 from simulators.scsi_options import ScsiOptions
 
-SECTORS = 256
-"""Few: the agent looks at a thousand places of a drive that has them, and each look is a long way here."""
+SECTORS = 1024
+"""Few, as each look is a long way here; on fewer the markers would overwrite all that is to be left behind."""
 MANY = 24 * 1024
 """Of a drive that is overwritten, block by block of 4 MiB."""
 BAD_SECTORS = frozenset({8192 + 100, 8192 + 101, 8192 + 5000})
