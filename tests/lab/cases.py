@@ -15,7 +15,7 @@ from simulators.nvme_types import NvmeOptions, Remnant
 from simulators.scsi_options import ScsiOptions
 
 SECTORS = 1024
-"""Few, as each look is a long way here; on fewer the markers would overwrite all that is to be left behind."""
+"""Few, as each look is a long way here; of fewer the markers would overwrite all that is to be left over."""
 MANY = 24 * 1024
 """Of a drive that is overwritten, block by block of 4 MiB."""
 BAD_SECTORS = frozenset({8192 + 100, 8192 + 101, 8192 + 5000})
