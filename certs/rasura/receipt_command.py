@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from rasura.bundle import Bundle
 from rasura.checkpoint import origin_of
 from rasura.client import RegistryAnswerError, RegistryClient
-from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.command import BUNDLES, EXIT_CODES_HELP, read_file
 from rasura.errors import ExitCode, RefusedError
 from rasura.note import Note
+from rasura.options import REGISTRY_CA_OPTION, REGISTRY_OPTION
 from rasura.receipt import Receipt
 from rasura.stored import bundle_files, rewrite, stored
 from rasura.text import printable
@@ -38,11 +39,9 @@ class Renewal(StrEnum):
 
 
 @click.command("receipt", epilog=EXIT_CODES_HELP)
-@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
-@click.option("--registry", "url", required=True, metavar="URL", help="The registry that logged them.")
-@click.option(
-    "--registry-ca", "ca_pin", metavar="PIN", help="The pin of its TLS authority, if it has one of its own."
-)
+@BUNDLES
+@REGISTRY_OPTION
+@REGISTRY_CA_OPTION
 @click.option(
     "--trust",
     "trust_file",
