@@ -54,7 +54,7 @@ from rasura_agent.station import SigningStation
 
 __all__ = ["Job", "JobOptions", "Observer", "prepare_job"]
 
-_STOPPED = "stopped by the operator"
+_STOPPED = Sentence("stopped by the operator")
 _GONE = Sentence("the drive vanished during the job: it was pulled out, or its power or its cable failed")
 _NEWS_EVERY_S = 0.1
 """Of one drive: 64 fast ones would have more to say than anybody can show."""
@@ -244,7 +244,9 @@ class Job:
             outcome = self._way_of(plan)
         except Exception as error:  # noqa: BLE001  a bug on one drive must not take the others' certificates along
             failure = f"{type(error).__name__}: {error}"
-            reason = f"the agent itself failed ({failure}); the state of this drive is not known"
+            reason = Sentence(
+                "the agent itself failed ({failure}); the state of this drive is not known", failure=failure
+            )
             outcome = DriveOutcome(plan, Outcome.UNKNOWN, reason)
         self._news.put(outcome)
 
@@ -293,8 +295,9 @@ class Job:
     def _left_alone(self, plan: DrivePlan, before: HealthReading, told: HealthClaims) -> DriveOutcome | None:
         """Why the drive is left as it is although it could be erased, if so."""
         if told.grade is Grade.REJECT and self._around.policy.skip_rejected:
-            reason = (
-                f"its health is graded reject ({'; '.join(told.reasons)}), and the policy leaves it alone"
+            reason = Sentence(
+                "its health is graded reject ({reasons}), and the policy leaves it alone",
+                reasons=Sentence.of(told.reasons),
             )
             return DriveOutcome(plan, Outcome.SKIPPED, reason, health=told)
         busy = self._checkup.quiet(plan.drive, before)
@@ -343,7 +346,7 @@ class Job:
         # What an auditor would refuse must not leave the station as a success.
         wrong = contradictions(bundle.certificate)
         if wrong:
-            reason = f"the certificate contradicts itself ({'; '.join(wrong)})"
+            reason = Sentence("the certificate contradicts itself ({reasons})", reasons=Sentence.of(wrong))
             unknown = replace(result, outcome=Outcome.UNKNOWN)
             return DriveOutcome(plan, Outcome.UNKNOWN, reason, unknown, bundle, health=health[1])
         return DriveOutcome(plan, result.outcome, result.reason, result, bundle, health=health[1])

@@ -26,6 +26,7 @@ from rasura_agent.health.claims import health_claims
 from rasura_agent.health.model import HealthReading
 from rasura_agent.inventory.behind_raid import HiddenDrive
 from rasura_agent.report import Circumstances, rfc3339, source_claims
+from rasura_agent.sentence import text_alone
 
 __all__ = ["MachineFacts", "drives_by_identity", "machine_claims", "reported_drive"]
 
@@ -102,7 +103,7 @@ def reported_drive(outcome: DriveOutcome, facts: MachineFacts) -> ReportedDrive:
         place=facts.places.get(drive.path),
         is_station_medium=bool(ours),
         outcome=outcome.outcome,
-        reason=outcome.reason,
+        reason=text_alone(outcome.reason),
         method=outcome.method,
         technique=outcome.technique,
         certificate=_name(bundle) if bundle is not None else None,
@@ -145,7 +146,7 @@ def _hidden(one: HiddenDrive, reading: HealthReading | None) -> ReportedDrive:
         place=None,
         is_station_medium=False,
         outcome=Outcome.UNHANDLED,
-        reason=one.sentence,
+        reason=text_alone(one.sentence),
         method=None,
         technique=None,
         certificate=None,

@@ -47,6 +47,7 @@ from rasura_agent.erase.policy import Policy
 from rasura_agent.erase.result import EraseResult
 from rasura_agent.inventory.machine_model import MachineIdentity
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import text_alone
 
 __all__ = ["Circumstances", "erasure_claims", "rfc3339", "source_claims"]
 
@@ -125,7 +126,7 @@ def erasure_claims(
         ),
         result=Result(
             outcome=result.outcome,
-            reason=result.reason,
+            reason=text_alone(result.reason),
             method=result.method,
             technique=way.technique if erased else None,
             basis=way.basis if erased else None,
@@ -244,12 +245,13 @@ def _commands(records: tuple[CommandRecord, ...]) -> tuple[CommandClaims, ...]:
 
 def _passed_over(plan: DrivePlan) -> tuple[PassedOver, ...]:
     listed = [
-        PassedOver(technique=way.technique, method=way.method, reason=way.out)
+        PassedOver(technique=way.technique, method=way.method, reason=str(way.out))
         for way in plan.ways
         if way.out is not None
     ]
     if plan.no_commands is not None:
-        listed.append(PassedOver(technique="device commands", method=Method.PURGE, reason=plan.no_commands))
+        reason = str(plan.no_commands)
+        listed.append(PassedOver(technique="device commands", method=Method.PURGE, reason=reason))
     return tuple(listed)
 
 

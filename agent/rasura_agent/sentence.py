@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
-__all__ = ["Sentence"]
+__all__ = ["Sentence", "text_alone"]
 
 
 class Sentence(str):
@@ -45,3 +45,8 @@ class Sentence(str):
             for name, value in self._values.items()
         }
         return translate(self._template).format(**values)
+
+
+def text_alone(sentence: str | None) -> str | None:
+    """The text without what it remembers, as documents keep it: no encoder knows our kind of string."""
+    return str(sentence) if sentence is not None else None

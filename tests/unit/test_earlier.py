@@ -12,6 +12,7 @@ from rasura.certificate import Outcome
 from rasura.machine_report import ReportedDrive
 from rasura_agent.earlier import EarlierJobs
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 from simulators.machine import Machine
 from unit.test_hotplug import Bench
 from unit.test_inventory_drives import SATA
@@ -22,13 +23,15 @@ STAT = (
 )
 
 
-def erased(folder: Path) -> tuple[Machine, EarlierJobs, Drive]:
+def erased(
+    folder: Path, outcome: Outcome = Outcome.ERASED, reason: str | None = None
+) -> tuple[Machine, EarlierJobs, Drive]:
     bench = Bench(folder)
     machine = bench.machine
     machine.write(BOOT_ID, "3f1c2a5e-0d7b-4a31-9c46-0b8c1f6a7d11\n")
     machine.write(f"/sys{SATA}/stat", STAT.format(written=16384))
     jobs = EarlierJobs(folder, machine)
-    bench.job._note = jobs.note
+    bench.job._note = lambda ended: jobs.note(replace(ended, outcome=outcome, reason=reason))
     bench.erase()
     return machine, jobs, bench.plan.drive
 
@@ -47,6 +50,15 @@ def test_it_is_known_by_its_identity_with_its_certificate(tmp_path: Path) -> Non
         assert found.certificate is not None
         assert found.certificate.id == kept.stem
         assert found.certificate.station is not None
+
+
+def test_a_failure_is_kept_with_its_reason(tmp_path: Path) -> None:
+    """The reasons are strings that can be said in other languages; what is kept is their text."""
+    machine, jobs, drive = erased(tmp_path, Outcome.FAILED, Sentence("it holds {count} bytes", count=3))
+    for one in (jobs, EarlierJobs(tmp_path, machine)):
+        found = known(one, drive)
+        assert found is not None
+        assert (found.outcome, found.reason) == (Outcome.FAILED, "it holds 3 bytes")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from rasura_agent.erase.progress_record import Place, ProgressStore, Refused
 from rasura_agent.erase.result import EraseResult
 from rasura_agent.erase.run import Ports, Run
 from rasura_agent.erase.scheme import patterns
+from rasura_agent.sentence import Sentence
 from rasura_agent.verify.readback import ReadBack, read_back
 from rasura_agent.verify.samples import SampledReadBack, read_samples
 from rasura_agent.verify.sampling import plan_samples
@@ -60,7 +61,7 @@ def execute(
     """
     run = Run(plan, ports, clock, new_key, on_event, room_bytes, store)
     if not plan.runnable:
-        return run.end(Outcome.REFUSED, "the plan does not allow it")
+        return run.end(Outcome.REFUSED, Sentence("the plan does not allow it"))
     change = run.changed()
     if change is not None:
         # Nothing was written: whatever stands there now has not been touched.
@@ -83,7 +84,11 @@ def _go_on(run: Run) -> EraseResult | None:
     if found is None:
         return None
     if _is_past_reading(way, found.record.place):
-        run.say("an interrupted erasure of this drive is begun afresh: every pass of it is to be read back")
+        run.say(
+            Sentence(
+                "an interrupted erasure of this drive is begun afresh: every pass of it is to be read back"
+            )
+        )
         return None
     run.way = way
     result = _overwrite(run, way, Continuing.going_on(run.surroundings(way), found))
@@ -91,7 +96,7 @@ def _go_on(run: Run) -> EraseResult | None:
     if not over or result.verification_status is not VerificationStatus.MISMATCH:
         return result
     # Either the drive lies or the record did: what is begun afresh is judged by itself.
-    run.say("what earlier boots wrote is not what the drive holds: the erasure is begun afresh")
+    run.say(Sentence("what earlier boots wrote is not what the drive holds: the erasure is begun afresh"))
     run.passes.clear()
     run.reads.clear()
     run.resumed = run.way = None
@@ -121,9 +126,11 @@ def _begin(run: Run) -> EraseResult:
         result = _by_command(run, way.technique)
         if isinstance(result, EraseResult):
             return result
-        refused.append(Refused(technique=way.technique, reason=result))
-    reasons = "; ".join(f"{one.technique}: {one.reason}" for one in refused)
-    reason = f"the drive refused every technique that the plan allows ({reasons})"
+        refused.append(Refused(technique=way.technique, reason=str(result)))
+    reason = Sentence(
+        "the drive refused every technique that the plan allows ({reasons})",
+        reasons=Sentence.of(f"{one.technique}: {one.reason}" for one in refused),
+    )
     return run.end(Outcome.FAILED, reason)
 
 
@@ -139,8 +146,9 @@ def _prepare(run: Run) -> str | None:
     if run.prepared.obstacle is not None:
         return run.prepared.obstacle
     if run.prepared.still_hidden is not None and not run.plan.hidden_allowed:
-        return (
-            f"part of the drive stays hidden ({run.prepared.still_hidden}), which the policy does not allow"
+        return Sentence(
+            "part of the drive stays hidden ({what}), which the policy does not allow",
+            what=run.prepared.still_hidden,
         )
     return _grown(run) if run.prepared.lifted else run.changed()
 
@@ -151,11 +159,11 @@ def _grown(run: Run) -> str | None:
         run.ports.rescan()
         now = run.ports.block.identify()
     except (OSError, RasuraError) as error:
-        return f"the drive is gone: {error}"
+        return Sentence("the drive is gone: {reason}", reason=error)
     before = run.drive
     same = (before.serial, before.model, before.wwn, before.diskseq)
     if same != (now.serial, now.model, now.wwn, now.diskseq) or now.capacity_bytes < before.capacity_bytes:
-        return f"the drive at {before.path} is not the one that was planned any more"
+        return Sentence("the drive at {path} is not the one that was planned any more", path=before.path)
     run.drive = replace(before, capacity_bytes=now.capacity_bytes, identity_pages=now.identity_pages)
     return None
 
@@ -257,7 +265,10 @@ def _by_command(run: Run, technique: Technique) -> EraseResult | str:
     try:
         spots = _marked(run, family, technique, run.seed)
     except MarkerError as error:
-        return run.end(Outcome.FAILED, f"{error}; without marks its own word could not be checked")
+        return run.end(
+            Outcome.FAILED,
+            Sentence("{reason}; without marks its own word could not be checked", reason=error),
+        )
     ended = family.run(technique, line)
     run.commands.extend(ended.records)
     if ended.disposition is Disposition.REFUSED:
@@ -299,18 +310,18 @@ def _judge(run: Run) -> EraseResult:
 def _overwrite_problem(run: Run) -> str | None:
     way, capacity = run.way, run.drive.capacity_bytes
     if way is None or len(run.passes) != len(way.passes):
-        return "not every pass was written"
+        return Sentence("not every pass was written")
     if any(one.errors or one.bytes_written != capacity for one in run.passes):
-        return "part of the drive could not be written"
+        return Sentence("part of the drive could not be written")
     wanted = {number for number in range(len(way.passes)) if way.is_read_back(number)}
     if run.sampled is not None:
         wanted.remove(run.last_pass)
     elif run.last_pass not in run.reads:
-        return "nothing was read back"
+        return Sentence("nothing was read back")
     if run.reads.keys() != wanted:
-        return "not every pass was read back"
+        return Sentence("not every pass was read back")
     if any(one.bytes_total != capacity for one in run.reads.values()):
-        return "part of the drive could not be read back"
+        return Sentence("part of the drive could not be read back")
     reads: list[ReadBack | SampledReadBack] = list(run.reads.values())
     if run.sampled is not None:
         reads.append(run.sampled)
@@ -322,8 +333,8 @@ def _read_problem(read: ReadBack | SampledReadBack) -> str | None:
     if read.stopped is not None:
         return read.stopped
     if read.mismatch:
-        return "the drive does not hold what was written to it"
-    return None if read.complete else "part of the drive could not be read back"
+        return Sentence("the drive does not hold what was written to it")
+    return None if read.complete else Sentence("part of the drive could not be read back")
 
 
 def _sampling_problem(run: Run) -> str | None:
@@ -331,20 +342,23 @@ def _sampling_problem(run: Run) -> str | None:
         return None
     samples = run.sampled.plan
     if run.plan.read_back is not ReadBackExtent.SAMPLED or run.resumed is not None:
-        return "only samples were read back where all of the drive must be"
+        return Sentence("only samples were read back where all of the drive must be")
     if not samples.is_whole_scheme or samples.capacity_bytes != run.drive.capacity_bytes:
-        return "fewer samples were read back than NIST SP 800-88 Rev. 1 asks for"
+        return Sentence("fewer samples were read back than NIST SP 800-88 Rev. 1 asks for")
     return None
 
 
 def _spot_problem(spots: SpotCheck | None) -> str | None:
     if spots is None:
-        return "nothing was looked at"
+        return Sentence("nothing was looked at")
     if spots.left:
         count = spots.surviving_markers + spots.unchanged_samples
-        return f"the drive reports success, but old data is still there in {count} of the places looked at"
+        return Sentence(
+            "the drive reports success, but old data is still there in {count} of the places looked at",
+            count=count,
+        )
     if spots.stopped is not None:
         return spots.stopped
     if not spots.complete:
-        return f"{len(spots.unreadable)} of the places to look at could not be read"
+        return Sentence("{count} of the places to look at could not be read", count=len(spots.unreadable))
     return None

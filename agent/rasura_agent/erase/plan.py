@@ -22,6 +22,7 @@ from rasura_agent.erase.progress_record import (
 from rasura_agent.erase.scheme import Pass, Scheme, scheme
 from rasura_agent.guard import Refusal
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.sentence import Sentence
 
 __all__ = [
     "DrivePlan",
@@ -171,11 +172,21 @@ def plan_drive(
     ways = tuple(_judge(way, policy) for way in (*map(_offered, offers), _overwriting(drive, policy)))
     unreachable = None
     if all(way.out is not None for way in ways):
-        unreachable = f"the policy asks for {policy.method}" + (
-            f" by {policy.technique}" if policy.technique is not None else ""
+        reasons = Sentence.of(dict.fromkeys(way.out for way in ways if way.out is not None))
+        unreachable = (
+            Sentence(
+                "the policy asks for {method}, which is not to be had here: {reasons}",
+                method=policy.method,
+                reasons=reasons,
+            )
+            if policy.technique is None
+            else Sentence(
+                "the policy asks for {method} by {technique}, which is not to be had here: {reasons}",
+                method=policy.method,
+                technique=policy.technique,
+                reasons=reasons,
+            )
         )
-        reasons = dict.fromkeys(way.out for way in ways if way.out is not None)
-        unreachable += f", which is not to be had here: {'; '.join(reasons)}"
     if not offers and no_commands is None:
         no_commands = _no_commands(drive)
     return DrivePlan(
@@ -197,7 +208,7 @@ def interrupted(plan: DrivePlan, record: ProgressRecord) -> Interrupted:
     """What ``record`` means for ``plan``; total, never raises."""
     wanted = plan.overwrite_of(plan.drive)
     if wanted is None:
-        return Interrupted(record.place, "the plan does not overwrite")
+        return Interrupted(record.place, Sentence("the plan does not overwrite"))
     return Interrupted(record.place, misfit(record, wanted))
 
 
@@ -205,15 +216,21 @@ def _judge(way: Way, policy: Policy) -> Way:
     reason = way.out
     weaker = way.method.is_weaker_than(policy.method)
     if policy.technique is not None and way.technique is not policy.technique:
-        reason = reason or f"the policy asks for {policy.technique}"
+        reason = reason or Sentence("the policy asks for {technique}", technique=policy.technique)
     elif weaker and not policy.allow_weaker:
-        reason = reason or f"{way.technique} reaches {way.method} only, and the policy allows nothing weaker"
+        reason = reason or Sentence(
+            "{technique} reaches {method} only, and the policy allows nothing weaker",
+            technique=way.technique,
+            method=way.method,
+        )
     elif (
         policy.technique is None
         and policy.method is Method.CLEAR
         and way.technique is not Technique.OVERWRITE
     ):
-        reason = reason or "the policy asks for Clear, which overwriting reaches and reading back proves"
+        reason = reason or Sentence(
+            "the policy asks for Clear, which overwriting reaches and reading back proves"
+        )
     return replace(way, out=reason)
 
 
@@ -240,8 +257,8 @@ def _overwriting(drive: Drive, policy: Policy) -> Way:
 
 def _no_commands(drive: Drive) -> str:
     if media_type(drive) is MediaType.VIRTUAL:
-        return "this is no physical drive: it takes no device command"
-    return "the drive's own commands were not asked for"
+        return Sentence("this is no physical drive: it takes no device command")
+    return Sentence("the drive's own commands were not asked for")
 
 
 def _usual_scheme(pattern: PatternKind, medium: MediaType) -> Scheme:

@@ -22,6 +22,7 @@ from rasura_agent.erase.plan import DrivePlan, Way
 from rasura_agent.erase.progress_record import ProgressStore
 from rasura_agent.erase.result import EraseResult
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 from rasura_agent.verify.readback import ReadBack, Reader
 from rasura_agent.verify.samples import SampledReadBack
 from rasura_agent.verify.spots import SpotCheck
@@ -52,12 +53,20 @@ class Ports(msgspec.Struct, frozen=True):
 def identity_change(expected: Drive, found: Drive) -> str | None:
     """How the drive behind the descriptor differs from the one expected, or ``None``."""
     if found.identity_sha256 != expected.identity_sha256:
-        serial = found.serial or "no serial"
-        return f"the drive at {expected.path} is not the one that was planned: it now says {serial}"
+        serial = found.serial or Sentence("no serial")
+        return Sentence(
+            "the drive at {path} is not the one that was planned: it now says {serial}",
+            path=expected.path,
+            serial=serial,
+        )
     if found.capacity_bytes != expected.capacity_bytes:
-        return f"the capacity went from {expected.capacity_bytes} to {found.capacity_bytes} bytes"
+        return Sentence(
+            "the capacity went from {before} to {now} bytes",
+            before=expected.capacity_bytes,
+            now=found.capacity_bytes,
+        )
     if found.diskseq != expected.diskseq:
-        return f"the drive at {expected.path} was removed and another attached"
+        return Sentence("the drive at {path} was removed and another attached", path=expected.path)
     return None
 
 
@@ -152,7 +161,7 @@ class Run:
         try:
             return identity_change(self.drive, self.ports.block.identify())
         except (OSError, RasuraError) as error:
-            return f"the drive is gone: {error}"
+            return Sentence("the drive is gone: {reason}", reason=error)
 
     def progress(
         self, phase: Phase, step: int, steps: int, total: int, start: int = 0
