@@ -198,7 +198,7 @@ def test_every_table_is_read_and_nothing_in_it_can_hurt(root, name):
 
 
 def _values(part: object) -> list[object]:
-    return [getattr(part, name) for name in part.__dataclass_fields__]  # type: ignore[attr-defined]
+    return [getattr(part, name) for name in part.__struct_fields__]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", [one for one in tables() if one.startswith("dmidecode/")] or ["unset"])

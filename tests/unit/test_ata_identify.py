@@ -145,7 +145,7 @@ def test_an_invalid_word_says_nothing() -> None:
             | {53: 0, 69: 0x3FFF, 76: 0, 169: 0xFFFF}
         )
     ).features
-    assert all(getattr(features, name) is None for name in features.__slots__)
+    assert all(getattr(features, name) is None for name in features.__struct_fields__)
 
 
 def test_every_feature_has_its_own_bit() -> None:
@@ -173,7 +173,7 @@ def test_every_feature_has_its_own_bit() -> None:
         "ncq_supported": (76, 8),
     }
     quiet = {48: VALID, 76: 0x0002, 86: 0x8000, 83: VALID, 84: VALID, 87: VALID, 119: VALID, 169: 0}
-    assert set(where) == set(decode_identify(page()).features.__slots__)
+    assert set(where) == set(decode_identify(page()).features.__struct_fields__)
     for name, (word, number) in where.items():
         features = decode_identify(page(quiet | {word: quiet.get(word, 0) | 1 << number})).features
         said = {other for other in where if getattr(features, other)}
@@ -226,7 +226,7 @@ def test_sanitize_word() -> None:
     # Without the feature set the other bits are left over from something else.
     unsupported = decode_identify(page({59: 0xEC00})).sanitize
     assert unsupported is not None
-    assert not any(getattr(unsupported, name) for name in unsupported.__slots__)
+    assert not any(getattr(unsupported, name) for name in unsupported.__struct_fields__)
 
 
 def test_the_rest() -> None:

@@ -147,7 +147,7 @@ def test_faults_while_reading_only_leave_things_unread(fault: FaultKind) -> None
             continue
         assert bytes(drive.medium.data) == before
         whole, _ = read(ScsiOptions())
-        names = [name for name in ScsiCapabilities.__slots__ if name not in {"state", "unread"}]
+        names = [name for name in ScsiCapabilities.__struct_fields__ if name not in {"state", "unread"}]
         missing = [name for name in names if getattr(said, name) is None]
         assert all(getattr(said, name) == getattr(whole, name) for name in names if name not in missing)
         assert bool(missing) is bool(said.unread)

@@ -75,7 +75,7 @@ def test_where_the_rotation_is_not_known_only_cryptographic_erase_is_purge() -> 
 
 def changed(said: ScsiCapabilities, **inquiry: str | int) -> ScsiCapabilities:
     assert said.inquiry is not None
-    values = {name: getattr(said.inquiry, name) for name in StandardInquiry.__slots__} | inquiry
+    values = {name: getattr(said.inquiry, name) for name in StandardInquiry.__struct_fields__} | inquiry
     return replace(said, inquiry=StandardInquiry(**values))
 
 
