@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from hypothesis import given
@@ -201,7 +200,7 @@ def wanted(one: Settings, entry: Entry, boot: BootFrom) -> dict[str, Any]:
 
 def understood(line: str) -> dict[str, Any]:
     read = parse_boot_parameters(line)
-    return {field.name: getattr(read, field.name) for field in fields(BootParameters)}
+    return {name: getattr(read, name) for name in BootParameters.__struct_fields__}
 
 
 @given(settings, st.sampled_from(Entry))
