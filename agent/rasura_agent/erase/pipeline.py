@@ -22,6 +22,7 @@ from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, TransferQueue
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.mover import REPORT_S, Moved, Mover, Span, Work, unanswered
+from rasura_agent.erase.turns import MACHINE_TURNS, Turn
 
 __all__ = ["REPORT_BYTES", "Lane", "Transfer", "answered", "move", "move_blocks"]
 
@@ -173,6 +174,7 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
     """What the thread of all lanes does: keep as many transfers under way as there are lanes."""
     under_way: dict[int, tuple[Work, memoryview]] = {}
     free = list(range(len(lanes)))
+    turn = Turn(MACHINE_TURNS)
 
     def send(number: int) -> None:
         work, piece = under_way[number]
@@ -189,11 +191,17 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
         del under_way[number]
         free.append(number)
 
+    def begin(work: Work) -> None:
+        number = free.pop()
+        under_way[number] = work, lanes[number].prepare(work.offset, work.length)
+        send(number)
+
     def fill() -> None:
-        while free and (work := mover.claim(free[-1], wait=not under_way)) is not None:
-            number = free.pop()
-            under_way[number] = work, lanes[number].prepare(work.offset, work.length)
-            send(number)
+        while free and turn.goes_on(mover.block):
+            work = mover.claim(free[-1], wait=False)
+            if work is None:
+                return
+            begin(work)
 
     def collect() -> None:
         for number, problem in queue.ended():
@@ -207,12 +215,19 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
 
     def run() -> None:
         try:
-            fill()
-            while under_way:
-                collect()
+            while (work := mover.claim(free[-1])) is not None:
+                turn.begin()
+                work.since = mover.clock.monotonic()  # to wait for a turn is not to wait for the drive
+                begin(work)
                 fill()
+                while under_way:
+                    collect()
+                    fill()
+                turn.end()
         except BaseException as error:  # noqa: BLE001  raised again in the caller's thread
             mover.crashed(error, range(len(lanes)))
+        finally:
+            turn.end()
 
     return run
 
