@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rasura.errors import UsageError
+from rasura.errors import RefusedError, UsageError
 from rasura_agent.bench.__main__ import choose, parse_size
 from rasura_agent.bench.devices import Medium
 from rasura_agent.bench.figures import plot, table
+from rasura_agent.bench.held import held_to_a_rate
 from rasura_agent.bench.runs import DRIVES, PASSES, Row
 
 ROWS = [
@@ -57,6 +59,65 @@ def test_table_and_plot_have_a_line_for_every_row() -> None:
     assert "0.150 CPU s/GB" in text
     drawing = ET.fromstring(plot(ROWS))
     assert len([one for one in drawing if one.tag.endswith("rect")]) == 1 + 2 * len(ROWS)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[[str, str, str], Path]:
+    """A root with the mounts and groups of a machine; gives the folder of its control groups."""
+
+    def make(kind: str, options: str, own: str) -> Path:
+        groups = tmp_path / "sys/fs/cgroup"
+        groups.mkdir(parents=True)
+        (groups / "cgroup.controllers").write_text("cpu io memory\n")
+        (tmp_path / "proc/self").mkdir(parents=True)
+        mounts = f"tmpfs / tmpfs rw 0 0\ncgroup /sys/fs/cgroup {kind} {options} 0 0\n"
+        (tmp_path / "proc/self/mounts").write_text(mounts)
+        (tmp_path / "proc/self/cgroup").write_text(own)
+        return groups
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "own", "limits"),
+    [
+        ("cgroup2", "rw", "0::/\n", {"io.max": "1:3 rbps=9000 wbps=9000"}),
+        (
+            "cgroup",
+            "rw,blkio",
+            "7:blkio:/\n4:cpu:/a\n",
+            {f"blkio.throttle.{way}_bps_device": "1:3 9000" for way in ("read", "write")},
+        ),
+    ],
+)
+def test_a_device_is_held_to_a_rate_by_a_group_of_either_version(
+    machine: Callable[[str, str, str], Path],
+    tmp_path: Path,
+    kind: str,
+    options: str,
+    own: str,
+    limits: dict[str, str],
+) -> None:
+    groups = machine(kind, options, own)
+    with held_to_a_rate(["/dev/null"], 9000, tmp_path):
+        group = groups / "rasura-bench"
+        assert {one.name: one.read_text() for one in group.iterdir()} == {
+            **limits,
+            "cgroup.procs": str(os.getpid()),
+        }
+    assert (groups / "cgroup.procs").read_text() == str(os.getpid())
+
+
+def test_a_kernel_that_holds_no_device_to_a_rate_is_refused(
+    machine: Callable[[str, str, str], Path], tmp_path: Path
+) -> None:
+    groups = machine("cgroup2", "rw", "0::/\n")
+    (groups / "rasura-bench/io.max").mkdir(parents=True)
+    with pytest.raises(RefusedError, match="holds no device"), held_to_a_rate(["/dev/null"], root=tmp_path):
+        pass
+    (groups / "cgroup.controllers").write_text("cpu\n")
+    with pytest.raises(RefusedError, match="no control group"), held_to_a_rate([], root=tmp_path):
+        pass
 
 
 def test_without_root_it_says_so() -> None:

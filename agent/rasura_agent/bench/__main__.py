@@ -47,7 +47,12 @@ def choose(only: tuple[str, ...]) -> tuple[tuple[Medium, ...], tuple[int, ...], 
 @click.option(
     "--repeats", default=5, show_default=True, type=click.IntRange(1, 99), help="The median counts."
 )
-@click.option("--only", multiple=True, metavar="WORD", help="ram, disk, 1, 4, 16, or a pass; repeatable.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="WORD",
+    help="ram, disk, held (to an SSD's rate), 1, 4, 16, or a pass; repeatable.",
+)
 @click.option("--disk-folder", default="/var/tmp", show_default=True, type=_FILE, help="For disk.")  # noqa: S108
 @click.option("--no-peers", is_flag=True, help="Leave shred and nwipe out.")
 @click.option("--table", "table_file", type=_FILE, metavar="FILE", help="Also write the table here.")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rasura.errors import RefusedError
+from rasura_agent.bench.held import held_to_a_rate
 
 __all__ = ["Medium", "loop_devices"]
 
@@ -23,6 +24,8 @@ class Medium(StrEnum):
 
     RAM = "ram"
     DISK = "disk"
+    HELD = "held"
+    """RAM, which the kernel holds to the rate of an SSD: there the device is the limit."""
 
 
 @contextlib.contextmanager
@@ -32,7 +35,7 @@ def loop_devices(medium: Medium, count: int, size: int, disk_folder: Path) -> It
     Raises:
         RefusedError: no room, or no loop devices.
     """
-    parent = _TMPFS if medium is Medium.RAM else disk_folder
+    parent = disk_folder if medium is Medium.DISK else _TMPFS
     devices: list[str] = []
     try:
         with tempfile.TemporaryDirectory(prefix="rasura-bench-", dir=parent) as folder:
@@ -49,7 +52,8 @@ def loop_devices(medium: Medium, count: int, size: int, disk_folder: Path) -> It
                         check=True,
                     )
                     devices.append(made.stdout.strip())
-                yield devices
+                with held_to_a_rate(devices) if medium is Medium.HELD else contextlib.nullcontext():
+                    yield devices
             finally:
                 for device in devices:
                     subprocess.run(["losetup", "--detach", device], check=False)

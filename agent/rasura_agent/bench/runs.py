@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
-from rasura.errors import RasuraError
+from rasura.errors import RasuraError, RefusedError
 from rasura_agent.bench.devices import Medium, loop_devices
 from rasura_agent.bench.tools import Speed, Tool, limit_tools, peers_of
 
@@ -74,8 +74,13 @@ def run_bench(wanted: Wanted, say: Callable[[str], None]) -> Iterable[Row]:
     for medium in wanted.media:
         for count in wanted.drives:
             size = max(_ALIGNMENT, wanted.size // count // _ALIGNMENT * _ALIGNMENT)
-            with loop_devices(medium, count, size, wanted.disk_folder) as devices:
-                yield from _rows(wanted, medium, devices, size, say)
+            try:
+                with loop_devices(medium, count, size, wanted.disk_folder) as devices:
+                    yield from _rows(wanted, medium, devices, size, say)
+            except RefusedError as error:
+                if medium is not Medium.HELD or len(wanted.media) == 1:
+                    raise
+                say(f"{medium}, {count} drives: left out: {error}")
 
 
 def _rows(
