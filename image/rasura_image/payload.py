@@ -52,7 +52,7 @@ def squash(source: Path, target: Path, tools: ToolTree, epoch: int) -> None:
     """Make a squashfs of a tar file."""
     target.unlink(missing_ok=True)
     tools.run(
-        "mksquashfs", "-", target, "-tar", "-comp", "zstd", "-Xcompression-level", _ZSTD_LEVEL, "-b", "256K",
+        "mksquashfs", "-", target, "-tar", "-comp", "zstd", "-Xcompression-level", _ZSTD_LEVEL, "-b", "64K",
         "-quiet", "-no-exports", "-no-progress", "-default-mode", "0755",
         "-default-uid", "0", "-default-gid", "0",
         env={"SOURCE_DATE_EPOCH": str(epoch)}, stdin=source,

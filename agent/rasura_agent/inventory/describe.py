@@ -22,7 +22,7 @@ from rasura_agent.inventory.model import Drive, IdentityPage, Transport
 from rasura_agent.inventory.text import identifier, text, udev_decoded, world_wide_name
 from rasura_agent.inventory.transport import transport_of
 
-__all__ = ["SECTOR_BYTES", "describe", "facts_page"]
+__all__ = ["SECTOR_BYTES", "describe", "device_numbers", "facts_page"]
 
 SECTOR_BYTES = 512
 """The unit of ``size`` in sysfs, whatever the drive's sectors are (kernel ABI, ``sysfs-block``)."""
@@ -90,6 +90,12 @@ def describe(
     return replace(drive, identity_pages=(*own.pages, facts_page("sysfs-identity", bare)))
 
 
+def device_numbers(attributes: Mapping[str, bytes | str]) -> tuple[tuple[int, int] | None, int | None]:
+    """Major and minor number of a block device, and its sequence number, as far as sysfs tells them."""
+    own = _Sources("", "", {}, attributes)
+    return own.device_number(), own.number("diskseq")
+
+
 class _OwnPages(msgspec.Struct, frozen=True):
     pages: tuple[IdentityPage, ...]
     identify_alone: bool
@@ -137,7 +143,7 @@ class _Sources(msgspec.Struct, frozen=True):
         identify = pages.ata_identify(_raw(self.attributes, "device/vpd_pg89"))
         transport = transport_of(self.name, self.devpath, self.attributes, self.properties, identify)
         names = self._scsi(transport, identify) if transport in _THROUGH_SCSI else self._other(transport)
-        sectors = self._number("size") or 0
+        sectors = self.number("size") or 0
         return Drive(
             path=path,
             transport=transport,
@@ -147,12 +153,12 @@ class _Sources(msgspec.Struct, frozen=True):
             wwn=names.wwn,
             firmware=names.firmware,
             capacity_bytes=sectors * SECTOR_BYTES,
-            logical_sector_bytes=self._number("queue/logical_block_size") or SECTOR_BYTES,
-            physical_sector_bytes=self._number("queue/physical_block_size") or None,
+            logical_sector_bytes=self.number("queue/logical_block_size") or SECTOR_BYTES,
+            physical_sector_bytes=self.number("queue/physical_block_size") or None,
             rotational=self._rotational(transport, identify),
             removable=self._flag("removable"),
-            device_number=self._device_number(),
-            diskseq=self._number("diskseq"),
+            device_number=self.device_number(),
+            diskseq=self.number("diskseq"),
             identity_pages=(),
         )
 
@@ -255,14 +261,16 @@ class _Sources(msgspec.Struct, frozen=True):
         value = self.properties.get(f"{key}_ENC")
         return None if value is None else text(udev_decoded(value))
 
-    def _number(self, key: str) -> int | None:
+    def number(self, key: str) -> int | None:
+        """A decimal attribute."""
         match = _DECIMAL.fullmatch(text(self.attributes.get(key)) or "")
         return int(match[0]) if match else None
 
     def _flag(self, key: str) -> bool | None:
-        return {0: False, 1: True, None: None}.get(self._number(key))
+        return {0: False, 1: True, None: None}.get(self.number(key))
 
-    def _device_number(self) -> tuple[int, int] | None:
+    def device_number(self) -> tuple[int, int] | None:
+        """Major and minor number."""
         udev = f"{self.properties.get('MAJOR')}:{self.properties.get('MINOR')}"
         match = _NUMBER_PAIR.fullmatch(text(self.attributes.get("dev")) or udev)
         return (int(match[1]), int(match[2])) if match else None

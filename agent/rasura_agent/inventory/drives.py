@@ -10,7 +10,7 @@ import msgspec
 from rasura.errors import RasuraError
 from rasura_agent.inventory.attributes import block_attributes, kernel_node
 from rasura_agent.inventory.behind_raid import RAID_DRIVERS
-from rasura_agent.inventory.describe import describe
+from rasura_agent.inventory.describe import describe, device_numbers
 from rasura_agent.inventory.local import LocalFiles, LocalUdev
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.ports import SystemFiles, Udev
@@ -63,11 +63,11 @@ def enumerate_drives(
         ) from None
     drives, notes = [], []
     for name in sorted(names, key=_natural):
-        found = _look(files, udev, name)
+        found = _look(files, udev, name, include_loop=include_loop)
         if found is None:
             continue
-        drive, place, attributes = found
-        if _is_drive(name, place, attributes, include_loop=include_loop):
+        drive, attributes = found
+        if _is_drive(name, attributes, include_loop=include_loop):
             drives.append(drive)
         notes.extend(_notes(name, drive, attributes))
     return Inventory(tuple(drives), (*notes, *drive_notes(drives)))
@@ -77,41 +77,47 @@ def drive_named(
     name: str, files: SystemFiles | None = None, udev: Udev | None = None, *, include_loop: bool = False
 ) -> Drive | None:
     """The drive with this kernel name; ``None`` if there is no such block device, or it is no drive."""
-    found = _look(files or LocalFiles(), udev or LocalUdev(), name)
+    found = _look(files or LocalFiles(), udev or LocalUdev(), name, include_loop=include_loop)
     if found is None:
         return None
-    drive, place, attributes = found
-    return drive if _is_drive(name, place, attributes, include_loop=include_loop) else None
+    drive, attributes = found
+    return drive if _is_drive(name, attributes, include_loop=include_loop) else None
 
 
-def _look(files: SystemFiles, udev: Udev, name: str) -> tuple[Drive, str, dict[str, bytes]] | None:
-    """A block device, its folder and what sysfs says of it; ``None`` if it is gone."""
+def _look(
+    files: SystemFiles, udev: Udev, name: str, *, include_loop: bool
+) -> tuple[Drive, dict[str, bytes]] | None:
+    """A block device and what sysfs says of it; ``None`` if it is gone, or can be no drive."""
     try:
         place = files.real_path(f"/sys/block/{name}")
     except OSError:
         return None
+    if (
+        _MADE_BY_KERNEL in place
+        and not (include_loop and name.startswith("loop"))
+        and not _ELSEWHERE.fullmatch(name)
+    ):
+        return None
     attributes = block_attributes(files, place)
-    return drive_at(files, udev, place, attributes), place, attributes
+    return drive_at(files, udev, place, attributes), attributes
 
 
 def drive_at(files: SystemFiles, udev: Udev, place: str, attributes: Mapping[str, bytes | str]) -> Drive:
     """Describe the block device whose folder in sysfs is ``place``."""
     name, devpath = place.rpartition("/")[2], place.removeprefix("/sys")
     node = kernel_node(files, place, name)
-    bare = describe(name, {}, attributes, devpath=devpath, path=node)
-    if bare.device_number is None:
-        return bare
-    properties = udev.properties(bare.device_number)
+    number, diskseq = device_numbers(attributes)
+    properties = {} if number is None else udev.properties(number)
     # What udev remembers of another disk that had this number must not be taken for this one.
-    if properties.get("DISKSEQ", str(bare.diskseq)) != str(bare.diskseq):
-        return bare
+    if properties.get("DISKSEQ", str(diskseq)) != str(diskseq):
+        properties = {}
     return describe(name, properties, attributes, devpath=devpath, path=node)
 
 
-def _is_drive(name: str, place: str, attributes: Mapping[str, bytes | str], *, include_loop: bool) -> bool:
+def _is_drive(name: str, attributes: Mapping[str, bytes | str], *, include_loop: bool) -> bool:
     if name.startswith("loop"):
         return include_loop and "loop/backing_file" in attributes
-    if _MADE_BY_KERNEL in place or text(attributes.get("hidden")) == "1":
+    if text(attributes.get("hidden")) == "1":
         return False
     others = (_REMOVABLE_DISCS, _ELSEWHERE, _FIRMWARE_FLASH, HARDWARE_PARTITION)
     return not any(pattern.fullmatch(name) for pattern in others)

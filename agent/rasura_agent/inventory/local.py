@@ -20,6 +20,8 @@ from rasura_agent.inventory.ports import Attempt, FileId, LoopBacking, Opening, 
 
 __all__ = ["LocalFiles", "LocalProbe", "LocalUdev", "has_uberblock", "local_sources"]
 
+_READ_BYTES = 64 * 1024
+
 LOOP_GET_STATUS64 = 0x4C05
 """linux/loop.h"""
 _LOOP_INFO64 = struct.Struct("=QQQQQIIII64s64s32sQQ")
@@ -39,8 +41,15 @@ class LocalFiles:
     """The files of this machine."""
 
     def read_bytes(self, path: str) -> bytes:
-        """See :class:`SystemFiles`."""
-        return Path(path).read_bytes()
+        """See :class:`SystemFiles`. A machine has thousands of them, so without a stream in between."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            pieces = []
+            while piece := os.read(descriptor, _READ_BYTES):
+                pieces.append(piece)
+        finally:
+            os.close(descriptor)
+        return b"".join(pieces)
 
     def list_dir(self, path: str) -> list[str]:
         """See :class:`SystemFiles`."""
