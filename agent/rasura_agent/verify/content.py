@@ -12,12 +12,12 @@ __all__ = ["COUNTED_BYTES", "Content", "constant_byte"]
 
 _NOISE_BITS = 7.9
 """Per byte. Ciphertext gives 7.99 from some kilobytes on; a file system as a whole gives less."""
-COUNTED_BYTES = 1024
-"""From the start of every extent: two megabytes in all are enough for a figure, and counting is slow."""
+COUNTED_BYTES = 256
+"""From the start of every extent: half a megabyte in all is enough for a figure, and counting is slow."""
 
 
 class Content:
-    """Gathers what is read; the entropy is of the first 1 KiB of each extent, taken together."""
+    """Gathers what is read; the entropy is of the first 256 bytes of each extent, taken together."""
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()

@@ -32,6 +32,8 @@ _GRANULE_BYTES = 16 << 10
 _MOST_GRANULES = 1 << 17
 """Digests of 8 bytes each: a megabyte for each drive, and there may be 64 of them."""
 _DIGEST_BYTES = 8
+_TOLD_EXTENTS = 16
+"""After so many a caller hears how far it is: on a small drive one of them is a single sector."""
 _MOST_ERRORS = 16
 """So many failing places are enough to know: a dying drive must not hold the bench for days."""
 
@@ -155,7 +157,7 @@ class Samples:
                     self._before[self._place(number, granule)] = seen.digest
                     self.witnesses += 1
             done += extent.length
-            stopped = on_progress(done)
+            stopped = on_progress(done) if self._is_told(number) else None
             if stopped is not None:
                 return stopped
             if failures >= _MOST_ERRORS:
@@ -179,7 +181,7 @@ class Samples:
                     unchanged += 1
                     left.append((granule.offset, granule.length, RangeKind.MISMATCH))
             done += extent.length
-            stopped = on_progress(done)
+            stopped = on_progress(done) if self._is_told(number) else None
             if stopped is None and len(unreadable) >= _MOST_ERRORS:
                 stopped = f"{len(unreadable)} of the places to look at could not be read"
             if stopped is not None:
@@ -194,6 +196,11 @@ class Samples:
             before=self._content,
             after=after,
         )
+
+    def _is_told(self, number: int) -> bool:
+        """Whether the caller hears of extent ``number``: of long ones of each, of short ones now and then."""
+        is_long = self.plan.extents[number].length >= _READ_BYTES
+        return is_long or number % _TOLD_EXTENTS == 0 or number == len(self.plan.extents) - 1
 
     def _place(self, number: int, granule: Extent) -> slice:
         """Where the digest of a granule of extent ``number`` is kept."""

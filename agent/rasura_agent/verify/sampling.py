@@ -74,6 +74,7 @@ def plan_samples(seed: bytes, capacity_bytes: int, unit_bytes: int, limit_bytes:
     most = max(1, limit_bytes // (2 * sections * unit_bytes)) if limit_bytes else units
     found: list[tuple[int, int]] = []
     whole = True
+    keyed = hmac.new(seed, digestmod="sha256")
     starts = (section * units // sections for section in range(sections + 1))
     for number, (start, end) in enumerate(pairwise(starts)):
         wanted = -(-(end - start) // _SHARE)
@@ -82,7 +83,9 @@ def plan_samples(seed: bytes, capacity_bytes: int, unit_bytes: int, limit_bytes:
         if end - start < 2:
             found += [(start, end - start)] if end > start else []
             continue
-        draw = hmac.digest(seed, f"section {number}".encode(), "sha256")
+        digest = keyed.copy()
+        digest.update(f"section {number}".encode())
+        draw = digest.digest()
         places = end - start - 2 * length + 1
         low, high = sorted(int.from_bytes(draw[at : at + 8], "big") % places for at in (0, 8))
         found += [(start + low, length), (start + high + length, length)]
