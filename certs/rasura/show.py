@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from rasura.beside import lay_beside
 from rasura.bundle import Bundle
@@ -11,7 +12,7 @@ from rasura.checkpoint import origin_of
 from rasura.language import Tongue
 from rasura.machine_report import MachineReport
 from rasura.side_statement import SideStatement
-from rasura.tell_beside import with_beside
+from rasura.tell_beside import fallen_words, with_beside, with_fallen
 from rasura.tell_certificate import tell_certificate
 from rasura.tell_machine import tell_machine
 from rasura.tell_statement import tell_statement
@@ -22,8 +23,11 @@ from rasura.timestamp import claimed_time
 __all__ = ["claims_text", "open_title", "tell", "tell_all", "telling_text"]
 
 
-def tell(bundle: Bundle, tongue: Tongue) -> Telling:
-    """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``."""
+def tell(bundle: Bundle, tongue: Tongue, fallen: Mapping[str, str] = MappingProxyType({})) -> Telling:
+    """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``.
+
+    ``fallen`` has the word for each certificate, by its id, that does not stand any more.
+    """
     times = [time for one in bundle.timestamps if (time := claimed_time(one.token)) is not None]
     receipt = bundle.receipt
     place = None if receipt is None else (receipt.index, origin_of(receipt.checkpoint_note))
@@ -34,16 +38,32 @@ def tell(bundle: Bundle, tongue: Tongue) -> Telling:
     if isinstance(claims, SideStatement):
         return tell_statement(claims, tongue, facts)
     if isinstance(claims, MachineReport):
-        return tell_machine(claims, tongue, facts)
+        return tell_machine(claims, tongue, facts, fallen)
     return tell_certificate(claims, tongue, facts)
 
 
 def tell_all(bundles: Sequence[Bundle], tongue: Tongue) -> list[Telling]:
     """Each told with what the others say of it; nothing is verified. Raises ``ClaimsError``."""
     beside = lay_beside(bundles)
+    documents = [one for one in bundles if not isinstance(one.document, SideStatement)]
+    words = {one.certificate_id: fallen_words(beside[one.payload_sha256], tongue) for one in documents}
+    fallen = {name: word for name, word in words.items() if word}
     return [
-        with_beside(tell(one, tongue), one.document, beside[one.payload_sha256], tongue) for one in bundles
+        with_fallen(
+            with_beside(tell(one, tongue, fallen), one.document, beside[one.payload_sha256], tongue),
+            _fallen_in(one, fallen),
+            tongue,
+        )
+        for one in bundles
     ]
+
+
+def _fallen_in(bundle: Bundle, fallen: Container[str]) -> int:
+    """How many of the certificates that a machine report names do not stand."""
+    document = bundle.document
+    if not isinstance(document, MachineReport):
+        return 0
+    return sum(one.certificate is not None and one.certificate.id in fallen for one in document.drives)
 
 
 def claims_text(claims: ErasureCertificate | MachineReport, tongue: Tongue | None = None) -> str:

@@ -25,7 +25,7 @@ from rasura.tell_certificate import UNDECIDED
 from rasura.tell_statement import corrected_value, statement_word
 from rasura.telling import Telling
 
-__all__ = ["with_beside", "with_fallen"]
+__all__ = ["fallen_words", "with_beside", "with_fallen"]
 
 _HERE = {
     DocumentKind.ERASURE_CERTIFICATE: N_("the certificate {id}, which is here"),
@@ -53,11 +53,16 @@ def with_beside(telling: Telling, document: SignedClaims, beside: Beside, tongue
         told = replace(told, open=tuple(one for one in told.open if one != _(UNDECIDED)))
     if beside.stands:
         return told
+    headline = _("what it said before: {word}, {headline}").format(word=told.word, headline=told.headline)
+    return replace(told, good=False, word=fallen_words(beside, tongue), headline=headline)
+
+
+def fallen_words(beside: Beside, tongue: Tongue) -> str:
+    """What took the place of a document's verdict; nothing for one that stands."""
     words = [statement_word(one.statement, tongue) for one in beside.against]
     if beside.revoked:
-        words.insert(0, _("KEY REVOKED"))
-    headline = _("what it said before: {word}, {headline}").format(word=told.word, headline=told.headline)
-    return replace(told, good=False, word=", ".join(dict.fromkeys(words)), headline=headline)
+        words.insert(0, tongue.say("KEY REVOKED"))
+    return ", ".join(dict.fromkeys(words))
 
 
 def with_fallen(telling: Telling, fallen: int, tongue: Tongue) -> Telling:

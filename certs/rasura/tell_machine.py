@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from rasura.certificate import Outcome
 from rasura.language import Tongue
@@ -17,8 +18,16 @@ from rasura.telling import BundleFacts, Part, Row, Table, Telling, name_of
 __all__ = ["outcomes_in_words", "tell_machine"]
 
 
-def tell_machine(report: MachineReport, tongue: Tongue, bundle: BundleFacts | None = None) -> Telling:
-    """The machine, what is proposed for it, and every one of its drives; without ``bundle``, in none."""
+def tell_machine(
+    report: MachineReport,
+    tongue: Tongue,
+    bundle: BundleFacts | None = None,
+    fallen: Mapping[str, str] = MappingProxyType({}),
+) -> Telling:
+    """The machine, what is proposed for it, and every one of its drives; without ``bundle``, in none.
+
+    ``fallen`` has the word for each certificate, by its id, that does not stand any more.
+    """
     _ = tongue.say
     source = report.source
     good = report.outcome is Outcome.ERASED
@@ -34,7 +43,7 @@ def tell_machine(report: MachineReport, tongue: Tongue, bundle: BundleFacts | No
         subject=_("{name}, serial {serial}").format(name=name, serial=source.host_serial or _("none")),
         done=(),
         open=tuple(_open(report, tongue, bundle)),
-        tables=(_drives(report, tongue),),
+        tables=(_drives(report, fallen, tongue),),
         parts=(
             Part(
                 _("The machine"),
@@ -77,19 +86,21 @@ def outcomes_in_words(outcomes: Iterable[Outcome], tongue: Tongue) -> str:
     )
 
 
-def _drives(report: MachineReport, tongue: Tongue) -> Table:
+def _drives(report: MachineReport, fallen: Mapping[str, str], tongue: Tongue) -> Table:
     _ = tongue.say
     return Table(
         _("Its drives"),
         (_("drive"), _("serial"), _("capacity"), _("outcome"), _("health"), _("certificate")),
-        tuple(_drive(drive, tongue) for drive in report.drives),
+        tuple(_drive(drive, fallen, tongue) for drive in report.drives),
     )
 
 
-def _drive(drive: ReportedDrive, tongue: Tongue) -> tuple[str, ...]:
+def _drive(drive: ReportedDrive, fallen: Mapping[str, str], tongue: Tongue) -> tuple[str, ...]:
     _ = tongue.say
     outcome = word(OUTCOMES, drive.outcome, tongue)
-    if drive.is_station_medium:
+    if drive.certificate is not None and drive.certificate.id in fallen:
+        outcome = fallen[drive.certificate.id]
+    elif drive.is_station_medium:
         outcome = _("{outcome}: the station's own medium").format(outcome=outcome)
     elif drive.method is not None:
         outcome = _("{outcome}: {method} by {technique}").format(

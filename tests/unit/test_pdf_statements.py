@@ -223,6 +223,14 @@ def test_a_lot_and_a_machine_say_that_one_fell(scene: Scene) -> None:
     said = words(page([report, one, other, rejected]))
     assert "ALL DRIVES ERASED" not in said
     assert said.index("NOT ALL OF IT STANDS") < said.index("REJECTED")
+    shown = telling_text(tell_all([report, one, other, rejected], ENGLISH)[0], ENGLISH)
+    (fell,), (stands,) = (
+        [line for line in shown.splitlines() if f"| {name} |" in line] for name in ("ONE", "OTHER")
+    )
+    assert "| REJECTED |" in fell
+    assert "ERASED" not in fell, "nobody may read it off the table"
+    assert "| ERASED: Clear by overwriting |" in stands
+    assert shown.lstrip().startswith("NOT ALL OF IT STANDS")
     french = words(page([report, one, other, rejected], Language.FRENCH))
     assert "EST PLUS VALABLE" in french
     assert "1 des documents joints a été refusé" in french

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from rasura.consistency import contradictions, parse_time
 from rasura.errors import RasuraError
 from rasura.keys import p256_public_key
 from rasura.language import Language, Tongue
-from rasura.machine_report import MachineReport
 from rasura.pdf.lot import in_order, tell_lot
 from rasura.pdf.page_text import cut, few, legible
 from rasura.pdf.qr import qr_svg, qr_text
@@ -27,7 +26,6 @@ from rasura.pdf.settings import SETTINGS_NAME, PageSettings
 from rasura.pdf.terms import PdfError
 from rasura.show import open_title, tell_all
 from rasura.side_statement import SideStatement, side_problems
-from rasura.tell_beside import with_fallen
 from rasura.telling import Part, Row, Table, Telling
 
 __all__ = ["compose"]
@@ -56,22 +54,10 @@ def compose(bundles: Sequence[Bundle], settings: PageSettings) -> bytes:
     tongue = Tongue(settings.language)
     beside = lay_beside(ordered)
     documents = [one for one in ordered if not isinstance(one.document, SideStatement)]
-    fallen = {one.certificate_id for one in documents if not beside[one.payload_sha256].stands}
-    told = [
-        with_fallen(telling, _fallen_in(one, fallen), tongue)
-        for one, telling in zip(ordered, tell_all(ordered, tongue), strict=True)
-    ]
+    told = tell_all(ordered, tongue)
     front = tell_lot(documents, beside, tongue) if documents else None
     tellings = [front, *told] if front is not None else told
     return _typeset(_data(ordered, tellings, settings, tongue, alone=not documents))
-
-
-def _fallen_in(bundle: Bundle, fallen: Set[str]) -> int:
-    """How many of the certificates that a machine report names do not stand."""
-    document = bundle.document
-    if not isinstance(document, MachineReport):
-        return 0
-    return sum(one.certificate is not None and one.certificate.id in fallen for one in document.drives)
 
 
 def _refuse_untrue(bundle: Bundle) -> None:

@@ -11,9 +11,8 @@ from rasura.language import Tongue
 from rasura.machine_report import MachineReport
 from rasura.pdf.terms import PdfError
 from rasura.side_statement import DocumentStatement, SideStatement
-from rasura.tell_beside import with_fallen
+from rasura.tell_beside import fallen_words, with_fallen
 from rasura.tell_machine import outcomes_in_words
-from rasura.tell_statement import statement_word
 from rasura.tell_words import OUTCOMES, word
 from rasura.telling import Table, Telling, name_of
 
@@ -163,8 +162,7 @@ def _line(certificate: ErasureCertificate, beside: Beside, tongue: Tongue) -> tu
     drive, result = certificate.drive, certificate.result
     outcome = word(OUTCOMES, result.outcome, tongue)
     if not beside.stands:
-        against = [statement_word(one.statement, tongue) for one in beside.against]
-        outcome = against[0] if against else _("KEY REVOKED")
+        outcome = fallen_words(beside, tongue)
     return (
         name_of(drive.manufacturer, drive.model) or _("drive without a name"),
         drive.serial or _("none"),
