@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from rasura.errors import RefusedError, UsageError
+from rasura.errors import ExitCode, RefusedError, UsageError
 from rasura_agent.bench.__main__ import choose, parse_size
 from rasura_agent.bench.devices import Medium
 from rasura_agent.bench.figures import plot, table
-from rasura_agent.bench.held import held_to_a_rate
+from rasura_agent.bench.held import RATE_BYTES_S, held_to_a_rate
 from rasura_agent.bench.runs import DRIVES, PASSES, Row
 
 ROWS = [
@@ -142,3 +142,17 @@ def test_a_small_run(tmp_path: Path) -> None:
     ]
     assert all(row["ours_mb_s"] > 0 and row["ratio"] > 0 and row["peak_rss_mb"] < 300 for row in rows)
     assert (tmp_path / "plot.svg").exists()
+
+
+@pytest.mark.root
+def test_a_device_that_is_held_is_no_faster_than_its_rate() -> None:
+    words = [sys.executable, "-m", "rasura_agent.bench", "--json", "--size=256M", "--repeats=1", "--no-peers"]
+    words += ["--only=held", "--only=1", "--only=zero"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
+    if ran.returncode == ExitCode.REFUSED:
+        pytest.skip(ran.stderr.strip().splitlines()[-1])
+    assert ran.returncode == 0, ran.stderr
+    (row,) = json.loads(ran.stdout)
+    # Its group may be given a tenth of a second of rate in advance.
+    assert row["limit_mb_s"] < 1.3 * RATE_BYTES_S / 1e6
+    assert row["ours_mb_s"] < 1.3 * RATE_BYTES_S / 1e6
