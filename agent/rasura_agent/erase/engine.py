@@ -112,6 +112,7 @@ def _is_past_reading(way: Way, place: Place) -> bool:
 def _begin(run: Run) -> EraseResult:
     """Try the ways of the plan, each from its beginning."""
     refused: list[Refused] = []
+    reasons: list[str] = []
     wanted = run.plan.overwrite_of(run.drive)
     for way in run.plan.chosen:
         run.way = way
@@ -127,9 +128,10 @@ def _begin(run: Run) -> EraseResult:
         if isinstance(result, EraseResult):
             return result
         refused.append(Refused(technique=way.technique, reason=str(result)))
+        reasons.append(Sentence("{technique}: {reason}", technique=way.technique, reason=result))
     reason = Sentence(
         "the drive refused every technique that the plan allows ({reasons})",
-        reasons=Sentence.of(f"{one.technique}: {one.reason}" for one in refused),
+        reasons=Sentence.of(reasons),
     )
     return run.end(Outcome.FAILED, reason)
 

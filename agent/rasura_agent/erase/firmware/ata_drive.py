@@ -17,6 +17,7 @@ from rasura_agent.drive.ata.security import SecurityStatus
 from rasura_agent.drive.port import Completion, Disposition
 from rasura_agent.erase.firmware.line import Line
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 
 __all__ = [
     "FASTEST_PLATTERS",
@@ -133,17 +134,32 @@ def pass_through_obstacle(identify: IdentifyDevice, drive: Drive) -> str | None:
     a model cut after INQUIRY's 16 characters will do. Anything else means that a bridge or a RAID
     controller stands between: whatever a command reports would be about an unknown drive.
     """
-    between = "a bridge or a RAID controller stands between, and what a command reports would be unknown"
+    between = Sentence(
+        "a bridge or a RAID controller stands between, and what a command reports would be unknown"
+    )
     if identify.checksum_valid is False:
-        return f"the IDENTIFY DEVICE data that comes through is damaged: {between}"
+        return Sentence("the IDENTIFY DEVICE data that comes through is damaged: {between}", between=between)
     if identify.response_incomplete:
-        return "the drive has not spun up, so it is not known which one it is"
+        return Sentence("the drive has not spun up, so it is not known which one it is")
     if identify.serial is None or drive.serial is None:
-        return f"there is no serial number to tell that commands reach this very drive: {between}"
+        return Sentence(
+            "there is no serial number to tell that commands reach this very drive: {between}",
+            between=between,
+        )
     if _plain(identify.serial) != _plain(drive.serial):
-        return f"commands reach the drive {identify.serial}, the block device is {drive.serial}: {between}"
+        return Sentence(
+            "commands reach the drive {reached}, the block device is {named}: {between}",
+            reached=identify.serial,
+            named=drive.serial,
+            between=between,
+        )
     if identify.model is None or drive.model is None or not _same_model(identify.model, drive.model):
-        return f"commands reach a {identify.model}, the block device is a {drive.model}: {between}"
+        return Sentence(
+            "commands reach a {reached}, the block device is a {named}: {between}",
+            reached=identify.model,
+            named=drive.model,
+            between=between,
+        )
     return None
 
 

@@ -10,6 +10,7 @@ from rasura_agent.erase.firmware.ata_sanitize_status import SanitizeKind, saniti
 from rasura_agent.erase.firmware.ata_security import erase_estimate, security_obstacle
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.sentence import Sentence
 
 __all__ = ["SANITIZE_KINDS", "offers"]
 
@@ -69,17 +70,17 @@ def _sanitize_obstacle(
     identify: IdentifyDevice, kind: SanitizeKind, status: SanitizeStatus | None
 ) -> str | None:
     if not sanitize_supports(identify.sanitize, kind):
-        return f"the drive does not offer sanitize by {kind}"
+        return Sentence("the drive does not offer sanitize by {kind}", kind=kind)
     if identify.security is not None and identify.security.locked:
-        return "the drive is locked by a password (SEC4), and a locked drive aborts sanitize"
+        return Sentence("the drive is locked by a password (SEC4), and a locked drive aborts sanitize")
     match None if status is None else status.state:
         case SanitizeState.SD1:
-            return (
+            return Sentence(
                 "its sanitize commands are frozen (SD1): suspend the machine to RAM and wake it, or pull the "
                 "drive's power and plug it in again"
             )
         case SanitizeState.SD2:
-            return "a sanitize is still at work on it (SD2)"
+            return Sentence("a sanitize is still at work on it (SD2)")
         case _:
             return None
 
@@ -96,7 +97,7 @@ def _security_offer(
     estimate = None if security is None else erase_estimate(security, enhanced=enhanced)
     obstacle = between
     if drive.transport is Transport.USB:
-        obstacle = obstacle or "through a USB bridge a drive may be left locked: attach it directly"
+        obstacle = obstacle or Sentence("through a USB bridge a drive may be left locked: attach it directly")
     purges = enhanced and medium is Medium.ROTATING and accept_r1_basis
     method, basis = (Method.PURGE, _R1_PURGE) if purges else (Method.CLEAR, _CLEAR)
     return Offer(

@@ -22,6 +22,7 @@ from rasura_agent.drive.ata.security import (
 from rasura_agent.drive.port import Disposition
 from rasura_agent.erase.firmware.ata_drive import Silence, security_of
 from rasura_agent.erase.firmware.line import Line
+from rasura_agent.sentence import Sentence
 
 __all__ = [
     "EMPTY_PASSWORD",
@@ -87,9 +88,11 @@ def remove_password(line: Line, password: bytes) -> Removal:
 def master_password_note(security: SecurityStatus) -> str:
     """What the master password of a drive with a foreign user password is good for, as a sentence."""
     if security.level is SecurityLevel.MAXIMUM:
-        can = "at security level maximum its master password can only erase it, not unlock it"
+        can = Sentence("at security level maximum its master password can only erase it, not unlock it")
     else:
-        can = "at security level high its master password unlocks it too"
+        can = Sentence("at security level high its master password unlocks it too")
     if security.master_password_identifier == 0xFFFE:
-        can += ", and the master password is still the manufacturer's (identifier FFFEh)"
+        return Sentence(
+            "{can}, and the master password is still the manufacturer's (identifier FFFEh)", can=can
+        )
     return can

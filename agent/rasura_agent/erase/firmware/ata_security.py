@@ -33,6 +33,7 @@ from rasura_agent.erase.firmware.ata_drive import (
 )
 from rasura_agent.erase.firmware.ata_password import PUBLISHED_PASSWORD, master_password_note, remove_password
 from rasura_agent.erase.firmware.line import Intent, Journal, Line, Running, TechniqueEnd
+from rasura_agent.sentence import Sentence
 
 __all__ = ["erase_estimate", "run_security_erase", "security_obstacle"]
 
@@ -49,22 +50,29 @@ def erase_estimate(security: SecurityStatus, *, enhanced: bool) -> EraseEstimate
 def security_obstacle(security: SecurityStatus | None, *, enhanced: bool) -> str | None:
     """Why SECURITY ERASE UNIT cannot be used now, as a sentence, or ``None``."""
     if security is None or not security.supported:
-        return "the drive has no Security feature set"
+        return Sentence("the drive has no Security feature set")
     if enhanced and not security.enhanced_erase_supported:
-        return "the drive has no enhanced security erase"
-    state, reason = security.state, None
+        return Sentence("the drive has no enhanced security erase")
+    return _state_obstacle(security)
+
+
+def _state_obstacle(security: SecurityStatus) -> str | None:
+    state = security.state
     if state is None:
-        reason = "the bits of its security status contradict each other"
-    elif security.frozen:
-        reason = (
-            f"its security commands are frozen ({state.name}), as a machine's firmware does at boot: suspend "
-            "the machine to RAM and wake it, or pull the drive's power and plug it in again"
+        return Sentence("the bits of its security status contradict each other")
+    if security.frozen:
+        return Sentence(
+            "its security commands are frozen ({state}), as a machine's firmware does at boot: suspend "
+            "the machine to RAM and wake it, or pull the drive's power and plug it in again",
+            state=state.name,
         )
-    elif security.count_expired:
-        reason = f"the drive takes no more passwords until its power goes ({state.name})"
-    elif state is SecurityState.SEC4:
-        reason = f"the drive is locked by a password (SEC4); {master_password_note(security)}"
-    return reason
+    if security.count_expired:
+        return Sentence("the drive takes no more passwords until its power goes ({state})", state=state.name)
+    if state is SecurityState.SEC4:
+        return Sentence(
+            "the drive is locked by a password (SEC4); {note}", note=master_password_note(security)
+        )
+    return None
 
 
 class _Erase(msgspec.Struct, frozen=True):

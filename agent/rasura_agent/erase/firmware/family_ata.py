@@ -21,6 +21,7 @@ from rasura_agent.erase.firmware.family import Prepared
 from rasura_agent.erase.firmware.line import Journal, Line, TechniqueEnd
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 
 __all__ = ["AtaFamily"]
 
@@ -67,7 +68,7 @@ class AtaFamily(msgspec.Struct):
         """Follow or leave an earlier sanitize, unlock with our password, lift hidden areas."""
         identify = read_identify(line)
         if isinstance(identify, Silence):
-            return Prepared(obstacle=f"the drive no longer answers: {identify.detail}")
+            return Prepared(obstacle=_silent(identify))
         between = pass_through_obstacle(identify, self.drive)
         if between is not None:
             return Prepared(risks=(f"hidden-areas: they were not examined: {between}",))
@@ -83,7 +84,7 @@ class AtaFamily(msgspec.Struct):
         recovery = recover_locked(line, self.journal, self.drive.identity_sha256)
         security = identify.security
         if not recovery.free and security is not None and security.locked:
-            return Prepared(obstacle=f"the drive is locked: {recovery.reason}")
+            return Prepared(obstacle=Sentence("the drive is locked: {reason}", reason=recovery.reason))
         return self._unhide(line, barred=barred)
 
     def run(self, technique: Technique, line: Line) -> TechniqueEnd:
@@ -108,7 +109,7 @@ class AtaFamily(msgspec.Struct):
     def _unhide(self, line: Line, *, barred: bool) -> Prepared:
         identify = read_identify(line)
         if isinstance(identify, Silence):
-            return Prepared(obstacle=f"the drive no longer answers: {identify.detail}")
+            return Prepared(obstacle=_silent(identify))
         found = hidden_areas.find(line, identify)
         lifted = hidden_areas.lift(line, found)
         after = lifted.after
@@ -118,9 +119,7 @@ class AtaFamily(msgspec.Struct):
             dco=_both(found.dco, after.dco if after else None),
         )
         remaining = [name for name, area in (after or found).areas if area.presence is Presence.PRESENT]
-        still = f"{' and '.join(remaining)} could not be lifted" if remaining else None
-        if still is not None and lifted.needs_power_cycle:
-            still += ": switch the machine off and on, and run again"
+        still = _still_hidden(remaining, needs_power_cycle=lifted.needs_power_cycle) if remaining else None
         return Prepared(
             barred=barred,
             lifted=after != found,
@@ -152,3 +151,18 @@ def _sanitize_status(line: Line, identify: IdentifyDevice) -> SanitizeStatus | N
 
 def _failed(status: SanitizeStatus | None) -> bool:
     return status is not None and status.state is SanitizeState.SD3
+
+
+def _silent(silence: Silence) -> str:
+    return Sentence("the drive no longer answers: {detail}", detail=silence.detail)
+
+
+def _still_hidden(areas: list[str], *, needs_power_cycle: bool) -> str:
+    names = areas[0]
+    for area in areas[1:]:
+        names = Sentence("{first} and {second}", first=names, second=area)
+    if needs_power_cycle:
+        return Sentence(
+            "{areas} could not be lifted: switch the machine off and on, and run again", areas=names
+        )
+    return Sentence("{areas} could not be lifted", areas=names)

@@ -22,6 +22,7 @@ from rasura_agent.erase.firmware.nvme_sanitize import (
 )
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 
 __all__ = ["NvmeFamily"]
 
@@ -78,7 +79,7 @@ class NvmeFamily(msgspec.Struct):
             return Prepared(obstacle=str(error))
         before, after = self.capabilities.controller, now.controller
         if (before.serial, before.model) != (after.serial, after.model):
-            return Prepared(obstacle="another controller answers than the one that was met")
+            return Prepared(obstacle=Sentence("another controller answers than the one that was met"))
         self.capabilities = now
         adopted = adopt_sanitize(line, now)
         if adopted.disposition is Disposition.UNKNOWN and now.controller.sanicap.supported:

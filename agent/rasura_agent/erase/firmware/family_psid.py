@@ -18,6 +18,7 @@ from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.erase.firmware.tcg_psid import DiscoveryCommand, PsidReverter, run_psid_revert
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.sentence import Sentence
 
 __all__ = ["PsidFirst", "discovery_command"]
 
@@ -55,7 +56,7 @@ class PsidFirst(msgspec.Struct):
         """Revert, then prepare as ever. A PSID that the drive does not accept ends the matter."""
         ended = run_psid_revert(line, self.command, self.reverter, self.psid)
         if ended.disposition is not Disposition.DONE:
-            return Prepared(obstacle=f"the revert by PSID: {ended.reason}")
+            return Prepared(obstacle=Sentence("the revert by PSID: {reason}", reason=ended.reason))
         prepared = self.family.prepare(line)
         noted = "psid-revert: the drive was locked and was reverted by its PSID before it was marked"
         return replace(prepared, risks=(noted, *prepared.risks))

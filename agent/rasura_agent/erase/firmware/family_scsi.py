@@ -18,12 +18,13 @@ from rasura_agent.erase.firmware.scsi_offers import offers
 from rasura_agent.erase.firmware.scsi_sanitize import adopt_sanitize, leave_failure_mode, run_sanitize
 from rasura_agent.erase.firmware.scsi_state import ScsiState, settle
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 
 __all__ = ["ScsiFamily"]
 
 _AT_WORK = frozenset({ScsiState.SANITIZING, ScsiState.FORMATTING})
 
-_NEEDS_REFORMAT = (
+_NEEDS_REFORMAT = Sentence(
     "its sectors have 520 bytes or the like, which Linux cannot use: "
     "a policy with reformat_sectors = true brings it to 512 first"
 )
@@ -88,7 +89,7 @@ class ScsiFamily(msgspec.Struct):
         if state is ScsiState.SANITIZE_FAILED:
             barred = leave_failure_mode(line).disposition is not Disposition.REFUSED
         if state in _AT_WORK:
-            return Prepared(obstacle=f"it is still at work: {state.value}")
+            return Prepared(obstacle=Sentence("it is still at work: {state}", state=state.value))
         if now.needs_reformat or (state in _FORMAT_LOST and not self.drive.capacity_bytes):
             obstacle = self._format_first(line, now)
             if obstacle is not None:
@@ -110,15 +111,17 @@ class ScsiFamily(msgspec.Struct):
         Without a format that has gone through, or with odd sectors, the kernel knows no block to mark.
         """
         if not now.needs_reformat:
-            ended, what = run_format_unit(line, now), "its lost format could not be made good"
+            ended, what = run_format_unit(line, now), Sentence("its lost format could not be made good")
         elif self.reformat_sectors:
             ended, what = (
                 reformat_to_512(line, now),
-                "it could not be reformatted to sectors of 512 bytes",
+                Sentence("it could not be reformatted to sectors of 512 bytes"),
             )
         else:
             return _NEEDS_REFORMAT
-        return None if ended.disposition is Disposition.DONE else f"{what}: {ended.reason}"
+        if ended.disposition is Disposition.DONE:
+            return None
+        return Sentence("{what}: {reason}", what=what, reason=ended.reason)
 
     def run(self, technique: Technique, line: Line) -> TechniqueEnd:
         """Carry out one SCSI technique."""

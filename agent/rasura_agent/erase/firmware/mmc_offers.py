@@ -9,6 +9,7 @@ from rasura_agent.erase.firmware.mmc_capabilities import MmcArea, MmcCapabilitie
 from rasura_agent.erase.firmware.mmc_protection import boot_protection
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.sentence import Sentence
 
 __all__ = ["TECHNIQUES", "erases", "offers", "risks", "unsupported"]
 
@@ -60,11 +61,13 @@ def unsupported(capabilities: MmcCapabilities, technique: Technique) -> str | No
     ext_csd = capabilities.ext_csd
     if technique is Technique.MMC_SANITIZE:
         known = ext_csd.rev >= _REV_4_5 and SecureFeatures.SEC_SANITIZE in ext_csd.secure_features
-        return None if known else "the device has no sanitize"
+        return None if known else Sentence("the device has no sanitize")
     wanted = EraseArgument.SECURE_ERASE if technique is Technique.MMC_SECURE_ERASE else _SECURE_TRIM[0]
     if erase_supported(ext_csd, wanted):
         return None
-    return f"the device has no {'secure erase' if wanted is EraseArgument.SECURE_ERASE else 'secure trim'}"
+    if wanted is EraseArgument.SECURE_ERASE:
+        return Sentence("the device has no secure erase")
+    return Sentence("the device has no secure trim")
 
 
 def erases(capabilities: MmcCapabilities, technique: Technique, area: MmcArea) -> tuple[EraseArgument, ...]:
@@ -92,5 +95,5 @@ def _reaches_copies(capabilities: MmcCapabilities) -> bool:
 
 def _mismatch(drive: Drive) -> str | None:
     if drive.transport is not Transport.MMC:
-        return "it is not attached to an MMC host, so what MMC commands would reach is not certain"
+        return Sentence("it is not attached to an MMC host, so what MMC commands would reach is not certain")
     return None

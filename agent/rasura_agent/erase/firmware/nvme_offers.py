@@ -10,6 +10,7 @@ from rasura_agent.drive.nvme.sanitize_log import SanitizeState
 from rasura_agent.erase.firmware.nvme_capabilities import NvmeCapabilities
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.sentence import Sentence
 
 __all__ = ["FORMAT_SETTINGS", "SANITIZE_ACTIONS", "offers", "risks", "standing_obstacle"]
 
@@ -93,11 +94,17 @@ def standing_obstacle(
 
 def _mismatch(capabilities: NvmeCapabilities, drive: Drive) -> str | None:
     if drive.transport is not Transport.NVME:
-        return "it is not attached as an NVMe drive, so what NVMe commands would reach is not certain"
+        return Sentence(
+            "it is not attached as an NVMe drive, so what NVMe commands would reach is not certain"
+        )
     size = capabilities.namespace.size_bytes
     # Multipath renames block devices: a namespace of another size is not the one that was planned.
     if size != drive.capacity_bytes:
-        return f"the namespace that answers has {size} bytes, the block device {drive.capacity_bytes}"
+        return Sentence(
+            "the namespace that answers has {size} bytes, the block device {named}",
+            size=size,
+            named=drive.capacity_bytes,
+        )
     return None
 
 
@@ -106,18 +113,16 @@ def _sanitize_obstacle(
 ) -> str | None:
     sanicap = capabilities.controller.sanicap
     if not sanicap.supported:
-        return "the drive has no Sanitize command"
+        return Sentence("the drive has no Sanitize command")
     supported = {
         SanitizeAction.BLOCK_ERASE: sanicap.block_erase,
         SanitizeAction.CRYPTO_ERASE: sanicap.crypto_erase,
         SanitizeAction.OVERWRITE: sanicap.overwrite,
     }
     if not supported[action]:
-        return "the drive's Sanitize command does not have this kind of erase"
+        return Sentence("the drive's Sanitize command does not have this kind of erase")
     if capabilities.others and not erase_whole_subsystem:
-        return (
-            f"it would erase {_named(capabilities.others)} too, and only {capabilities.nsid} is to be erased"
-        )
+        return _beyond(capabilities)
     return None
 
 
@@ -126,20 +131,21 @@ def _format_obstacle(
 ) -> str | None:
     controller = capabilities.controller
     if OptionalAdminCommands.FORMAT_NVM not in controller.oacs:
-        return "the drive has no Format NVM command"
+        return Sentence("the drive has no Format NVM command")
     crypto = FormatNvmAttributes.CRYPTOGRAPHIC_ERASE in controller.fna
     if ses is SecureEraseSettings.CRYPTOGRAPHIC_ERASE and not crypto:
-        return "the drive's Format NVM command has no cryptographic erase"
+        return Sentence("the drive's Format NVM command has no cryptographic erase")
     if controller.unvmcap:
-        return f"{controller.unvmcap} bytes belong to no namespace, and a format does not reach them"
+        return Sentence(
+            "{count} bytes belong to no namespace, and a format does not reach them", count=controller.unvmcap
+        )
     reaches_all = format_scope(controller.fna, ses=ses, nsid=capabilities.nsid) is FormatScope.ALL_NAMESPACES
     if reaches_all and capabilities.others and not erase_whole_subsystem:
-        return (
-            f"it would erase {_named(capabilities.others)} too, and only {capabilities.nsid} is to be erased"
-        )
+        return _beyond(capabilities)
     if erase_whole_subsystem and capabilities.unattached and not reaches_all:
-        return (
-            f"a format does not reach {_named(capabilities.unattached)}, which this controller does not see"
+        return Sentence(
+            "a format does not reach {namespaces}, which this controller does not see",
+            namespaces=_named(capabilities.unattached),
         )
     return None
 
@@ -147,18 +153,31 @@ def _format_obstacle(
 def _state_obstacle(capabilities: NvmeCapabilities, technique: Technique) -> str | None:
     """What stands in the way now and can be brought to an end."""
     if capabilities.namespace.write_protected:
-        return "the namespace is write protected"
+        return Sentence("the namespace is write protected")
     log = capabilities.sanitize_log
     if log is None:
-        return "the drive does not show its sanitize log" if technique in SANITIZE_ACTIONS else None
+        is_sanitize = technique in SANITIZE_ACTIONS
+        return Sentence("the drive does not show its sanitize log") if is_sanitize else None
     if log.running or log.state is SanitizeState.MEDIA_VERIFICATION:
-        return "a sanitize that this run did not begin is still under way on it"
+        return Sentence("a sanitize that this run did not begin is still under way on it")
     if technique in SANITIZE_ACTIONS:
-        return None if log.state is not SanitizeState.UNKNOWN else "its sanitize log contradicts itself"
+        is_clear = log.state is not SanitizeState.UNKNOWN
+        return None if is_clear else Sentence("its sanitize log contradicts itself")
     if log.state is SanitizeState.FAILED_RESTRICTED:
-        return "its last sanitize failed, and only a sanitize that succeeds unlocks it"
+        return Sentence("its last sanitize failed, and only a sanitize that succeeds unlocks it")
     return None
 
 
+def _beyond(capabilities: NvmeCapabilities) -> str:
+    return Sentence(
+        "it would erase {namespaces} too, and only {one} is to be erased",
+        namespaces=_named(capabilities.others),
+        one=capabilities.nsid,
+    )
+
+
 def _named(nsids: tuple[int, ...]) -> str:
-    return "namespace" + ("s " if len(nsids) > 1 else " ") + ", ".join(map(str, nsids))
+    numbers = ", ".join(map(str, nsids))
+    if len(nsids) > 1:
+        return Sentence("namespaces {numbers}", numbers=numbers)
+    return Sentence("namespace {numbers}", numbers=numbers)

@@ -8,6 +8,7 @@ import msgspec
 
 from rasura_agent.inventory.model import Drive
 from rasura_agent.inventory.text import identifier, world_wide_name
+from rasura_agent.sentence import Sentence
 
 __all__ = ["Identity", "IdentityVerdict", "same_identity"]
 
@@ -37,9 +38,18 @@ def same_identity(serial: str | None, wwn: str | None, drive: Drive) -> Identity
     """
     serials = identifier(serial), identifier(drive.serial)
     names = world_wide_name(wwn), world_wide_name(drive.wwn)
-    for what, (there, here) in (("serial number", serials), ("World Wide Name", names)):
+    for what, (there, here) in (
+        (Sentence("serial number"), serials),
+        (Sentence("World Wide Name"), names),
+    ):
         if there is not None and here is not None and there != here:
-            sentence = f"pass-through reaches a drive with {what} {there}, {drive.path} has {here}"
+            sentence = Sentence(
+                "pass-through reaches a drive with {what} {there}, {path} has {here}",
+                what=what,
+                there=there,
+                path=drive.path,
+                here=here,
+            )
             return IdentityVerdict(Identity.DIFFERENT, sentence)
     agreed = [
         f"{what} {there}"
@@ -52,6 +62,9 @@ def same_identity(serial: str | None, wwn: str | None, drive: Drive) -> Identity
         )
     return IdentityVerdict(
         Identity.UNKNOWN,
-        f"whether pass-through reaches the drive at {drive.path} cannot be told: "
-        "they have no serial number or World Wide Name in common",
+        Sentence(
+            "whether pass-through reaches the drive at {path} cannot be told: "
+            "they have no serial number or World Wide Name in common",
+            path=drive.path,
+        ),
     )

@@ -12,6 +12,7 @@ from rasura_agent.erase.firmware.scsi_identity import Identity, same_identity
 from rasura_agent.erase.firmware.scsi_pace import format_pace, sanitize_estimate_s
 from rasura_agent.erase.firmware.scsi_state import UNCLEAR, ScsiState
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import Sentence
 
 __all__ = ["BASIS_FORMAT", "BASIS_OTHER_MEDIUM", "BASIS_PURGE", "offers"]
 
@@ -58,7 +59,7 @@ def _sanitize(
         Method.PURGE if purges else Method.CLEAR,
         BASIS_PURGE if purges else BASIS_OTHER_MEDIUM,
         sanitize_estimate_s(capabilities, kind),
-        general or _support_obstacle(capabilities.sanitize(kind), "this sanitize operation"),
+        general or _support_obstacle(capabilities.sanitize(kind), Sentence("this sanitize operation")),
     )
 
 
@@ -70,32 +71,39 @@ def _general_obstacle(capabilities: ScsiCapabilities, drive: Drive) -> str | Non
     if identity.identity is not Identity.SAME:
         return identity.sentence
     if capabilities.state in (ScsiState.SANITIZING, ScsiState.FORMATTING):
-        return f"it is at work ({capabilities.state.value}), which has to be followed to its end first"
+        return Sentence(
+            "it is at work ({state}), which has to be followed to its end first",
+            state=capabilities.state.value,
+        )
     if capabilities.state in UNCLEAR:
-        return "its state could not be told"
-    return "it is write-protected" if capabilities.write_protected else None
+        return Sentence("its state could not be told")
+    return Sentence("it is write-protected") if capabilities.write_protected else None
 
 
 def _by_nature(capabilities: ScsiCapabilities) -> str | None:
     """Why it is no SCSI drive."""
     inquiry = capabilities.inquiry
     if inquiry is None:
-        return "it did not say in INQUIRY data what it is"
+        return Sentence("it did not say in INQUIRY data what it is")
     if disk := virtual_disk(inquiry.vendor, inquiry.product):
-        return (
-            f"it is no drive but a disk made by {disk.maker} ({disk.kind.value}): "
-            "the drives behind it must be reached themselves"
+        return Sentence(
+            "it is no drive but a disk made by {maker} ({kind}): "
+            "the drives behind it must be reached themselves",
+            maker=disk.maker,
+            kind=disk.kind.value,
         )
     if inquiry.qualifier != 0 or inquiry.peripheral_type not in _DRIVES:
-        return f"it is no disk drive (peripheral device type {inquiry.peripheral_type:02X}h)"
+        return Sentence(
+            "it is no disk drive (peripheral device type {number}h)", number=f"{inquiry.peripheral_type:02X}"
+        )
     if capabilities.translated_ata:
-        return "it is an ATA drive behind a SCSI translation: its ATA commands are for it"
+        return Sentence("it is an ATA drive behind a SCSI translation: its ATA commands are for it")
     return None
 
 
 def _format_obstacle(capabilities: ScsiCapabilities) -> str | None:
     if capabilities.state is ScsiState.SANITIZE_FAILED:
-        return "a sanitize failed on it, and until another succeeds it takes no FORMAT UNIT"
+        return Sentence("a sanitize failed on it, and until another succeeds it takes no FORMAT UNIT")
     if capabilities.format_unit is None:
         return None  # FORMAT UNIT is mandatory (SBC-4, Commands for direct access block devices)
     return _support_obstacle(capabilities.format_unit, "FORMAT UNIT")
@@ -103,13 +111,15 @@ def _format_obstacle(capabilities: ScsiCapabilities) -> str | None:
 
 def _support_obstacle(support: CommandSupport | None, what: str) -> str | None:
     if support is None:
-        return f"it does not tell whether it supports {what}"
+        return Sentence("it does not tell whether it supports {what}", what=what)
     match support.support:
         case Support.STANDARD:
             return None
         case Support.NOT_SUPPORTED:
-            return f"it does not support {what}"
+            return Sentence("it does not support {what}", what=what)
         case Support.NOT_AVAILABLE_NOW:
-            return f"it cannot tell now whether it supports {what}: ask again"
+            return Sentence("it cannot tell now whether it supports {what}: ask again", what=what)
         case Support.VENDOR_SPECIFIC:
-            return f"it supports {what} in its maker's own way, which need not be the standard's"
+            return Sentence(
+                "it supports {what} in its maker's own way, which need not be the standard's", what=what
+            )
