@@ -11,21 +11,14 @@ import pytest
 from rasura_agent.erase import pipeline
 from rasura_agent.erase.overwrite import write_pass
 from rasura_agent.erase.pattern import RandomStream
-from rasura_agent.erase.turns import BURST_BYTES, HELD_S, Turn, Turns
+from rasura_agent.erase.turns import BURST_BYTES, Turn, Turns
 from rasura_agent.verify.readback import read_back
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
+from simulators.world import ManualClock
 
 PATIENCE_S = 30
-
-
-class Seconds:
-    """A time that the test turns by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+LONG_S = 1.0
+"""A turn that lasts longer than a busy machine oversleeps."""
 
 
 def taker(turns: Turns, order: list[int], number: int, ended: Callable[[], None]) -> threading.Thread:
@@ -45,15 +38,13 @@ def queued(turns: Turns, count: int) -> None:
 
 
 def test_who_waits_first_is_first_served_and_no_more_than_allowed_at_once() -> None:
-    turns, order = Turns(2, Seconds()), list[int]()
+    turns, order = Turns(2, PATIENCE_S), list[int]()
     held = [turns.take(), turns.take()]
     served = threading.Semaphore(0)
-    threads = []
     for number in range(3):
-        threads.append(taker(turns, order, number, served.release))
+        taker(turns, order, number, served.release)
         queued(turns, number + 1)
     assert turns.wanted
-    assert not served.acquire(timeout=3 * HELD_S)
     for number in range(2):
         turns.end(held[number])
         assert served.acquire(timeout=PATIENCE_S)
@@ -62,36 +53,44 @@ def test_who_waits_first_is_first_served_and_no_more_than_allowed_at_once() -> N
 
 
 def test_a_turn_that_is_kept_is_passed_on_and_its_late_end_takes_nothing_from_others() -> None:
-    seconds = Seconds()
-    turns, order = Turns(1, seconds), list[int]()
+    turns, order = Turns(1, LONG_S), list[int]()
     kept = turns.take()
     served = threading.Semaphore(0)
     taker(turns, order, 0, served.release)
-    assert not served.acquire(timeout=3 * HELD_S)
-    seconds.now += 2 * HELD_S
+    assert not served.acquire(timeout=LONG_S / 5)
     assert served.acquire(timeout=PATIENCE_S)
     turns.end(kept)
     taker(turns, order, 1, served.release)
-    assert not served.acquire(timeout=3 * HELD_S)
+    assert not served.acquire(timeout=LONG_S / 5), "the late end was nobody's turn"
     assert order == [0]
 
 
-def moved(turn: Turn, seconds: Seconds, mb_s: float, length: int = 1 << 20) -> int:
+def test_a_turn_that_is_renewed_is_not_passed_on() -> None:
+    turns, order = Turns(1, LONG_S), list[int]()
+    kept, served = turns.take(), threading.Semaphore(0)
+    taker(turns, order, 0, served.release)
+    for _ in range(10):
+        kept.bursts += 1
+        assert not served.acquire(timeout=LONG_S / 5)
+    turns.end(kept)
+    assert served.acquire(timeout=PATIENCE_S)
+
+
+def moved(turn: Turn, clock: ManualClock, mb_s: float, length: int = 1 << 20) -> int:
     """How many bytes a drive of such a speed moves before its burst ends, up to a thousand transfers."""
     turn.begin()
     for count in range(1000):
         if not turn.goes_on(length):
             turn.end()
             return count * length
-        seconds.now += length / mb_s / 1e6
+        clock.sleep(length / mb_s / 1e6)
     return 1000 * length
 
 
 def test_a_fast_drive_goes_on_until_somebody_waits() -> None:
-    seconds = Seconds()
-    turns = Turns(1, seconds)
-    turn = Turn(turns)
-    assert moved(turn, seconds, 3000) == 1000 << 20
+    clock, turns = ManualClock(), Turns(1, PATIENCE_S)
+    turn = Turn(turns, clock)
+    assert moved(turn, clock, 3000) == 1000 << 20
     order, served = list[int](), threading.Semaphore(0)
     taker(turns, order, 0, served.release)
     queued(turns, 1)
@@ -104,10 +103,9 @@ def test_a_fast_drive_goes_on_until_somebody_waits() -> None:
 
 
 def test_a_slow_drive_takes_no_turns_and_is_measured_again() -> None:
-    seconds = Seconds()
-    turns = Turns(1, seconds)
-    slow = Turn(turns)
-    assert moved(slow, seconds, 200) == 1000 << 20
+    clock, turns = ManualClock(), Turns(1, PATIENCE_S)
+    slow = Turn(turns, clock)
+    assert moved(slow, clock, 200) == 1000 << 20
     kept = turns.take()  # at once: the slow drive holds none
     assert slow.goes_on(1 << 20)
     free = 0

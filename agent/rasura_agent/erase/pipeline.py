@@ -174,7 +174,7 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
     """What the thread of all lanes does: keep as many transfers under way as there are lanes."""
     under_way: dict[int, tuple[Work, memoryview]] = {}
     free = list(range(len(lanes)))
-    turn = Turn(MACHINE_TURNS)
+    turn = Turn(MACHINE_TURNS, mover.clock)
 
     def send(number: int) -> None:
         work, piece = under_way[number]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+
+from rasura_agent.clock import Clock
 
 __all__ = ["BURST_BYTES", "HELD_S", "MACHINE_TURNS", "Turn", "Turns"]
 
@@ -29,16 +29,17 @@ class _Hold:
     """A turn, waited for or held."""
 
     def __init__(self) -> None:
-        self.since = 0.0
         self.given = threading.Event()
+        self.bursts = 0
+        """How often it was renewed."""
 
 
 class Turns:
     """``at_once`` turns; who waited first is first served. Used by many threads."""
 
-    def __init__(self, at_once: int, now: Callable[[], float] = time.monotonic) -> None:
-        self.now = now
-        self._at_once = at_once
+    def __init__(self, at_once: int, held_s: float = HELD_S) -> None:
+        """A turn without a new burst for ``held_s`` seconds is passed on to whoever waits."""
+        self._at_once, self._held_s = at_once, held_s
         self._held: list[_Hold] = []
         self._waiting: deque[_Hold] = deque()
         self._lock = threading.Lock()
@@ -54,9 +55,13 @@ class Turns:
         with self._lock:
             self._waiting.append(hold)
             self._give()
-        while not hold.given.wait(HELD_S):
+            before = self._bursts()
+        while not hold.given.wait(self._held_s):
             with self._lock:
+                # Whoever was at the same burst a whole wait ago is at it for too long.
+                self._held = [one for one in self._held if before.get(one) != one.bursts]
                 self._give()
+                before = self._bursts()
         return hold
 
     def end(self, hold: _Hold) -> None:
@@ -66,13 +71,12 @@ class Turns:
                 self._held.remove(hold)
             self._give()
 
+    def _bursts(self) -> dict[_Hold, int]:
+        return {one: one.bursts for one in self._held}
+
     def _give(self) -> None:
-        now = self.now()
-        if self._waiting and len(self._held) >= self._at_once:
-            self._held = [one for one in self._held if now - one.since <= HELD_S]
         while self._waiting and len(self._held) < self._at_once:
             hold = self._waiting.popleft()
-            hold.since = now
             self._held.append(hold)
             hold.given.set()
 
@@ -84,9 +88,10 @@ MACHINE_TURNS = Turns(max(2, os.cpu_count() or 1))
 class Turn:
     """One drive's part in the turns. Used by one thread."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, turns: Turns, clock: Clock) -> None:
+        self._turns, self._clock = turns, clock
         self._hold: _Hold | None = None
+        self._began = 0.0
         self._left = 0
         self._free = 0
 
@@ -96,6 +101,7 @@ class Turn:
             self._free -= 1
         else:
             self._hold = self._turns.take()
+            self._began = self._clock.monotonic()
         self._left = BURST_BYTES
 
     def goes_on(self, length: int) -> bool:
@@ -114,14 +120,15 @@ class Turn:
     def _renewed(self) -> bool:
         """Whether the next burst may follow at once: nobody waits, or this drive takes no turns."""
         if self._hold is not None:
-            now = self._turns.now()
-            if now - self._hold.since > HELD_S:
+            now = self._clock.monotonic()
+            if now - self._began > HELD_S:
                 self.end()
                 self._free = _FREE_BURSTS
             elif self._turns.wanted:
                 return False
             else:
-                self._hold.since = now
+                self._hold.bursts += 1
+                self._began = now
         if self._hold is None:
             if not self._free:
                 return False
