@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from rasura.beside import lay_beside
+from rasura.beside import Beside, lay_beside
 from rasura.bundle import Bundle
 from rasura.certificate import ErasureCertificate
 from rasura.checkpoint import origin_of
@@ -42,12 +42,20 @@ def tell(bundle: Bundle, tongue: Tongue, fallen: Mapping[str, str] = MappingProx
     return tell_certificate(claims, tongue, facts)
 
 
-def tell_all(bundles: Sequence[Bundle], tongue: Tongue) -> list[Telling]:
-    """Each told with what the others say of it; nothing is verified. Raises ``ClaimsError``."""
-    beside = lay_beside(bundles)
+def tell_all(
+    bundles: Sequence[Bundle], tongue: Tongue, beside: Mapping[str, Beside] | None = None
+) -> list[Telling]:
+    """Each told with what the others say of it; nothing is verified. Raises ``ClaimsError``.
+
+    ``beside`` is what :func:`~rasura.beside.lay_beside` made of ``bundles``, where the caller has it.
+    """
+    beside = lay_beside(bundles) if beside is None else beside
     documents = [one for one in bundles if not isinstance(one.document, SideStatement)]
-    words = {one.certificate_id: fallen_words(beside[one.payload_sha256], tongue) for one in documents}
-    fallen = {name: word for name, word in words.items() if word}
+    fallen = {
+        one.certificate_id: fallen_words(beside[one.payload_sha256], tongue)
+        for one in documents
+        if not beside[one.payload_sha256].stands
+    }
     return [
         with_fallen(
             with_beside(tell(one, tongue, fallen), one.document, beside[one.payload_sha256], tongue),

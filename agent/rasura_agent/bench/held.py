@@ -33,8 +33,7 @@ def held_to_a_rate(
     parent, second = _hierarchy(root)
     group, before = parent / _GROUP, parent / _own_group(root, second=second).lstrip("/")
     try:
-        _make(group, [_numbers(device) for device in devices], rate_bytes_s, second=second)
-        _enter(group)
+        _enter_new(group, [_numbers(device) for device in devices], rate_bytes_s, second=second)
         yield
     finally:
         with contextlib.suppress(OSError):  # it was never made, or never entered
@@ -42,7 +41,7 @@ def held_to_a_rate(
             group.rmdir()
 
 
-def _make(group: Path, numbers: list[str], rate_bytes_s: int, *, second: bool) -> None:
+def _enter_new(group: Path, numbers: list[str], rate_bytes_s: int, *, second: bool) -> None:
     try:
         if second:
             (group.parent / "cgroup.subtree_control").write_text("+io")
@@ -53,6 +52,7 @@ def _make(group: Path, numbers: list[str], rate_bytes_s: int, *, second: bool) -
                 continue
             for way in ("read", "write"):
                 (group / f"blkio.throttle.{way}_bps_device").write_text(f"{number} {rate_bytes_s}")
+        _enter(group)
     except OSError as error:
         raise RefusedError(
             f"this kernel holds no device to a rate: {error.filename}: {error.strerror}", hint=_WITHOUT

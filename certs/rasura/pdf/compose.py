@@ -54,7 +54,7 @@ def compose(bundles: Sequence[Bundle], settings: PageSettings) -> bytes:
     tongue = Tongue(settings.language)
     beside = lay_beside(ordered)
     documents = [one for one in ordered if not isinstance(one.document, SideStatement)]
-    told = tell_all(ordered, tongue)
+    told = tell_all(ordered, tongue, beside)
     front = tell_lot(documents, beside, tongue) if documents else None
     tellings = [front, *told] if front is not None else told
     return _typeset(_data(ordered, tellings, settings, tongue, alone=not documents))

@@ -36,12 +36,11 @@ def same_identity(serial: str | None, wwn: str | None, drive: Drive) -> Identity
     ``eui.…`` or ``0x…``). One of them must agree, and none may differ: whole batches of drives were made
     with one World Wide Name, so that the serial number has a say even where the names are equal.
     """
-    serials = identifier(serial), identifier(drive.serial)
-    names = world_wide_name(wwn), world_wide_name(drive.wwn)
-    for what, (there, here) in (
-        (Sentence("serial number"), serials),
-        (Sentence("World Wide Name"), names),
-    ):
+    pairs = (
+        (Sentence("serial number"), identifier(serial), identifier(drive.serial)),
+        (Sentence("World Wide Name"), world_wide_name(wwn), world_wide_name(drive.wwn)),
+    )
+    for what, there, here in pairs:
         if there is not None and here is not None and there != here:
             sentence = Sentence(
                 "pass-through reaches a drive with {what} {there}, {path} has {here}",
@@ -51,11 +50,7 @@ def same_identity(serial: str | None, wwn: str | None, drive: Drive) -> Identity
                 here=here,
             )
             return IdentityVerdict(Identity.DIFFERENT, sentence)
-    agreed = [
-        f"{what} {there}"
-        for what, (there, here) in (("serial number", serials), ("World Wide Name", names))
-        if there is not None and there == here
-    ]
+    agreed = [f"{what} {there}" for what, there, here in pairs if there is not None and there == here]
     if agreed:
         return IdentityVerdict(
             Identity.SAME, f"pass-through and {drive.path} agree on {' and '.join(agreed)}"
