@@ -183,7 +183,7 @@ class Bundle(msgspec.Struct, frozen=True, dict=True):
 
     @classmethod
     def _read(cls, raw: bytes) -> Bundle:
-        plain = strict_json.as_written(raw, _PLAIN, integers=False)
+        plain = strict_json.as_written(raw, _PLAIN, bounded=True)
         if plain is not None and plain.media_type == MEDIA_TYPE:
             return cls(
                 plain.envelope,

@@ -10,7 +10,7 @@ import binascii
 from enum import StrEnum
 from typing import ClassVar
 
-from rasura.claims import Claims, ClaimsError, SignedClaims, prepare
+from rasura.claims import Claims, ClaimsError, Count, Figure, SignedClaims, prepare
 from rasura.health import FigureChange, HealthClaims
 from rasura.identity import identity_digest
 
@@ -224,10 +224,10 @@ class DriveClaims(Claims, frozen=True):
     transport: str | None
     rotational: bool | None
     removable: bool | None
-    capacity_bytes: int
-    native_capacity_bytes: int | None
-    logical_sector_bytes: int
-    physical_sector_bytes: int | None
+    capacity_bytes: Count
+    native_capacity_bytes: Figure | None
+    logical_sector_bytes: Count
+    physical_sector_bytes: Figure | None
     hidden_areas: HiddenAreas
     namespaces: tuple[str, ...] | None
     block_device: str
@@ -273,7 +273,7 @@ class Plan(Claims, frozen=True):
     method: Method
     basis: str
     passes: tuple[str, ...]
-    estimate_ms: int | None
+    estimate_ms: Count | None
     passed_over: tuple[PassedOver, ...]
     scheme: str | None
     """The overwriting scheme that the passes are those of."""
@@ -282,8 +282,8 @@ class Plan(Claims, frozen=True):
 class Range(Claims, frozen=True):
     """Bytes ``offset`` to ``offset + length`` that are not proven erased."""
 
-    offset: int
-    length: int
+    offset: Count
+    length: Count
     kind: RangeKind
 
 
@@ -292,9 +292,9 @@ class PassClaims(Claims, frozen=True):
 
     pattern: str
     cipher: str | None
-    bytes_written: int
-    duration_ms: int
-    bytes_offloaded: int
+    bytes_written: Count
+    duration_ms: Count
+    bytes_offloaded: Count
     """How much of it the drive was told to zero by itself (Write Zeroes) and did not get sent."""
 
 
@@ -304,8 +304,8 @@ class Interruption(Claims, frozen=True):
     One step after the last pass is verification, which always begins again at 0.
     """
 
-    step: int
-    position: int
+    step: Count
+    position: Count
 
 
 class Resumption(Claims, frozen=True):
@@ -317,12 +317,12 @@ class Resumption(Claims, frozen=True):
 
     interruptions: tuple[Interruption, ...]
     """Oldest first; each as far as the journal has it, so that up to an interval more was written."""
-    bytes_before: int
-    bytes_now: int
-    duration_before_ms: int
+    bytes_before: Count
+    bytes_now: Count
+    duration_before_ms: Count
     first_started_at: str
     """By the clock of the first boot, which nobody checked."""
-    checked_bytes: int
+    checked_bytes: Count
     refused_before: tuple[str, ...]
     """Stronger techniques that the drive had refused before, in sentences."""
 
@@ -331,8 +331,8 @@ class CommandClaims(Claims, frozen=True):
     """A device command, sent ``at_ms`` after the technique began, and how it ended in raw terms."""
 
     name: str
-    at_ms: int
-    took_ms: int
+    at_ms: Count
+    took_ms: Count
     disposition: str
     detail: str
 
@@ -341,7 +341,7 @@ class Clock(Claims, frozen=True):
     """Where the wall times come from; they are recorded, never trusted."""
 
     source: str
-    offset_ms: int | None
+    offset_ms: Figure | None
 
 
 class Result(Claims, frozen=True):
@@ -356,11 +356,11 @@ class Result(Claims, frozen=True):
     technique: Technique | None
     basis: str | None
     passes: tuple[PassClaims, ...]
-    bytes_written: int
+    bytes_written: Count
     error_ranges: tuple[Range, ...]
     started_at: str
     finished_at: str
-    duration_ms: int
+    duration_ms: Count
     clock: Clock
     resumed: Resumption | None
 
@@ -368,8 +368,8 @@ class Result(Claims, frozen=True):
 class Coverage(Claims, frozen=True):
     """How much was read back, in bytes."""
 
-    bytes_read: int
-    bytes_total: int
+    bytes_read: Count
+    bytes_total: Count
 
 
 class Sampling(Claims, frozen=True):
@@ -380,18 +380,18 @@ class Sampling(Claims, frozen=True):
     command. The rest tells of a device command: what was compared, and what the samples look like.
     """
 
-    sections: int
-    reads: int
-    planned_bytes: int
+    sections: Count
+    reads: Count
+    planned_bytes: Count
     whole_scheme: bool
-    granule_bytes: int | None
+    granule_bytes: Count | None
     """Compared with what it was before, by digest; one that is wholly as it was is an error range."""
-    witnesses: int | None
+    witnesses: Count | None
     """Granules that would have shown it: those that held more than one repeated byte before."""
     content: ContentKind | None
-    entropy_before: int | None
+    entropy_before: Count | None
     """Thousandths of a bit per byte."""
-    entropy_after: int | None
+    entropy_after: Count | None
 
 
 class Verification(Claims, frozen=True):
@@ -405,7 +405,7 @@ class Verification(Claims, frozen=True):
     evidence: Evidence
     second_reader: bool
     """Whether a process of its own, with its own descriptor, read the drive back."""
-    passes_read_back: int | None
+    passes_read_back: Count | None
     """How many passes of an overwrite were read back in full and fit, the last one included."""
 
 
@@ -441,7 +441,7 @@ class Station(Claims, frozen=True):
     name: str
     site: str
     operator: str | None
-    sequence: int
+    sequence: Count
     previous_sha256: str | None
     """SHA-256 of the payload this station signed before this one."""
 
@@ -471,7 +471,7 @@ class ErasureCertificate(SignedClaims, frozen=True):
     health_changes: tuple[FigureChange, ...]
     commands: tuple[CommandClaims, ...]
     """Device commands with their raw status, the first and the last ones; none for an overwrite."""
-    commands_omitted: int
+    commands_omitted: Count
     """How many more there were in between, asking the drive how far it was."""
     not_before: Checkpointed | None
     station: Station

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
@@ -16,10 +16,24 @@ from rasura import strict_json
 from rasura.errors import RasuraError
 from rasura.unread import unread_members
 
-__all__ = ["STATEMENT_TYPE", "Claims", "ClaimsError", "SignedClaims", "Statement", "prepare"]
+__all__ = [
+    "STATEMENT_TYPE",
+    "Claims",
+    "ClaimsError",
+    "Count",
+    "Figure",
+    "SignedClaims",
+    "Statement",
+    "prepare",
+]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=strict_json.MAX_SAFE_INTEGER)]
+"""What is never negative."""
+
+Figure = Annotated[int, msgspec.Meta(ge=-strict_json.MAX_SAFE_INTEGER, le=strict_json.MAX_SAFE_INTEGER)]
+"""What a drive may say of itself, which is not ours to judge. Each integer of a claim is this or a ``Count``."""
 
 _MEMBERS = {"_type", "subject", "predicateType", "predicate"}
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
@@ -134,7 +148,7 @@ class SignedClaims(Claims, frozen=True):
         Then there is no member in it that this version does not know. Only for claims whose members are all
         of types that do not hold themselves: nothing else says how deep the payload is nested.
         """
-        statement = strict_json.as_written(payload, cls._decoder())
+        statement = strict_json.as_written(payload, cls._decoder(), bounded=True)
         if (
             statement is None
             or statement.kind != STATEMENT_TYPE

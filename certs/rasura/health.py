@@ -3,7 +3,7 @@
 # No annotations as text here: msgspec would have to compile each of them, at every start.
 from enum import StrEnum
 
-from rasura.claims import Claims
+from rasura.claims import Claims, Figure
 
 __all__ = ["FigureChange", "Grade", "HealthClaims", "HealthFigure", "HealthSource", "figure_changes"]
 
@@ -22,7 +22,7 @@ class HealthSource(Claims, frozen=True):
 
     tool: str
     command: str
-    exit_status: int
+    exit_status: Figure
     sha256: str
 
 
@@ -30,7 +30,7 @@ class HealthFigure(Claims, frozen=True):
     """A figure that was graded, by its name in the table of grades."""
 
     name: str
-    value: int
+    value: Figure
 
 
 class HealthClaims(Claims, frozen=True):
@@ -43,11 +43,11 @@ class HealthClaims(Claims, frozen=True):
     figures: tuple[HealthFigure, ...]
     passed: bool | None
     """The drive's own overall verdict."""
-    temperature_celsius: int | None
-    power_on_hours: int | None
-    bytes_written: int | None
-    wear_percent: int | None
-    self_tests_failed: int | None
+    temperature_celsius: Figure | None
+    power_on_hours: Figure | None
+    bytes_written: Figure | None
+    wear_percent: Figure | None
+    self_tests_failed: Figure | None
     """Of those in the drive's log."""
     source: HealthSource | None
     notes: tuple[str, ...]
@@ -57,8 +57,8 @@ class FigureChange(Claims, frozen=True):
     """A figure that the erasure changed: pending sectors may clear, reallocated ones may rise."""
 
     name: str
-    before: int
-    after: int
+    before: Figure
+    after: Figure
 
 
 def figure_changes(before: HealthClaims | None, after: HealthClaims | None) -> tuple[FigureChange, ...]:

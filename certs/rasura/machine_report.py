@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from rasura.certificate import Checkpointed, Clock, Method, Outcome, Source, Station, Technique, Tool
-from rasura.claims import Claims, SignedClaims, prepare
+from rasura.claims import Claims, Count, Figure, SignedClaims, prepare
 from rasura.health import HealthClaims
 from rasura.identity import identity_digest
 
@@ -78,7 +78,7 @@ class ReportedTest(Claims, frozen=True):
     """``passed``, ``failed``, ``aborted`` or ``unknown``."""
     sentence: str
     finished_at: str
-    duration_ms: int
+    duration_ms: Count
 
 
 class ReportedDrive(Claims, frozen=True):
@@ -89,7 +89,7 @@ class ReportedDrive(Claims, frozen=True):
     serial: str | None
     media_type: str | None
     transport: str | None
-    capacity_bytes: int | None
+    capacity_bytes: Figure | None
     block_device: str
     identity_sha256: str | None
     """The subject digest of its certificate."""
@@ -111,7 +111,7 @@ class ReportedBattery(Claims, frozen=True):
     """A battery and its class."""
 
     name: str
-    health_percent: int | None
+    health_percent: Figure | None
     battery_class: BatteryClass
 
 

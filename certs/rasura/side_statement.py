@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import msgspec
 
-from rasura.claims import Claims, ClaimsError, SignedClaims, prepare
+from rasura.claims import Claims, ClaimsError, Figure, SignedClaims, prepare
 from rasura.consistency import UUID_PATTERN, parse_time
 from rasura.keys import Role
 
@@ -130,7 +130,7 @@ class Correction(DocumentStatement, frozen=True):
 
     field: str
     """A path in the certificate's predicate: members and places in lists, with dots between."""
-    right: str | int | bool | None
+    right: str | Figure | bool | None
 
 
 class Supersession(DocumentStatement, frozen=True):

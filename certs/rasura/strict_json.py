@@ -12,7 +12,7 @@ import msgspec
 
 from rasura.errors import RasuraError
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "JsonError", "as_written", "dumps", "loads"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_SAFE_INTEGER", "JsonError", "as_written", "dumps", "loads"]
 
 MAX_BYTES = 1 << 20
 """No document of ours comes near 1 MiB."""
@@ -94,15 +94,15 @@ def loads(raw: bytes, *, what: str = "the document") -> dict[str, Any]:
     return value
 
 
-def as_written(raw: bytes, decoder: msgspec.json.Decoder[_T], *, integers: bool = True) -> _T | None:
+def as_written(raw: bytes, decoder: msgspec.json.Decoder[_T], *, bounded: bool = False) -> _T | None:
     """The value, if ``raw`` is its one encoding with sorted keys and no spaces; else ``None``: look closely.
 
     A document that is exactly what encoding its value gives holds no key twice, no NaN, and nothing else that
     another reader would take differently. That is several times faster to find out than looking at each part.
     Where ``decoder`` reads a type, the document also holds no member that the type lacks. How deep it is
-    nested is not looked at: a type that is not recursive says it. ``integers``: the type has some.
+    nested is not looked at: a type that is not recursive says it. ``bounded``: it has no integer beyond 2^53.
     """
-    if len(raw) > MAX_BYTES or (integers and _LONG_INTEGER in raw.translate(_LONG_INTEGER_LIKE)):
+    if len(raw) > MAX_BYTES or (not bounded and _LONG_INTEGER in raw.translate(_LONG_INTEGER_LIKE)):
         return None
     try:
         value = decoder.decode(raw)

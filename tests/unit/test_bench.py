@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -156,3 +157,24 @@ def test_a_device_that_is_held_is_no_faster_than_its_rate() -> None:
     # Its group may be given a tenth of a second of rate in advance.
     assert row["limit_mb_s"] < 1.3 * RATE_BYTES_S / 1e6
     assert row["ours_mb_s"] < 1.3 * RATE_BYTES_S / 1e6
+
+
+@pytest.mark.root
+def test_a_bench_that_is_ended_takes_its_loop_devices_away(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "rasura_agent.bench", "--size=64M", "--repeats=99", "--no-peers"]
+    words += ["--only=disk", "--only=1", "--only=zero", f"--disk-folder={tmp_path}"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as bench:
+        deadline = time.monotonic() + 60
+        while not (backed := _loops_on(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert backed
+        bench.terminate()
+        _, said = bench.communicate(timeout=60)
+    assert (bench.returncode, said.splitlines()[-1]) == (1, "error: interrupted")
+    assert not _loops_on(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def _loops_on(folder: Path) -> list[str]:
+    listed = subprocess.run(["losetup", "-n", "-O", "BACK-FILE"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if line.startswith(str(folder))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import click
@@ -73,6 +74,8 @@ def bench(
     wanted = Wanted(media, drives, passes, parse_size(size), repeats, not no_peers, disk_folder)
     if os.geteuid():
         raise RefusedError("the bench makes loop devices, which needs root", hint="sudo ./scripts/bench")
+    for ended_by in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C does: loop devices and files are taken away
+        signal.signal(ended_by, signal.default_int_handler)
     rows = []
     for row in run_bench(wanted, lambda text: click.echo(text, err=True)):
         rows.append(row)

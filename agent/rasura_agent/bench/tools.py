@@ -130,10 +130,15 @@ def _timed(commands: list[list[str]], size: int) -> Speed:
         for command in commands
     ]
     failed = None
-    for process, command in zip(running, commands, strict=True):
-        output, _ = process.communicate(timeout=_PATIENCE_S)
-        if process.returncode:
-            failed = f"{command[0]} failed: {output.decode(errors='replace').strip()[-200:]}"
+    try:
+        for process, command in zip(running, commands, strict=True):
+            output, _ = process.communicate(timeout=_PATIENCE_S)
+            if process.returncode:
+                failed = f"{command[0]} failed: {output.decode(errors='replace').strip()[-200:]}"
+    finally:
+        for process in running:
+            process.kill()  # what has ended is left alone
+            process.wait()
     if failed is not None:
         raise RasuraError(failed)
     seconds, done = time.monotonic() - before, size * len(commands)

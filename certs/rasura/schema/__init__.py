@@ -18,7 +18,6 @@ from rasura.claims import STATEMENT_TYPE, SignedClaims
 from rasura.consistency import TIME_PATTERN, UUID_PATTERN
 from rasura.machine_report import MachineReport
 from rasura.side_statement import Correction, Decision, KeyRevocation, Supersession
-from rasura.strict_json import MAX_SAFE_INTEGER
 
 __all__ = ["SCHEMAS", "field_notes", "schema_text", "statement_schema"]
 
@@ -44,26 +43,6 @@ _TIMES = {
     "KeyRevocation": {"signedAt", "since"},
 }
 _HASHES = {"DocumentName": {"payloadSha256"}, "KeyRevocation": {"key", "replacedBy"}}
-_COUNTS = {
-    "DriveClaims": {"capacityBytes", "logicalSectorBytes"},
-    "Result": {"bytesWritten", "durationMs"},
-    "PassClaims": {"bytesWritten"},
-    "Range": {"offset", "length"},
-    "Coverage": {"bytesRead", "bytesTotal"},
-    "Station": {"sequence"},
-    "Interruption": {"step", "position"},
-    "Resumption": {"bytesBefore", "bytesNow", "durationBeforeMs", "checkedBytes"},
-    "Sampling": {
-        "sections",
-        "reads",
-        "plannedBytes",
-        "granuleBytes",
-        "witnesses",
-        "entropyBefore",
-        "entropyAfter",
-    },
-}
-"""What is never negative; the rest may be what a drive says of itself, which is not ours to judge."""
 
 
 def field_notes() -> dict[str, dict[str, list[str]]]:
@@ -137,6 +116,3 @@ def _constrain(name: str, member: str, schema: dict[str, Any]) -> None:
     for one in schema.get("anyOf", [schema]):
         if one.get("type") == "string" and member in _HASHES.get(name, ()):
             one["pattern"] = _SHA256
-        if one.get("type") == "integer":
-            one["maximum"] = MAX_SAFE_INTEGER
-            one["minimum"] = 0 if member in _COUNTS.get(name, ()) else -MAX_SAFE_INTEGER
