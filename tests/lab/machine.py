@@ -57,9 +57,9 @@ _PROCESSOR = (
     "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+aes,+pclmulqdq"
     ",vendor=GenuineIntel,family=6,model=28,stepping=2"
 )
-"""An early 64-bit Atom with AES beside it. An emulator is slow at what newer processors have and nothing here
-needs (AVX in string functions, SMAP around every copy from user space), and this one speculates nothing, so that
-the kernel leaves out its retpolines: a boot takes four fifths of the time it takes on QEMU's "max"."""
+"""An early 64-bit Atom with AES beside it. An emulator is slow at what newer processors have and nothing
+here needs (AVX in string functions, SMAP around every copy from user space), and this one does not speculate,
+so the kernel leaves out its retpolines: a boot takes four fifths of the time it takes on QEMU's "max"."""
 
 
 class Firmware(Enum):

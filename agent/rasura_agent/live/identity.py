@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -46,6 +47,13 @@ class _Identity(msgspec.Struct, frozen=True):
     """``None`` after an online enrolment."""
 
 
+class Obstacle(NamedTuple):
+    """Why the station cannot sign yet, and what to do; whether a passphrase would help."""
+
+    sentence: str
+    is_sealed: bool = False
+
+
 class Reception:
     """Signs the station in, and goes on trying in a thread until it is.
 
@@ -69,10 +77,8 @@ class Reception:
         self._enrolment: Enrolment | None = None
         self._papers_registry: _Registry | None = None
         self._client: tuple[_Registry, RegistryClient] | None = None
-        self.problem: str | None = None
-        """Why the station cannot sign yet, and what to do."""
-        self.is_sealed = False
-        """Whether a passphrase would help."""
+        self.obstacle: Obstacle | None = None
+        """What is in the way, by the last attempt that ended: one that goes on has not changed it yet."""
 
     def start(self) -> None:
         """Go on trying from here on."""
@@ -118,51 +124,46 @@ class Reception:
         """Try once with what is there; afterwards there is a site or a problem."""
         with self._lock:
             if self._identity is None:
-                self._try(None)
+                self.obstacle = self._tried(None)
 
     def open_site(self, passphrase: str) -> None:
         """Try with the passphrase of the site's key."""
         with self._lock:
             if self._identity is None:
-                self._try(lambda: passphrase)
+                self.obstacle = self._tried(lambda: passphrase)
 
     def _run(self) -> None:
         pause = threading.Event()
         while not pause.wait(_PAUSE_S * self._second_s):
             if self._identity is not None:
                 continue
-            before = (self.site, self.problem)
+            before = (self.site, self.obstacle)
             try:
                 self.attempt()
             except Exception:  # noqa: BLE001  a bug here must not end the trying
                 _LOG.exception("signing in failed")
-            if (self.site, self.problem) != before:
+            if (self.site, self.obstacle) != before:
                 self._tell("")
 
-    def _try(self, passphrase: Callable[[], str] | None) -> None:
+    def _tried(self, passphrase: Callable[[], str] | None) -> Obstacle | None:
+        """What is in the way after another attempt; nothing once there is an identity."""
         stick = self._stick()
         folder = stick / "site" if stick is not None else None
-        self.is_sealed = False
         try:
             if folder is not None and folder.is_dir():
                 self._by_folder(folder, passphrase)
-            elif self._parameters.registry is not None:
-                self._online(self._parameters.registry)
-            else:
-                raise UsageError(
-                    _("there is no site folder on a stick, and no registry to enrol with: plug in your stick")
-                )
+                return None
+            if self._parameters.registry is not None:
+                return self._online(self._parameters.registry)
         except PassphraseNeededError:
-            self.is_sealed = True
-            self.problem = _("the site's key is locked: k asks for its passphrase")
+            return Obstacle(_("the site's key is locked: k asks for its passphrase"), is_sealed=True)
         except WrongPassphraseError as error:
-            self.is_sealed = True
-            self.problem = str(error)
+            return Obstacle(str(error), is_sealed=True)
         except RasuraError as error:
-            self.problem = str(error) if error.hint is None else f"{error} ({error.hint})"
-        else:
-            if self._identity is not None:
-                self.problem = None
+            return Obstacle(str(error) if error.hint is None else f"{error} ({error.hint})")
+        return Obstacle(
+            _("there is no site folder on a stick, and no registry to enrol with: plug in your stick")
+        )
 
     def _by_folder(self, folder: Path, passphrase: Callable[[], str] | None) -> None:
         papers = SitePapers.load(folder)
@@ -186,7 +187,7 @@ class Reception:
             url, pin = site.registry_url, pin or site.registry_ca
         return _Registry(url, pin, site.trust.logs) if url is not None else None
 
-    def _online(self, url: str) -> None:
+    def _online(self, url: str) -> Obstacle | None:
         """Ask to be certified, or whether it was granted; the code is for the registry's operator."""
         pin, now = self._parameters.ca_pin, self._clock.wall()
         try:
@@ -202,9 +203,9 @@ class Reception:
             raise
         if enrolled is None:
             sentence = _("waits to be approved: type the code {code} into the registry at {url}")
-            self.problem = sentence.format(code=self._enrolment.code, url=url)
-            return
+            return Obstacle(sentence.format(code=self._enrolment.code, url=url))
         self._enrolment = None
         station = SigningStation(enrolled.key, enrolled.chain, enrolled.site, self._parameters.operator)
         self._identity = _Identity(station, now, _Registry(url, pin, enrolled.trust.logs), None)
         _LOG.info("enrolled as %s of %s", station.name, station.site)
+        return None

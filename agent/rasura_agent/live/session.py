@@ -148,6 +148,7 @@ class Session:
         policy, policy_problem = self._policy()
         reception = self._reception
         reception.attempt()
+        obstacle = reception.obstacle
         usual = load_policy(BUILT_IN[0])
         opener = self._opener(policy) if policy is not None else None
         try:
@@ -164,8 +165,8 @@ class Session:
             stick_notes=station.medium.notes,
             registry=reception.registry,
             site=reception.site,
-            site_problem=reception.problem,
-            is_sealed=reception.is_sealed,
+            site_problem=obstacle.sentence if obstacle is not None else None,
+            is_sealed=obstacle is not None and obstacle.is_sealed,
             policy=policy,
             policy_problem=policy_problem,
             survey=found,
@@ -282,7 +283,8 @@ class Session:
         passphrase = self._terminal.secret(_("Passphrase of the site's key:") + " ")
         if passphrase:
             self._reception.open_site(passphrase)
-        return self._reception.problem or ""
+        obstacle = self._reception.obstacle
+        return obstacle.sentence if obstacle is not None else ""
 
     def _decide(self, situation: Situation) -> str:
         """A person decides what becomes of the machine; the report says so, and who it was."""
@@ -463,7 +465,8 @@ class Session:
                 self._terminal.show(_("Armed: waits for what is missing. Any key stops it."))
             if situation.is_sealed:
                 self._open_site()
-                if self._reception.is_sealed:
+                obstacle = self._reception.obstacle
+                if obstacle is not None and obstacle.is_sealed:
                     return None
                 continue
             with self._terminal.keys(forget=False) as pressed:
