@@ -33,7 +33,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=strict_json.MAX_SAFE_INTEGER)]
 """What is never negative."""
 
 Figure = Annotated[int, msgspec.Meta(ge=-strict_json.MAX_SAFE_INTEGER, le=strict_json.MAX_SAFE_INTEGER)]
-"""What a drive may say of itself, which is not ours to judge. An integer of a claim is this or a ``Count``."""
+"""What a drive may say of itself, which is not ours to judge. Integers of claims are this or a ``Count``."""
 
 _MEMBERS = {"_type", "subject", "predicateType", "predicate"}
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
