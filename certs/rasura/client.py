@@ -13,8 +13,7 @@ from __future__ import annotations
 import ssl
 import threading
 from http import HTTPStatus
-
-import urllib3
+from typing import TYPE_CHECKING
 
 from rasura import __version__, strict_json
 from rasura.bundle import Bundle
@@ -25,6 +24,9 @@ from rasura.pinned import AuthorityAwayError, PinError, parse_pin, pinned_contex
 from rasura.receipt import Receipt
 from rasura.side_statement import SideStatement
 from rasura.verifier import check_receipt
+
+if TYPE_CHECKING:
+    import urllib3
 
 __all__ = [
     "RegistryAnswerError",
@@ -89,6 +91,8 @@ class RegistryClient:
         ca_pin: str | None = None,
         timeout_s: float = 10.0,
     ) -> None:
+        import urllib3  # noqa: PLC0415  a station without a registry needs none of it
+
         try:
             parsed = urllib3.util.parse_url(url)
         except urllib3.exceptions.LocationParseError:
@@ -153,6 +157,8 @@ class RegistryClient:
             RegistryAwayError: there is no answer.
             RegistryAnswerError: whoever answers is not proven to be the registry, or answers without end.
         """
+        import urllib3  # noqa: PLC0415
+
         connections = self._connected()
         try:
             response = connections.request(
@@ -183,6 +189,8 @@ class RegistryClient:
 
     def _connected(self) -> urllib3.PoolManager:
         """The connections; with a pin, the authority is fetched before the first of them."""
+        import urllib3  # noqa: PLC0415
+
         with self._lock:
             if self._connections is not None:
                 return self._connections

@@ -18,7 +18,6 @@ from rasura_agent.health.agree import agree
 from rasura_agent.health.document import Document, parse_document
 from rasura_agent.health.model import Health, HealthEvidence, HealthReading
 from rasura_agent.health.smartctl import Answer, ExitStatus, ask
-from rasura_agent.health.text import read_text
 from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.ports import Commands
 
@@ -159,6 +158,8 @@ def _with_text(
     answer = ask(commands, (*(("-d", kind) if kind is not None else ()), "--all", path), limit_s)
     if answer.problem is not None:
         return health, (f"only the JSON document was read: {answer.problem}",)
+    from rasura_agent.health.text import read_text  # noqa: PLC0415  pySMART: no screen waits for it
+
     text = read_text(answer.output, path, health.protocol)
     if isinstance(text, str):
         return health, (f"only the JSON document was read: {text}",)

@@ -6,8 +6,6 @@ import hashlib
 from http import HTTPStatus
 from pathlib import Path
 
-import urllib3
-
 from rasura_agent.console.language import _
 from rasura_agent.erase.policy import BUILT_IN, Policy, PolicyError, load_policy, parse_policy
 from rasura_agent.live.boot_parameters import PolicyUrl
@@ -45,6 +43,8 @@ def find_policy(asked: str | PolicyUrl | None, stick: Path | None) -> Policy:
 
 
 def _fetched(url: str, sha256: str | None) -> bytes:
+    import urllib3  # noqa: PLC0415  most policies come from elsewhere
+
     try:
         with urllib3.PoolManager(timeout=_TIMEOUT_S, retries=False) as pool:
             response = pool.request("GET", url, preload_content=False)
