@@ -324,6 +324,7 @@ _STATEMENT = (
         "malformed",
         _statement(predicate__drive__capacityBytes="500107862016"),
     ),
+    _case("negative-size", "A negative count.", "malformed", _statement(predicate__station__sequence=-1)),
     _case(
         "integer-with-fraction",
         "A size written with a fraction.",

@@ -174,7 +174,6 @@ _EVIDENCE = (
         "passes that were read back",
         verification__passesReadBack=0,
     ),
-    _case("negative-size", "A negative count.", "negative", station__sequence=-1),
     Case(
         "no-identity-page_fail",
         "Nothing says which drive it was.",
