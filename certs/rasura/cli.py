@@ -19,7 +19,7 @@ from rasura.errors import ExitCode, UsageError
 from rasura.lazy import LazyGroup
 from rasura.machine_report import MachineReport
 from rasura.machine_set import Held, SetCheck, check_set
-from rasura.page_verdict import verify_document, with_page, without_false_words
+from rasura.page_verdict import verify_documents, with_page, without_false_words
 from rasura.revocations import standing, with_revocations
 from rasura.said import Gathered, gather, judge_statement, with_statements
 from rasura.text import printable
@@ -204,7 +204,7 @@ def _verified(
 ) -> Iterator[tuple[Document, Report]]:
     first = list(islice(documents, _FEW))
     if len(first) < _FEW:
-        yield from ((one, verify_document(one, trust)) for one in first)
+        yield from zip(first, verify_documents(first, trust), strict=True)
         return
     from rasura.many import cores, verify_many  # noqa: PLC0415  few have so many
 

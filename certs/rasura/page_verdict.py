@@ -6,25 +6,28 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from rasura.documents import Document
-from rasura.errors import ExitCode
+from rasura.errors import ExitCode, RasuraError
 from rasura.revocations import standing, with_revocations
 from rasura.trust import Trust
-from rasura.verifier import Check, Report, State, Verdict, verify
+from rasura.verifier import Check, Report, State, Verdict, verify_all
 
 if TYPE_CHECKING:
     from rasura.pdf.terms import PageMatch
 
-__all__ = ["verify_document", "with_page", "without_false_words"]
+__all__ = ["verify_documents", "with_page", "without_false_words"]
 
 _NUMBER = 13
 """Of the check; 12 is the set of a machine report, whether there is one or not."""
 
 
-def verify_document(document: Document, trust: Trust) -> Report:
-    """Verify the bundle of a document; what could not be read at all fails the first check."""
-    if document.unreadable is None:
-        return verify(document.raw, trust)
-    check = Check(1, "bundle", State.FAILED, str(document.unreadable))
+def verify_documents(documents: Sequence[Document], trust: Trust) -> list[Report]:
+    """Verify the bundle of each document; what could not be read at all fails the first check."""
+    judged = iter(verify_all([one.raw for one in documents if one.unreadable is None], trust))
+    return [next(judged) if one.unreadable is None else _unreadable(one.unreadable) for one in documents]
+
+
+def _unreadable(problem: RasuraError) -> Report:
+    check = Check(1, "bundle", State.FAILED, str(problem))
     return Report(Verdict.NOT_GENUINE, (check,), None, None, None)
 
 

@@ -15,7 +15,7 @@ from rasura.cli import cli
 from rasura.documents import Document, documents_in
 from rasura.errors import ExitCode, UsageError
 from rasura.many import verify_many
-from rasura.page_verdict import verify_document
+from rasura.page_verdict import verify_documents
 from rasura.trust import Trust
 
 VECTORS = Path(__file__).parents[2] / "certs/vectors"
@@ -107,7 +107,7 @@ def test_many_processes_say_what_one_says_in_the_same_order() -> None:
     one = list(verify_many(iter(mixed), text, 1))
     many = list(verify_many(iter(mixed), text, 2, alone=10))
     assert [(name.name, report) for name, report in many] == [(name.name, report) for name, report in one]
-    assert [report for _, report in one] == [verify_document(each, Trust.parse(text)) for each in mixed]
+    assert [report for _, report in one] == [verify_documents([each], Trust.parse(text))[0] for each in mixed]
     assert all(not name.raw for name, _ in many)
 
 
