@@ -150,7 +150,7 @@ class _Checks:
         self.failed = False
 
     def add(self, name: str, problems: tuple[str, ...] | str | None, good: str) -> bool:
-        if not problems:
+        if problems is None or problems == ():  # a problem without words is one
             self.done.append(_passed(len(self.done) + 1, name, good))
             return True
         sentence = problems if isinstance(problems, str) else "; ".join(problems)

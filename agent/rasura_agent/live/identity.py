@@ -121,7 +121,7 @@ class Reception:
         return self._identity.station if self._identity is not None else None
 
     def attempt(self) -> None:
-        """Try once with what is there; afterwards there is a site or a problem."""
+        """Try once with what is there; afterwards there is a site or an obstacle."""
         with self._lock:
             if self._identity is None:
                 self.obstacle = self._tried(None)
