@@ -1,0 +1,40 @@
+"""Why a device command did not erase a drive is said in the language of the screen, whatever the family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from rasura_agent.console.language import use
+from rasura_agent.console.words import fact
+from rasura_agent.drive.nvme.sanitize_log import SanitizeState
+from rasura_agent.erase.firmware.line import TechniqueEnd
+from rasura_agent.erase.firmware.nvme_words import in_words
+from rasura_agent.sentence import Sentence
+from simulators.world import FaultKind
+from unit import test_firmware_nvme_bench as nvme
+
+
+@pytest.fixture
+def _french() -> Iterator[None]:
+    use("fr")
+    yield
+    use("en")
+
+
+def nvme_format_denied() -> TechniqueEnd:
+    return nvme.Bench().run(nvme.FORMAT_USER, {2: FaultKind.ABORT})
+
+
+@pytest.mark.usefixtures("_french")
+@pytest.mark.parametrize("fail", [nvme_format_denied])
+def test_every_family_fails_in_french(fail: Callable[[], TechniqueEnd]) -> None:
+    reason = fail().reason
+    assert isinstance(reason, Sentence)
+    assert fact(reason) not in ("", str(reason))
+
+
+@pytest.mark.parametrize("state", SanitizeState)
+def test_the_sanitize_log_has_the_same_words(state: SanitizeState) -> None:
+    assert in_words(state) == state.value
