@@ -14,6 +14,7 @@ from rasura_agent.erase.firmware.nvme_words import in_words
 from rasura_agent.sentence import Sentence
 from simulators.world import FaultKind
 from unit import test_firmware_nvme_bench as nvme
+from unit import test_firmware_scsi_bench as scsi
 
 
 @pytest.fixture
@@ -27,8 +28,14 @@ def nvme_format_denied() -> TechniqueEnd:
     return nvme.Bench().run(nvme.FORMAT_USER, {2: FaultKind.ABORT})
 
 
+def scsi_overwrite_on_bad_sectors() -> TechniqueEnd:
+    rig = scsi.Rig()
+    rig.drive.medium.bad = {7}
+    return scsi.TECHNIQUES["overwrite"](rig.line(), rig.capabilities())
+
+
 @pytest.mark.usefixtures("_french")
-@pytest.mark.parametrize("fail", [nvme_format_denied])
+@pytest.mark.parametrize("fail", [nvme_format_denied, scsi_overwrite_on_bad_sectors])
 def test_every_family_fails_in_french(fail: Callable[[], TechniqueEnd]) -> None:
     reason = fail().reason
     assert isinstance(reason, Sentence)
