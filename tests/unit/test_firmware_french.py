@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from rasura.certificate import Technique
 from rasura_agent.console.language import use
 from rasura_agent.console.words import fact
 from rasura_agent.drive.nvme.sanitize_log import SanitizeState
 from rasura_agent.erase.firmware.line import TechniqueEnd
 from rasura_agent.erase.firmware.nvme_words import in_words
 from rasura_agent.sentence import Sentence
+from simulators.mmc_types import Area
 from simulators.world import FaultKind
+from unit import test_firmware_mmc_bench as mmc
 from unit import test_firmware_nvme_bench as nvme
 from unit import test_firmware_scsi_bench as scsi
 
@@ -34,8 +37,16 @@ def scsi_overwrite_on_bad_sectors() -> TechniqueEnd:
     return scsi.TECHNIQUES["overwrite"](rig.line(), rig.capabilities())
 
 
+def mmc_sanitize_of_a_protected_group() -> TechniqueEnd:
+    bench = mmc.Bench()
+    bench.device.areas[Area.USER].protected_groups.add(0)
+    return bench.run(Technique.MMC_SANITIZE)
+
+
 @pytest.mark.usefixtures("_french")
-@pytest.mark.parametrize("fail", [nvme_format_denied, scsi_overwrite_on_bad_sectors])
+@pytest.mark.parametrize(
+    "fail", [nvme_format_denied, scsi_overwrite_on_bad_sectors, mmc_sanitize_of_a_protected_group]
+)
 def test_every_family_fails_in_french(fail: Callable[[], TechniqueEnd]) -> None:
     reason = fail().reason
     assert isinstance(reason, Sentence)
