@@ -10,11 +10,16 @@ from rasura.certificate import Technique
 from rasura_agent.console.language import use
 from rasura_agent.console.words import fact
 from rasura_agent.drive.nvme.sanitize_log import SanitizeState
+from rasura_agent.erase.firmware.ata_sanitize import run_sanitize
+from rasura_agent.erase.firmware.ata_sanitize_status import SanitizeKind
+from rasura_agent.erase.firmware.ata_security import run_security_erase
 from rasura_agent.erase.firmware.line import TechniqueEnd
 from rasura_agent.erase.firmware.nvme_words import in_words
 from rasura_agent.sentence import Sentence
+from simulators.ata_options import AtaOptions
 from simulators.mmc_types import Area
 from simulators.world import FaultKind
+from unit import test_firmware_ata_bench as ata
 from unit import test_firmware_mmc_bench as mmc
 from unit import test_firmware_nvme_bench as nvme
 from unit import test_firmware_scsi_bench as scsi
@@ -25,6 +30,18 @@ def _french() -> Iterator[None]:
     use("fr")
     yield
     use("en")
+
+
+def ata_sanitize_that_is_stopped() -> TechniqueEnd:
+    bench = ata.Bench(AtaOptions(overwrite_s=1200.0))
+    line = bench.line(watch=lambda _running: Sentence("stopped by the operator"))
+    return run_sanitize(line, SanitizeKind.OVERWRITE, capacity_bytes=ata.TERABYTE)
+
+
+def ata_security_erase_of_a_silent_drive() -> TechniqueEnd:
+    bench = ata.Bench()
+    bench.bay.hot_unplug()
+    return run_security_erase(bench.line(), False, ata.MemoryJournal(), "drive", ata.TERABYTE)
 
 
 def nvme_format_denied() -> TechniqueEnd:
@@ -45,7 +62,14 @@ def mmc_sanitize_of_a_protected_group() -> TechniqueEnd:
 
 @pytest.mark.usefixtures("_french")
 @pytest.mark.parametrize(
-    "fail", [nvme_format_denied, scsi_overwrite_on_bad_sectors, mmc_sanitize_of_a_protected_group]
+    "fail",
+    [
+        ata_sanitize_that_is_stopped,
+        ata_security_erase_of_a_silent_drive,
+        nvme_format_denied,
+        scsi_overwrite_on_bad_sectors,
+        mmc_sanitize_of_a_protected_group,
+    ],
 )
 def test_every_family_fails_in_french(fail: Callable[[], TechniqueEnd]) -> None:
     reason = fail().reason
