@@ -258,7 +258,7 @@ def _by_command(run: Run, technique: Technique) -> EraseResult | str:
     """One device command; a string says why the drive refused it, so that the next way may be tried."""
     family, line = run.ports.family, run.line()
     if family is None or line is None:
-        return "there is no line for the drive's own commands"
+        return Sentence("there is no line for the drive's own commands")
     run.touched = True
     if run.store is not None:
         # The marks go over what an interrupted overwrite had written.

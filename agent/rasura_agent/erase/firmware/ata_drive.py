@@ -64,7 +64,7 @@ class Silence(msgspec.Struct, frozen=True):
 
 def read_identify(line: Line) -> IdentifyDevice | Silence:
     """IDENTIFY DEVICE, asked up to three times, for a reset may swallow the first answers."""
-    silence = Silence("it was not asked")
+    silence = Silence(Sentence("it was not asked"))
     for attempt in range(_TRIES):
         if attempt:
             line.clock.sleep(_PAUSE_S)
@@ -83,9 +83,9 @@ def _identified(completion: Completion) -> IdentifyDevice | Silence:
     except RasuraError as error:
         return Silence(str(error))
     if identify.checksum_valid is False:
-        return Silence("the checksum of its IDENTIFY DEVICE data is wrong")
+        return Silence(Sentence("the checksum of its IDENTIFY DEVICE data is wrong"))
     if identify.response_incomplete:
-        return Silence("it has not spun up, and its IDENTIFY DEVICE data is incomplete")
+        return Silence(Sentence("it has not spun up, and its IDENTIFY DEVICE data is incomplete"))
     return identify
 
 
@@ -94,7 +94,7 @@ def security_of(line: Line) -> SecurityStatus | Silence:
     identify = read_identify(line)
     if isinstance(identify, Silence):
         return identify
-    return identify.security or Silence("word 128 of its IDENTIFY DEVICE data is not given")
+    return identify.security or Silence(Sentence("word 128 of its IDENTIFY DEVICE data is not given"))
 
 
 def same_identity(one: IdentifyDevice, other: IdentifyDevice) -> bool:

@@ -18,6 +18,7 @@ from rasura_agent.erase.firmware.ata_password import (
     remove_password,
 )
 from rasura_agent.erase.firmware.line import CommandRecord, Intent, Journal, Line
+from rasura_agent.sentence import Sentence
 
 __all__ = ["LockFound", "Recovery", "recover_locked"]
 
@@ -34,6 +35,12 @@ class LockFound(StrEnum):
     FROZEN = "a password is set and cannot be removed now"
     EXPIRED = "a password is set and no attempt is left"
     SILENT = "the drive does not say"
+
+
+_PASSWORDS = {
+    LockFound.PUBLISHED: Sentence("the published password of an interrupted erase"),
+    LockFound.EMPTY: Sentence("the empty password"),
+}
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -64,11 +71,20 @@ def recover_locked(line: Line, journal: Journal, drive_identity: str) -> Recover
     found, security, reason = _recover(line)
     state = None if isinstance(security, Silence) else security.state
     free = not isinstance(security, Silence) and not security.enabled and not security.locked
-    reason += unread
+    if unread is not None:
+        reason = Sentence(
+            "{reason}; whether an earlier erase was interrupted is unknown: {error}",
+            reason=reason,
+            error=unread,
+        )
     if interrupted:
-        reason += "; an earlier security erase of this drive was interrupted, and its data may still be there"
+        reason = Sentence(
+            "{reason}; an earlier security erase of this drive was interrupted, "
+            "and its data may still be there",
+            reason=reason,
+        )
     if free:
-        reason += _settle(journal, interrupted)
+        reason = _settled(journal, interrupted, reason)
     return Recovery(
         found,
         free,
@@ -80,24 +96,25 @@ def recover_locked(line: Line, journal: Journal, drive_identity: str) -> Recover
     )
 
 
-def _interrupted(journal: Journal, drive_identity: str) -> tuple[tuple[Intent, ...], str]:
-    """The security erases not settled, and what to add to the reason if the journal cannot be read."""
+def _interrupted(journal: Journal, drive_identity: str) -> tuple[tuple[Intent, ...], RasuraError | None]:
+    """The security erases not settled, and why the journal cannot be read if it cannot."""
     try:
         intents = journal.open_intents(drive_identity)
     except RasuraError as error:
         # The password is tried all the same: it needs no journal.
-        return (), f"; whether an earlier erase was interrupted is unknown: {error}"
-    return tuple(intent for intent in intents if intent.technique in _OURS), ""
+        return (), error
+    return tuple(intent for intent in intents if intent.technique in _OURS), None
 
 
-def _settle(journal: Journal, intents: tuple[Intent, ...]) -> str:
+def _settled(journal: Journal, intents: tuple[Intent, ...], reason: str) -> str:
+    """Forget the intents; the reason, and that this failed if it did."""
     try:
         for intent in intents:
             journal.settle(intent)
     except RasuraError as error:
         # The drive is free all the same; a later run finds it so and settles then.
-        return f" (the journal could not be settled: {error})"
-    return ""
+        return Sentence("{reason} (the journal could not be settled: {error})", reason=reason, error=error)
+    return reason
 
 
 _Found = tuple[LockFound, SecurityStatus | Silence, str]
@@ -106,18 +123,19 @@ _Found = tuple[LockFound, SecurityStatus | Silence, str]
 def _recover(line: Line) -> _Found:
     security = security_of(line)
     if isinstance(security, Silence):
-        return LockFound.SILENT, security, f"whether a password is set is unknown: {security.detail}"
+        reason = Sentence("whether a password is set is unknown: {detail}", detail=security.detail)
+        return LockFound.SILENT, security, reason
     if not security.enabled and not security.locked:
-        return LockFound.NONE, security, "no password is set on the drive"
+        return LockFound.NONE, security, Sentence("no password is set on the drive")
     match security.state:
         case SecurityState.SEC6:
-            reason = (
+            reason = Sentence(
                 "a password is set, and the drive is unlocked but frozen (SEC6): remove the disk password in "
                 "the machine's firmware setup, or pull the drive's power and plug it in again"
             )
             return LockFound.FROZEN, security, reason
         case None:
-            reason = "the bits of its security status contradict each other"
+            reason = Sentence("the bits of its security status contradict each other")
             return LockFound.SILENT, security, reason
         case SecurityState.SEC4 if security.count_expired:
             return _expired(security)
@@ -126,7 +144,7 @@ def _recover(line: Line) -> _Found:
 
 
 def _expired(security: SecurityStatus | Silence) -> _Found:
-    reason = (
+    reason = Sentence(
         "the drive is locked (SEC4) and takes no more passwords until its power goes: pull its power, or "
         "switch the machine off, and start again"
     )
@@ -138,20 +156,41 @@ def _try_passwords(line: Line, security: SecurityStatus) -> _Found:
     for password, found in ((PUBLISHED_PASSWORD, LockFound.PUBLISHED), (EMPTY_PASSWORD, LockFound.EMPTY)):
         removal = remove_password(line, password)
         if removal.free:
-            was = "locked by" if locked else "unlocked, with"
-            return found, removal.security, f"the drive was {was} {found}, which is removed now"
+            return found, removal.security, _removed(found, locked=locked)
         if isinstance(removal.security, Silence):
-            reason = f"while its password was being removed the drive fell silent: {removal.security.detail}"
+            reason = Sentence(
+                "while its password was being removed the drive fell silent: {detail}",
+                detail=removal.security.detail,
+            )
             return LockFound.SILENT, removal.security, reason
         if removal.fits or (locked and removal.state is SecurityState.SEC5):
             return _fits_and_stays(found, removal)
         if removal.state is SecurityState.SEC4 and removal.security.count_expired:
             return _expired(removal.security)
-    reason = f"the drive has a password that is not known here; {master_password_note(security)}"
+    reason = Sentence(
+        "the drive has a password that is not known here; {note}", note=master_password_note(security)
+    )
     return LockFound.FOREIGN, removal.security, reason
 
 
+def _removed(found: LockFound, *, locked: bool) -> str:
+    password = _PASSWORDS[found]
+    if locked:
+        return Sentence("the drive was locked by {password}, which is removed now", password=password)
+    return Sentence("the drive was unlocked, with {password}, which is removed now", password=password)
+
+
 def _fits_and_stays(found: LockFound, removal: Removal) -> _Found:
-    state = "in no clear state" if removal.state is None else f"in {removal.state.name}"
-    reason = f"the drive took {found}, but would not let it be removed and is left {state}"
+    password = _PASSWORDS[found]
+    if removal.state is None:
+        reason = Sentence(
+            "the drive took {password}, but would not let it be removed and is left in no clear state",
+            password=password,
+        )
+    else:
+        reason = Sentence(
+            "the drive took {password}, but would not let it be removed and is left in {state}",
+            password=password,
+            state=removal.state.name,
+        )
     return found, removal.security, reason

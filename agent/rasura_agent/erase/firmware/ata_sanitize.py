@@ -37,6 +37,7 @@ from rasura_agent.erase.firmware.ata_sanitize_status import (
 )
 from rasura_agent.erase.firmware.follow import Followed, LookState, follow
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
+from rasura_agent.sentence import Sentence
 
 __all__ = ["run_sanitize"]
 
@@ -87,14 +88,18 @@ def run_sanitize(
     request.command(failure_mode=True)  # what cannot be encoded is found before anything is sent
     identify = read_identify(line)
     if isinstance(identify, Silence):
-        return line.end(Disposition.REFUSED, f"the drive does not identify itself: {identify.detail}")
+        reason = Sentence("the drive does not identify itself: {detail}", detail=identify.detail)
+        return line.end(Disposition.REFUSED, reason)
     if not sanitize_supports(identify.sanitize, kind):
-        return line.end(Disposition.REFUSED, f"the drive does not offer sanitize by {kind}")
+        return line.end(
+            Disposition.REFUSED, Sentence("the drive does not offer sanitize by {kind}", kind=kind)
+        )
     before = read_sanitize_status(line)
     if isinstance(before, Silence):
-        return line.end(Disposition.REFUSED, f"its sanitize status cannot be read: {before.detail}")
-    if reason := _why_not_now(before):
-        return line.end(Disposition.REFUSED, reason, state_name(before))
+        reason = Sentence("its sanitize status cannot be read: {detail}", detail=before.detail)
+        return line.end(Disposition.REFUSED, reason)
+    if obstacle := _why_not_now(before):
+        return line.end(Disposition.REFUSED, obstacle, state_name(before))
     pace = sanitize_pace(kind, capacity_bytes, request.passes)
     began_at = line.clock.monotonic()
     begun = _begin(line, request, before)
@@ -110,14 +115,14 @@ def _why_not_now(status: SanitizeStatus) -> str | None:
         case SanitizeState.SD0 | SanitizeState.SD3 | SanitizeState.SD4:
             return None
         case SanitizeState.SD1:
-            return (
+            return Sentence(
                 "its sanitize commands are frozen (SD1) until its power goes: suspend the machine to RAM and "
                 "wake it, or pull the drive's power and plug it in again"
             )
         case SanitizeState.SD2:
-            return "a sanitize that this run did not begin is still at work (SD2): let it end first"
+            return Sentence("a sanitize that this run did not begin is still at work (SD2): let it end first")
         case _:
-            return (
+            return Sentence(
                 "it aborts the question for its sanitize status without telling a state; "
                 "it may be in failure mode"
             )
@@ -141,7 +146,10 @@ def _begin(line: Line, request: _Request, before: SanitizeStatus) -> _Begun | Te
         return _Begun(not isinstance(answer, Silence) and answer.state is SanitizeState.SD2)
     now = read_sanitize_status(line)
     if isinstance(now, Silence):
-        return line.end(Disposition.UNKNOWN, f"{sent.detail}, and its sanitize status: {now.detail}")
+        reason = Sentence(
+            "{detail}, and its sanitize status: {status}", detail=sent.detail, status=now.detail
+        )
+        return line.end(Disposition.UNKNOWN, reason)
     if {first.disposition, sent.disposition} == {Disposition.REFUSED}:
         return _aborted(line, sent, now)
     return _status_lost(line, sent, before, now)
@@ -149,7 +157,9 @@ def _begin(line: Line, request: _Request, before: SanitizeStatus) -> _Begun | Te
 
 def _aborted(line: Line, sent: Completion, now: SanitizeStatus) -> TechniqueEnd:
     if now.state is SanitizeState.SD2 or now.state is None:
-        reason = f"{sent.detail}, and yet its sanitize status does not say that it is idle"
+        reason = Sentence(
+            "{detail}, and yet its sanitize status does not say that it is idle", detail=sent.detail
+        )
         return line.end(Disposition.UNKNOWN, reason, state_name(now))
     said = decode_answer(sent)
     why = None if isinstance(said, Silence) else said.error_reason
@@ -167,8 +177,12 @@ def _status_lost(
     never = before.state is SanitizeState.SD0 and not before.completed_without_error
     if never and now.state is SanitizeState.SD0:
         # An operation would have left SD2, SD3, or the completed bit.
-        return line.end(Disposition.REFUSED, f"{sent.detail}; no sanitize began (SD0)", "SD0")
-    reason = f"{sent.detail}, and its sanitize status does not tell whether an operation began"
+        return line.end(
+            Disposition.REFUSED, Sentence("{detail}; no sanitize began (SD0)", detail=sent.detail), "SD0"
+        )
+    reason = Sentence(
+        "{detail}, and its sanitize status does not tell whether an operation began", detail=sent.detail
+    )
     return line.end(Disposition.UNKNOWN, reason, state_name(now))
 
 
@@ -184,19 +198,31 @@ class _Course(msgspec.Struct, frozen=True):
 def _judge(line: Line, request: _Request, identify: IdentifyDevice, course: _Course) -> TechniqueEnd:
     followed = course.followed
     if followed.state is LookState.FAILED:
-        reason = f"sanitize by {request.kind} failed: sectors are left that were not sanitized"
+        reason = Sentence(
+            "sanitize by {kind} failed: sectors are left that were not sanitized", kind=request.kind
+        )
         return line.end(Disposition.UNKNOWN, reason, "SD3")
     if followed.state is not LookState.SUCCEEDED:
-        return line.end(Disposition.UNKNOWN, f"sanitize by {request.kind}: {followed.detail}")
+        reason = Sentence("sanitize by {kind}: {detail}", kind=request.kind, detail=followed.detail)
+        return line.end(Disposition.UNKNOWN, reason)
     seen_running = course.answered_running or followed.seen_running
     if course.before.completed_without_error and not seen_running:
-        reason = "it reports a success that may be an earlier run's: it was not seen to run in this one"
+        reason = Sentence(
+            "it reports a success that may be an earlier run's: it was not seen to run in this one"
+        )
         return line.end(Disposition.UNKNOWN, reason, "SD4")
     if (doubt := _implausible(request, identify, course)) is not None:
         return line.end(Disposition.UNKNOWN, doubt, "SD4")
-    told = f"sanitize by {request.kind} succeeded after {course.took_s:.0f} s (SD4)"
+    told = Sentence(
+        "sanitize by {kind} succeeded after {seconds} s (SD4)",
+        kind=request.kind,
+        seconds=f"{course.took_s:.0f}",
+    )
     if request.kind is SanitizeKind.CRYPTO and not identify.features.encrypts_all_user_data:
-        told += "; the drive does not declare that it encrypts all user data (IDENTIFY word 69 bit 4)"
+        told = Sentence(
+            "{told}; the drive does not declare that it encrypts all user data (IDENTIFY word 69 bit 4)",
+            told=told,
+        )
     return line.end(Disposition.DONE, told, "SD4")
 
 
@@ -215,7 +241,9 @@ def _implausible(request: _Request, identify: IdentifyDevice, course: _Course) -
             shortest_s = request.passes * request.capacity_bytes / rate
     if course.took_s >= shortest_s:
         return None
-    return (
-        f"sanitize by {request.kind} reports success after {course.took_s:.1f} s, "
-        f"which is not plausible for {request.capacity_bytes} bytes"
+    return Sentence(
+        "sanitize by {kind} reports success after {seconds} s, which is not plausible for {count} bytes",
+        kind=request.kind,
+        seconds=f"{course.took_s:.1f}",
+        count=request.capacity_bytes,
     )

@@ -22,6 +22,7 @@ from rasura_agent.erase.firmware.ata_sanitize_status import (
 )
 from rasura_agent.erase.firmware.follow import LookState, follow
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
+from rasura_agent.sentence import Sentence
 
 __all__ = ["adopt_sanitize", "leave_failure_mode"]
 
@@ -30,12 +31,14 @@ def _status_or_end(line: Line) -> SanitizeStatus | TechniqueEnd:
     """What the drive is doing, or the end of the matter if it has no such commands or does not say."""
     identify = read_identify(line)
     if isinstance(identify, Silence):
-        return line.end(Disposition.UNKNOWN, f"the drive does not identify itself: {identify.detail}")
+        reason = Sentence("the drive does not identify itself: {detail}", detail=identify.detail)
+        return line.end(Disposition.UNKNOWN, reason)
     if identify.sanitize is None or not identify.sanitize.supported:
-        return line.end(Disposition.REFUSED, "the drive has no sanitize commands")
+        return line.end(Disposition.REFUSED, Sentence("the drive has no sanitize commands"))
     status = read_sanitize_status(line)
     if isinstance(status, Silence):
-        return line.end(Disposition.UNKNOWN, f"its sanitize status cannot be read: {status.detail}")
+        reason = Sentence("its sanitize status cannot be read: {detail}", detail=status.detail)
+        return line.end(Disposition.UNKNOWN, reason)
     return status
 
 
@@ -55,25 +58,29 @@ def adopt_sanitize(line: Line, *, capacity_bytes: int) -> TechniqueEnd:
     followed = follow(line, lambda: look_at_sanitize(line), longest)
     match followed.state:
         case LookState.SUCCEEDED:
-            reason = "a sanitize begun before this run has ended well: the drive may now be erased afresh"
+            reason = Sentence(
+                "a sanitize begun before this run has ended well: the drive may now be erased afresh"
+            )
             return line.end(Disposition.REFUSED, reason, "SD4")
         case LookState.FAILED:
-            return line.end(Disposition.UNKNOWN, "a sanitize begun before this run has failed", "SD3")
+            reason = Sentence("a sanitize begun before this run has failed")
+            return line.end(Disposition.UNKNOWN, reason, "SD3")
         case _:
-            reason = f"a sanitize begun before this run: {followed.detail}"
+            reason = Sentence("a sanitize begun before this run: {detail}", detail=followed.detail)
             return line.end(Disposition.UNKNOWN, reason)
 
 
 def _nothing_to_adopt(line: Line, status: SanitizeStatus) -> TechniqueEnd:
     match status.state:
         case SanitizeState.SD3:
-            reason = "an earlier sanitize failed and left the drive in failure mode (SD3)"
+            reason = Sentence("an earlier sanitize failed and left the drive in failure mode (SD3)")
             return line.end(Disposition.UNKNOWN, reason, "SD3")
         case None:
-            reason = "it aborts the question for its sanitize status without telling a state"
+            reason = Sentence("it aborts the question for its sanitize status without telling a state")
             return line.end(Disposition.UNKNOWN, reason)
         case _:
-            return line.end(Disposition.REFUSED, "no sanitize is at work on this drive", state_name(status))
+            reason = Sentence("no sanitize is at work on this drive")
+            return line.end(Disposition.REFUSED, reason, state_name(status))
 
 
 def leave_failure_mode(line: Line) -> TechniqueEnd:
@@ -87,13 +94,13 @@ def leave_failure_mode(line: Line) -> TechniqueEnd:
     if isinstance(status, TechniqueEnd):
         return status
     if status.state is not None and status.state is not SanitizeState.SD3:
-        return line.end(Disposition.REFUSED, "the drive is not in failure mode", state_name(status))
+        return line.end(Disposition.REFUSED, Sentence("the drive is not in failure mode"), state_name(status))
     # SD3 to SD0. Some drives in SD3 abort the status without giving its reason: they are tried too.
     line.execute(sanitize_status(clear_operation_failed=True))
     after = read_sanitize_status(line)
     if not isinstance(after, Silence) and after.state in {SanitizeState.SD0, SanitizeState.SD4}:
-        return line.end(Disposition.REFUSED, "the drive has left failure mode", state_name(after))
-    reason = "the drive stays in failure mode: only a sanitize that succeeds opens it again"
+        return line.end(Disposition.REFUSED, Sentence("the drive has left failure mode"), state_name(after))
+    reason = Sentence("the drive stays in failure mode: only a sanitize that succeeds opens it again")
     if isinstance(after, Silence):
-        reason = f"whether it left failure mode is unknown: {after.detail}"
+        reason = Sentence("whether it left failure mode is unknown: {detail}", detail=after.detail)
     return line.end(Disposition.UNKNOWN, reason, state_name(after))

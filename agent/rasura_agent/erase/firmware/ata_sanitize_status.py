@@ -20,6 +20,7 @@ from rasura_agent.drive.port import Completion
 from rasura_agent.erase.firmware.ata_drive import Silence, is_reset_signature
 from rasura_agent.erase.firmware.follow import Look, LookState, Pace
 from rasura_agent.erase.firmware.line import Line
+from rasura_agent.sentence import Sentence
 
 __all__ = [
     "SanitizeKind",
@@ -64,7 +65,7 @@ def read_sanitize_status(line: Line) -> SanitizeStatus | Silence:
 
     A status whose ``state`` is ``None`` is returned only if the drive repeats it.
     """
-    said: SanitizeStatus | Silence = Silence("it was not asked")
+    said: SanitizeStatus | Silence = Silence(Sentence("it was not asked"))
     for attempt in range(_TRIES):
         if attempt:
             line.clock.sleep(_PAUSE_S)
@@ -82,7 +83,7 @@ def decode_answer(completion: Completion) -> SanitizeStatus | Silence:
     if completion.ata is None:
         return Silence(completion.detail)
     if is_reset_signature(completion):
-        return Silence("a reset answered in its place")
+        return Silence(Sentence("a reset answered in its place"))
     try:
         return decode_sanitize_status(completion.ata)
     except RasuraError as error:
@@ -104,12 +105,13 @@ def look_at_sanitize(line: Line) -> Look:
             fraction = None if status.progress is None else status.progress / PROGRESS_DENOMINATOR
             return Look(LookState.RUNNING, fraction)
         case SanitizeState.SD4:
-            return Look(LookState.SUCCEEDED, detail="the operation succeeded (SD4)")
+            return Look(LookState.SUCCEEDED, detail=Sentence("the operation succeeded (SD4)"))
         case SanitizeState.SD3:
-            return Look(LookState.FAILED, detail="the operation failed (SD3)")
+            return Look(LookState.FAILED, detail=Sentence("the operation failed (SD3)"))
         case _:
             # SD0 without the completed bit, SD1: no operation of ours leads there.
-            return Look(LookState.UNKNOWN, detail="its status fits neither a running nor an ended operation")
+            neither = Sentence("its status fits neither a running nor an ended operation")
+            return Look(LookState.UNKNOWN, detail=neither)
 
 
 def sanitize_pace(kind: SanitizeKind, capacity_bytes: int, passes: int) -> Pace:

@@ -87,34 +87,41 @@ class _Erase(msgspec.Struct, frozen=True):
 
     def unchanged(self, reason: str) -> TechniqueEnd:
         """The drive never took the password: nothing was begun."""
-        return self.line.end(Disposition.REFUSED, reason + self.settle(), self.state_name)
+        return self.line.end(Disposition.REFUSED, self.settled(reason), self.state_name)
 
     @property
     def state_name(self) -> str | None:
         state = None if self.before.security is None else self.before.security.state
         return None if state is None else state.name
 
-    def settle(self) -> str:
-        """Forget the intent; what to add to the reason if that fails."""
+    def settled(self, reason: str) -> str:
+        """Forget the intent; the reason, and that this failed if it did."""
         try:
             self.journal.settle(self.intent)
         except RasuraError as error:
-            return f" (the journal could not be settled: {error})"
-        return ""
+            return Sentence(
+                "{reason} (the journal could not be settled: {error})", reason=reason, error=error
+            )
+        return reason
 
     def abandon(self, reason: str, *, begun: bool) -> TechniqueEnd:
         """Leave the drive without our password if it can be had; ``begun`` if ERASE UNIT was sent."""
         removal = remove_password(self.line, PUBLISHED_PASSWORD)
         name = None if removal.state is None else removal.state.name
         if removal.free:
-            ending = f"; no password is left on it ({name}){self.settle()}"
+            free = Sentence("{reason}; no password is left on it ({state})", reason=reason, state=name)
             return self.line.end(
-                Disposition.UNKNOWN if begun else Disposition.REFUSED, f"{reason}{ending}", name
+                Disposition.UNKNOWN if begun else Disposition.REFUSED, self.settled(free), name
             )
-        left = "it may be left locked with the published password"
         if isinstance(removal.security, Silence):
-            left += f", and does not answer: {removal.security.detail}"
-        return self.line.end(Disposition.UNKNOWN, f"{reason}; {left}", name)
+            left = Sentence(
+                "{reason}; it may be left locked with the published password, and does not answer: {detail}",
+                reason=reason,
+                detail=removal.security.detail,
+            )
+        else:
+            left = Sentence("{reason}; it may be left locked with the published password", reason=reason)
+        return self.line.end(Disposition.UNKNOWN, left, name)
 
 
 def run_security_erase(
@@ -132,7 +139,8 @@ def run_security_erase(
     """
     before = read_identify(line)
     if isinstance(before, Silence):
-        return line.end(Disposition.REFUSED, f"the drive does not identify itself: {before.detail}")
+        reason = Sentence("the drive does not identify itself: {detail}", detail=before.detail)
+        return line.end(Disposition.REFUSED, reason)
     security = before.security
     technique = Technique.ATA_SECURITY_ERASE_ENHANCED if enhanced else Technique.ATA_SECURITY_ERASE
     erase = _Erase(line, journal, Intent(drive_identity, technique.value), enhanced, capacity_bytes, before)
@@ -147,7 +155,7 @@ def run_security_erase(
     try:
         journal.intend(erase.intent)
     except RasuraError as error:
-        reason = f"it cannot be written down that this drive gets a password: {error}"
+        reason = Sentence("it cannot be written down that this drive gets a password: {error}", error=error)
         return line.end(Disposition.REFUSED, reason, erase.state_name)
     refusal = _set_password(erase)
     return refusal or _erase_unit(erase, estimate)
@@ -158,19 +166,22 @@ def _set_password(erase: _Erase) -> TechniqueEnd | None:
     line = erase.line
     sent = line.execute(security_set_password(PUBLISHED_PASSWORD))
     if sent.disposition is Disposition.REFUSED:
+        reason = Sentence("the drive takes no password: {detail}", detail=sent.detail)
         now = security_of(line)
         same = not isinstance(now, Silence) and erase.before.security is not None
         if same and now == erase.before.security:
-            return erase.unchanged(f"the drive takes no password: {sent.detail}")
-        return erase.abandon(f"the drive takes no password: {sent.detail}", begun=False)
+            return erase.unchanged(reason)
+        return erase.abandon(reason, begun=False)
     if sent.disposition is Disposition.UNKNOWN:
         # The same password once more changes nothing if the first one arrived.
         sent = line.execute(security_set_password(PUBLISHED_PASSWORD))
     if sent.disposition is not Disposition.DONE:
-        return erase.abandon(f"whether the drive took the password is unknown: {sent.detail}", begun=False)
+        reason = Sentence("whether the drive took the password is unknown: {detail}", detail=sent.detail)
+        return erase.abandon(reason, begun=False)
     armed = security_of(line)
     if isinstance(armed, Silence) or armed.state is not SecurityState.SEC5:
-        return erase.abandon("the drive reports a password set and does not show one", begun=False)
+        reason = Sentence("the drive reports a password set and does not show one")
+        return erase.abandon(reason, begun=False)
     return None
 
 
@@ -180,7 +191,8 @@ def _erase_unit(erase: _Erase, estimate: EraseEstimate | None) -> TechniqueEnd:
     timeout_s = erase_timeout_s(seconds, saturated, erase.capacity_bytes)
     prepared = line.execute(security_erase_prepare())
     if prepared.disposition is not Disposition.DONE:
-        return erase.abandon(f"the drive was not prepared for the erase: {prepared.detail}", begun=False)
+        reason = Sentence("the drive was not prepared for the erase: {detail}", detail=prepared.detail)
+        return erase.abandon(reason, begun=False)
     # Nothing may come between the two: any other command takes the preparation back.
     began_at = line.clock.monotonic()
     sent = line.execute(security_erase_unit(PUBLISHED_PASSWORD, enhanced=erase.enhanced, timeout_s=timeout_s))
@@ -195,22 +207,40 @@ def _judge(erase: _Erase, estimate: EraseEstimate | None, took_s: float) -> Tech
     line = erase.line
     after = read_identify(line)
     if isinstance(after, Silence) or after.security is None:
-        return erase.abandon("the drive reports success and does not show its state", begun=True)
+        reason = Sentence("the drive reports success and does not show its state")
+        return erase.abandon(reason, begun=True)
     if not same_identity(erase.before, after):
         # Nothing more is sent: the password in question is not this drive's.
-        return line.end(Disposition.UNKNOWN, "another drive answers than the one that was to be erased")
+        reason = Sentence("another drive answers than the one that was to be erased")
+        return line.end(Disposition.UNKNOWN, reason)
     if after.security.enabled or after.security.locked:
         # A successful erase leads to SEC1; some firmware stays in SEC5 over a failure.
-        return erase.abandon("the drive reports success and keeps its password", begun=True)
-    settled = erase.settle()
+        reason = Sentence("the drive reports success and keeps its password")
+        return erase.abandon(reason, begun=True)
     name = None if after.security.state is None else after.security.state.name
-    mode = "enhanced" if erase.enhanced else "normal"
-    told = f"{mode} security erase ended after {took_s:.0f} s with the password gone ({name}){settled}"
+    seconds = f"{took_s:.0f}"
+    if erase.enhanced:
+        ended = Sentence(
+            "enhanced security erase ended after {seconds} s with the password gone ({state})",
+            seconds=seconds,
+            state=name,
+        )
+    else:
+        ended = Sentence(
+            "normal security erase ended after {seconds} s with the password gone ({state})",
+            seconds=seconds,
+            state=name,
+        )
+    told = erase.settled(ended)
     if not erase.enhanced:
         # ACS-4: normal mode writes up to the native maximum address, enhanced mode all that held user data.
-        told += "; it reached the native sectors, not those that an overlay (DCO) would hide"
+        told = Sentence(
+            "{told}; it reached the native sectors, not those that an overlay (DCO) would hide", told=told
+        )
     if _implausible(erase, estimate, took_s):
-        told += f", which is not plausible for {erase.capacity_bytes} bytes"
+        told = Sentence(
+            "{told}, which is not plausible for {count} bytes", told=told, count=erase.capacity_bytes
+        )
         return line.end(Disposition.UNKNOWN, told, name)
     return line.end(Disposition.DONE, told, name)
 
@@ -222,9 +252,11 @@ def _doubt(sent: Completion) -> str | None:
     erase failed half way.
     """
     if sent.disposition is not Disposition.DONE:
-        return f"how the erase ended is unknown: {sent.detail}"
+        return Sentence("how the erase ended is unknown: {detail}", detail=sent.detail)
     if sent.ata is None or is_reset_signature(sent):
-        return "how the erase ended is unknown: a reset answered in its place"
+        return Sentence(
+            "how the erase ended is unknown: {detail}", detail=Sentence("a reset answered in its place")
+        )
     return None
 
 

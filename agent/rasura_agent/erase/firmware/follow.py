@@ -12,6 +12,7 @@ from enum import Enum
 import msgspec
 
 from rasura_agent.erase.firmware.line import Line, Running
+from rasura_agent.sentence import Sentence
 
 __all__ = ["Followed", "Look", "LookState", "Pace", "follow"]
 
@@ -71,7 +72,10 @@ def follow(line: Line, look: Callable[[], Look], pace: Pace) -> Followed:
             case LookState.UNKNOWN:
                 blind += 1
                 if blind >= pace.blind_looks:
-                    return ended(LookState.UNKNOWN, f"the drive no longer says how far it is ({now.detail})")
+                    return ended(
+                        LookState.UNKNOWN,
+                        Sentence("the drive no longer says how far it is ({detail})", detail=now.detail),
+                    )
             case LookState.RUNNING:
                 blind, seen_running = 0, True
                 if now.fraction is not None and now.fraction > furthest:
@@ -80,10 +84,15 @@ def follow(line: Line, look: Callable[[], Look], pace: Pace) -> Followed:
         if stop is not None:
             return ended(LookState.UNKNOWN, stop)
         if elapsed > pace.deadline_s:
-            return ended(LookState.UNKNOWN, f"it did not end within {pace.deadline_s:.0f} s")
+            return ended(
+                LookState.UNKNOWN,
+                Sentence("it did not end within {seconds} s", seconds=f"{pace.deadline_s:.0f}"),
+            )
         stalled = line.clock.monotonic() - advanced_at
         # A drive that tells no progress at all is held to the deadline only.
         if furthest >= 0 and stalled > pace.no_progress_s:
-            return ended(LookState.UNKNOWN, f"it has not advanced for {stalled:.0f} s")
+            return ended(
+                LookState.UNKNOWN, Sentence("it has not advanced for {seconds} s", seconds=f"{stalled:.0f}")
+            )
         line.clock.sleep(wait)
         wait = min(wait * 1.5, pace.longest_wait_s)

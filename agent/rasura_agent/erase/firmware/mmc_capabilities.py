@@ -19,6 +19,7 @@ from rasura_agent.drive.mmc.errors import MmcDecodeError
 from rasura_agent.drive.mmc.ext_csd import ExtCsd, decode_ext_csd
 from rasura_agent.drive.port import Disposition
 from rasura_agent.erase.firmware.line import Line
+from rasura_agent.sentence import Sentence
 
 __all__ = ["MmcArea", "MmcCapabilities", "MmcUnreadableError", "read_capabilities", "read_register"]
 
@@ -54,7 +55,7 @@ class MmcArea(IntEnum):
     @property
     def words(self) -> str:
         """For a person."""
-        return self.kernel_suffix or "the user area"
+        return self.kernel_suffix or Sentence("the user area")
 
 
 class MmcCapabilities(msgspec.Struct, frozen=True):

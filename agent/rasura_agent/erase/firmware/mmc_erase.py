@@ -30,6 +30,7 @@ from rasura_agent.erase.firmware.line import CommandRecord, Line, Running, Techn
 from rasura_agent.erase.firmware.mmc_capabilities import MmcArea, MmcCapabilities, read_register
 from rasura_agent.erase.firmware.mmc_offers import erases, unsupported
 from rasura_agent.erase.firmware.mmc_protection import boot_protection, group_protection
+from rasura_agent.sentence import Sentence
 
 __all__ = ["run_sanitize", "run_secure_erase", "run_secure_trim"]
 
@@ -65,22 +66,26 @@ def _run(line: Line, capabilities: MmcCapabilities, ports: Ports, technique: Tec
     obstacle = unsupported(capabilities, technique)
     missing = [area.words for area, _ in capabilities.areas if area and area not in ports]
     if missing:
-        obstacle = obstacle or f"there is no line to {', '.join(missing)}"
+        obstacle = obstacle or Sentence("there is no line to {areas}", areas=Sentence.of(missing, ", "))
     if obstacle is not None:
         return line.end(_REFUSED, obstacle)
     before = read_register(line)
     if isinstance(before, str):
-        return line.end(_REFUSED, f"its EXT_CSD register cannot be read ({before}); nothing was begun")
+        return line.end(
+            _REFUSED,
+            Sentence("its EXT_CSD register cannot be read ({detail}); nothing was begun", detail=before),
+        )
     lines = {area: _line_to(line, ports.get(area, line.port)) for area, _ in capabilities.areas}
     obstacle = boot_protection(before) or _groups(lines, capabilities)
     if obstacle is not None:
-        return line.end(_REFUSED, f"{obstacle}; nothing was begun")
+        return line.end(_REFUSED, Sentence("{obstacle}; nothing was begun", obstacle=obstacle))
     disposition, reason = _carry_out(line, _steps(lines, capabilities, technique))
     # Through the user area's own descriptor, so that the kernel selects that partition again (which it
     # does whatever came of the steps), and to see that it has.
     changed = _not_restored(before, read_register(line))
     if changed is not None:
-        disposition, reason = (_UNKNOWN if disposition is _DONE else disposition), f"{reason}; {changed}"
+        disposition = _UNKNOWN if disposition is _DONE else disposition
+        reason = Sentence("{reason}; {rest}", reason=reason, rest=changed)
     return line.end(disposition, reason)
 
 
@@ -112,11 +117,12 @@ def _steps(
             last = (size // SECTOR_BYTES - 1) * sector
             timeout = erase_timeout_s(capabilities.ext_csd, argument, size)
             commands = erase_sequence(0, last, argument, rca=EMMC_RCA, timeout_s=timeout)
-            steps.append(_Step(f"{argument.name} of {area.words}", _eraser(lines[area], commands)))
+            words = Sentence("{argument} of {area}", argument=argument.name, area=area.words)
+            steps.append(_Step(words, _eraser(lines[area], commands)))
     if technique is Technique.MMC_SANITIZE:
         device_bytes = sum(size for _, size in capabilities.areas)
         user = lines[MmcArea.USER]
-        steps.append(_Step("sanitize", lambda: _sanitize(user, sanitize_timeout_s(device_bytes))))
+        steps.append(_Step(Sentence("sanitize"), lambda: _sanitize(user, sanitize_timeout_s(device_bytes))))
     return tuple(steps)
 
 
@@ -127,8 +133,9 @@ def _carry_out(line: Line, steps: tuple[_Step, ...]) -> _Ended:
         if disposition is not _DONE:
             # Refused is only a run in which no step was taken at all.
             disposition = _UNKNOWN if number else disposition
-            return disposition, f"{step.words}: {reason}"
-    return _DONE, f"the device ended every step without an error ({', '.join(one.words for one in steps)})"
+            return disposition, Sentence("{what}: {reason}", what=step.words, reason=reason)
+    words = Sentence.of((one.words for one in steps), ", ")
+    return _DONE, Sentence("the device ended every step without an error ({steps})", steps=words)
 
 
 def _eraser(line: Line, commands: tuple[MmcCommand, ...]) -> Callable[[], _Ended]:
@@ -139,7 +146,8 @@ def _eraser(line: Line, commands: tuple[MmcCommand, ...]) -> Callable[[], _Ended
             # CMD38 was taken; only the question how it went was not.
             disposition = _UNKNOWN
         if disposition is _UNKNOWN:
-            return _UNKNOWN, f"{detail}; {_at_rest(line, commands[2].timeout_s)}"
+            rest = _at_rest(line, commands[2].timeout_s)
+            return _UNKNOWN, Sentence("{reason}; {rest}", reason=detail, rest=rest)
         return disposition, detail
 
     return erase
@@ -171,7 +179,8 @@ def _sanitize(line: Line, timeout_s: float) -> _Ended:
         if completion.mmc_response is not None:
             return completed(completion.mmc_response[0])
     # When its time-out passes, Linux interrupts a sanitize (HPI): it is not done then.
-    return _UNKNOWN, f"{completion.detail}; {_at_rest(line, timeout_s)}"
+    rest = _at_rest(line, timeout_s)
+    return _UNKNOWN, Sentence("{reason}; {rest}", reason=completion.detail, rest=rest)
 
 
 def _at_rest(line: Line, timeout_s: float) -> str:
@@ -189,15 +198,15 @@ def _at_rest(line: Line, timeout_s: float) -> str:
 
     followed = follow(line, look, Pace(estimate_s=None, deadline_s=timeout_s))
     if followed.state is LookState.SUCCEEDED:
-        return "the device is at rest now and may be erased afresh"
+        return Sentence("the device is at rest now and may be erased afresh")
     return followed.detail
 
 
 def _not_restored(before: ExtCsd, after: ExtCsd | str) -> str | None:
     """Whether anything but the user area is left selected, or the boot configuration was changed."""
     if isinstance(after, str):
-        return f"the state of the device afterwards cannot be read ({after})"
+        return Sentence("the state of the device afterwards cannot be read ({detail})", detail=after)
     # Bits 2:0 are PARTITION_ACCESS; above them the configuration of booting, which outlasts power.
     if after.partition_config & 0b111 or after.partition_config >> 3 != before.partition_config >> 3:
-        return f"PARTITION_CONFIG was left as {after.partition_config:02X}h"
+        return Sentence("PARTITION_CONFIG was left as {number}h", number=f"{after.partition_config:02X}")
     return None

@@ -19,11 +19,12 @@ from rasura_agent.drive.nvme.format import (
 from rasura_agent.drive.nvme.identify import FormatNvmAttributes, identify_namespace
 from rasura_agent.drive.nvme.identify_namespace import IdentifyNamespace, decode_identify_namespace
 from rasura_agent.drive.port import Disposition
-from rasura_agent.erase.firmware.follow import Look, LookState, Pace, follow
+from rasura_agent.erase.firmware.follow import Followed, Look, LookState, Pace, follow
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.nvme_capabilities import NvmeCapabilities
 from rasura_agent.erase.firmware.nvme_offers import FORMAT_SETTINGS, standing_obstacle
 from rasura_agent.erase.firmware.nvme_words import refusal
+from rasura_agent.sentence import Sentence
 
 __all__ = ["run_format"]
 
@@ -64,7 +65,7 @@ def run_format(
             # What was formatted before this one is changed already.
             if number and disposition is _REFUSED:
                 disposition = _UNKNOWN
-            return line.end(disposition, f"namespace {nsid}: {reason}")
+            return line.end(disposition, Sentence("namespace {number}: {reason}", number=nsid, reason=reason))
     return line.end(disposition, reason)
 
 
@@ -75,9 +76,11 @@ def _format(
     before = _Namespace(line, nsid)
     state = before.look()
     if state.state is LookState.RUNNING:
-        return _UNKNOWN, "a format that this run did not begin is under way"
+        return _UNKNOWN, Sentence("a format that this run did not begin is under way")
     if before.page is None:
-        return _REFUSED, f"it cannot be identified ({state.detail}); nothing was begun"
+        return _REFUSED, Sentence(
+            "it cannot be identified ({detail}); nothing was begun", detail=state.detail
+        )
     reached = capabilities.subsystem_bytes if reaches_all else before.page.nvmcap or before.page.size_bytes
     timeout = format_timeout_s(ses, reached)
     command = format_keeping(nsid, before.page, ses=ses, timeout_s=timeout)
@@ -89,14 +92,22 @@ def _format(
     after = _Namespace(line, nsid)
     followed = follow(line, after.look, Pace(estimate_s=None, deadline_s=timeout))
     if completion.disposition is _UNKNOWN:
-        rest = "it is at rest now and may be erased afresh"
-        if followed.state is not LookState.SUCCEEDED:
-            rest = followed.detail
-        return _UNKNOWN, f"{refusal(command, completion)}; {rest}"
+        return _UNKNOWN, _at_rest(refusal(command, completion), followed)
     doubt = _doubt(capabilities, before.page, after.page, reached, took)
     if followed.state is not LookState.SUCCEEDED:
-        doubt = f"the drive reported the end of the format, but {followed.detail}"
-    return (_UNKNOWN, doubt) if doubt else (_DONE, f"{command.name} succeeded after {took:.0f} s")
+        doubt = Sentence("the drive reported the end of the format, but {detail}", detail=followed.detail)
+    if doubt:
+        return _UNKNOWN, doubt
+    return _DONE, Sentence(
+        "{command} succeeded after {seconds} s", command=command.name, seconds=f"{took:.0f}"
+    )
+
+
+def _at_rest(reason: str, followed: Followed) -> str:
+    """Why it is not known how a format ended, and how the drive was found after it."""
+    if followed.state is LookState.SUCCEEDED:
+        return Sentence("{reason}; it is at rest now and may be erased afresh", reason=reason)
+    return Sentence("{reason}; {rest}", reason=reason, rest=followed.detail)
 
 
 class _Namespace:
@@ -118,7 +129,7 @@ class _Namespace:
         except NvmeDecodeError as error:
             return Look(LookState.UNKNOWN, detail=str(error))
         if self.page is None:
-            return Look(LookState.UNKNOWN, detail="it is not attached to this controller")
+            return Look(LookState.UNKNOWN, detail=Sentence("it is not attached to this controller"))
         remains = completion.data[_FPI] & 0x7F
         if completion.data[_FPI] & 0x80 and remains:
             return Look(LookState.RUNNING, 1 - remains / 100)
@@ -134,12 +145,14 @@ def _doubt(
 ) -> str | None:
     """Why a reported success is not believed, or ``None``."""
     if after is None or _layout(after) != _layout(before):
-        return "the drive reported success, but the namespace did not come back as it was"
+        return Sentence("the drive reported success, but the namespace did not come back as it was")
     # A drive that encrypts everything may answer SES 1 by changing the key (figure 187), in no time.
     encrypts = FormatNvmAttributes.CRYPTOGRAPHIC_ERASE in capabilities.controller.fna
     if not encrypts and took_s < reached_bytes / _FASTEST_BYTES_PER_S:
-        return (
-            f"the drive claims to have erased {reached_bytes} bytes in {took_s:.3f} s without encrypting them"
+        return Sentence(
+            "the drive claims to have erased {count} bytes in {seconds} s without encrypting them",
+            count=reached_bytes,
+            seconds=f"{took_s:.3f}",
         )
     return None
 

@@ -29,7 +29,8 @@ from rasura_agent.erase.firmware.follow import Followed, Look, LookState, Pace, 
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.nvme_capabilities import NvmeCapabilities, read_sanitize_log
 from rasura_agent.erase.firmware.nvme_offers import SANITIZE_ACTIONS, standing_obstacle
-from rasura_agent.erase.firmware.nvme_words import refusal
+from rasura_agent.erase.firmware.nvme_words import in_words, refusal
+from rasura_agent.sentence import Sentence
 
 __all__ = ["RESTRICTED_FAILURE", "adopt_sanitize", "leave_failure_mode", "run_sanitize"]
 
@@ -87,12 +88,17 @@ def run_sanitize(
         return line.end(_REFUSED, obstacle)
     before = read_sanitize_log(line)
     if isinstance(before, str):
-        return line.end(_REFUSED, f"the drive does not show its sanitize log ({before}); nothing was begun")
+        return line.end(
+            _REFUSED,
+            Sentence("the drive does not show its sanitize log ({detail}); nothing was begun", detail=before),
+        )
     if before.state in _UNDER_WAY:
-        reason = "a sanitize that this run did not begin is under way; it has to be followed to its end first"
+        reason = Sentence(
+            "a sanitize that this run did not begin is under way; it has to be followed to its end first"
+        )
         return line.end(_UNKNOWN, reason, _name(before))
     if before.state is SanitizeState.UNKNOWN:
-        return line.end(_REFUSED, "the drive's sanitize log contradicts itself; nothing was begun")
+        return line.end(_REFUSED, Sentence("the drive's sanitize log contradicts itself; nothing was begun"))
     return _begin(line, capabilities, action, before, _command(action, before, pattern))
 
 
@@ -117,14 +123,19 @@ def _begin(
         case LookState.SUCCEEDED:
             took = line.clock.monotonic() - began
             doubt = _implausible(action, estimate, capabilities, took, followed)
-            words = f"its log tells of the success of this {command.name} after {took:.0f} s"
+            words = Sentence(
+                "its log tells of the success of this {command} after {seconds} s",
+                command=command.name,
+                seconds=f"{took:.0f}",
+            )
             return line.end(_UNKNOWN if doubt else _DONE, doubt or words, looks.state)
         case LookState.FAILED:
-            reason = f"the drive began the sanitize and failed: {followed.detail}"
+            reason = Sentence("the drive began the sanitize and failed: {detail}", detail=followed.detail)
         case _ if completion.disposition is _UNKNOWN:
-            reason = f"{refusal(command, completion)}; and {followed.detail}"
+            refused = refusal(command, completion)
+            reason = Sentence("{reason}; and {detail}", reason=refused, detail=followed.detail)
         case _:
-            reason = f"the drive accepted the sanitize, but {followed.detail}"
+            reason = Sentence("the drive accepted the sanitize, but {detail}", detail=followed.detail)
     return line.end(_UNKNOWN, reason, looks.state)
 
 
@@ -136,18 +147,27 @@ def adopt_sanitize(line: Line, capabilities: NvmeCapabilities) -> TechniqueEnd:
     """
     before = read_sanitize_log(line)
     if isinstance(before, str):
-        return line.end(_UNKNOWN, f"whether a sanitize is under way cannot be told ({before})")
+        return line.end(
+            _UNKNOWN, Sentence("whether a sanitize is under way cannot be told ({detail})", detail=before)
+        )
     if before.state not in _UNDER_WAY:
-        return line.end(_REFUSED, "no sanitize is under way", _name(before))
+        return line.end(_REFUSED, Sentence("no sanitize is under way"), _name(before))
     looks = _Looks(line, None)
     passes = (before.scdw10 >> 4 & 0xF) or MAX_OVERWRITE_PASSES
     followed = follow(line, looks.look, _pace(_running_estimate(before, capabilities), capabilities, passes))
     if followed.state is LookState.UNKNOWN:
-        return line.end(_UNKNOWN, f"a sanitize is under way, and {followed.detail}", looks.state)
-    how = "succeeded" if followed.state is LookState.SUCCEEDED else "failed"
-    reason = (
-        f"a sanitize that this run did not begin has {how}; the drive is at rest and may be erased afresh"
-    )
+        return line.end(
+            _UNKNOWN, Sentence("a sanitize is under way, and {detail}", detail=followed.detail), looks.state
+        )
+    if followed.state is LookState.SUCCEEDED:
+        reason = Sentence(
+            "a sanitize that this run did not begin has succeeded; "
+            "the drive is at rest and may be erased afresh"
+        )
+    else:
+        reason = Sentence(
+            "a sanitize that this run did not begin has failed; the drive is at rest and may be erased afresh"
+        )
     return line.end(_REFUSED, reason, looks.state)
 
 
@@ -159,22 +179,25 @@ def leave_failure_mode(line: Line) -> TechniqueEnd:
     """
     before = read_sanitize_log(line)
     if isinstance(before, str):
-        return line.end(_UNKNOWN, f"whether a sanitize has failed cannot be told ({before})")
+        return line.end(
+            _UNKNOWN, Sentence("whether a sanitize has failed cannot be told ({detail})", detail=before)
+        )
     if before.state is SanitizeState.FAILED_RESTRICTED:
         # Restricted Failure: only a sanitize without AUSE that succeeds leads out.
-        reason = "its last sanitize failed with the exit barred; only a sanitize that succeeds unlocks it"
+        reason = Sentence(
+            "its last sanitize failed with the exit barred; only a sanitize that succeeds unlocks it"
+        )
         return line.end(_REFUSED, reason, _name(before))
     if before.state is not SanitizeState.FAILED_UNRESTRICTED:
-        return line.end(_REFUSED, "no sanitize has failed on it", _name(before))
+        return line.end(_REFUSED, Sentence("no sanitize has failed on it"), _name(before))
     # Unrestricted Failure -> Idle. A drive without VERS shows the same log before and after, and in
     # Idle the command is accepted too, so its status is all there is.
     command = exit_failure_mode()
     completion = line.execute(command)
     if completion.disposition is not _DONE:
         return line.end(_UNKNOWN, refusal(command, completion), _name(before))
-    return line.end(
-        _REFUSED, "it has left the failure mode, not erased; another technique may be tried", "Idle"
-    )
+    reason = Sentence("it has left the failure mode, not erased; another technique may be tried")
+    return line.end(_REFUSED, reason, "Idle")
 
 
 class _Looks:
@@ -194,13 +217,16 @@ class _Looks:
         self.state = _name(log)
         if self._command is not None and not log.is_of(self._command):
             # A log that goes on telling of an earlier operation: this one never began, or was forgotten.
-            return Look(LookState.UNKNOWN, detail=f"its log tells of another: {log.state.value}")
+            return Look(
+                LookState.UNKNOWN,
+                detail=Sentence("its log tells of another: {state}", state=in_words(log.state)),
+            )
         if self._command is None and log.state is SanitizeState.MEDIA_VERIFICATION:
             # Somebody asked to read the media first (EMVS) and will not: on to the deallocation.
             self._line.execute(exit_media_verification())
             return Look(LookState.RUNNING)
         fraction = None if log.progress is None else log.progress / 65536
-        return Look(_LOOKS.get(log.state, LookState.UNKNOWN), fraction, log.state.value)
+        return Look(_LOOKS.get(log.state, LookState.UNKNOWN), fraction, in_words(log.state))
 
 
 def _command(action: SanitizeAction, before: SanitizeLog, pattern: int) -> NvmeCommand:
@@ -256,10 +282,17 @@ def _implausible(
     if fastest is None:
         return None
     if not followed.seen_running and estimate and took_s < estimate * _LEAST_OF_ESTIMATE:
-        return f"the drive estimates {estimate} s, was never seen at work and claims success at once"
+        return Sentence(
+            "the drive estimates {seconds} s, was never seen at work and claims success at once",
+            seconds=estimate,
+        )
     size = capabilities.subsystem_bytes
     if took_s < size / fastest:
-        return f"the drive claims to have gone through {size} bytes in {took_s:.3f} s, which no medium can do"
+        return Sentence(
+            "the drive claims to have gone through {count} bytes in {seconds} s, which no medium can do",
+            count=size,
+            seconds=f"{took_s:.3f}",
+        )
     return None
 
 

@@ -24,6 +24,7 @@ from rasura_agent.drive.scsi.mode import (
 )
 from rasura_agent.erase.firmware.line import Line, TechniqueEnd
 from rasura_agent.erase.firmware.scsi_state import ScsiState, ask, settle
+from rasura_agent.sentence import Sentence
 
 __all__ = ["AllBlocks", "Selected", "read_capacity", "read_mode", "select_all_blocks", "use_all_blocks"]
 
@@ -82,7 +83,10 @@ def select_all_blocks(line: Line, block_bytes: int) -> Selected:
     drives want, and DONE only if MODE SENSE then has the length.
     """
     if not 1 <= block_bytes <= _LONGEST_BLOCK:
-        return Selected(Disposition.REFUSED, f"{block_bytes} is no length of a block; it was not sent")
+        return Selected(
+            Disposition.REFUSED,
+            Sentence("{number} is no length of a block; it was not sent", number=block_bytes),
+        )
     detail = ""
     for command in (
         mode_select_10(block_bytes, long_lba=True),
@@ -100,12 +104,16 @@ def select_all_blocks(line: Line, block_bytes: int) -> Selected:
         if completion.disposition is Disposition.DONE:
             mode = read_mode(line)
             if mode is None or mode.block_descriptor is None:
-                return Selected(Disposition.UNKNOWN, "MODE SENSE did not tell the block length afterwards")
+                silent = Sentence("MODE SENSE did not tell the block length afterwards")
+                return Selected(Disposition.UNKNOWN, silent)
             taken = mode.block_descriptor.block_bytes
             if taken != block_bytes:
-                return Selected(
-                    Disposition.UNKNOWN, f"the drive took {taken} bytes a block instead of {block_bytes}"
+                other = Sentence(
+                    "the drive took {taken} bytes a block instead of {wanted}",
+                    taken=taken,
+                    wanted=block_bytes,
                 )
+                return Selected(Disposition.UNKNOWN, other)
             return Selected(Disposition.DONE, detail)
     return Selected(Disposition.REFUSED, detail)
 
@@ -135,22 +143,26 @@ def use_all_blocks(line: Line) -> AllBlocks:
 
     seen = settle(line)
     if seen.state is not ScsiState.READY:
-        reason = f"the drive is not ready ({seen.detail}), so its number of blocks was left alone"
+        reason = Sentence(
+            "the drive is not ready ({detail}), so its number of blocks was left alone", detail=seen.detail
+        )
         return AllBlocks(line.end(Disposition.REFUSED, reason, seen.state.value))
     before = read_capacity(line)
     if before is None or before.blocks is None:
-        reason = "READ CAPACITY tells no number of blocks, so it was left alone"
+        reason = Sentence("READ CAPACITY tells no number of blocks, so it was left alone")
         return AllBlocks(line.end(Disposition.REFUSED, reason, seen.state.value))
     selected = select_all_blocks(line, before.block_bytes)
     if selected.disposition is Disposition.REFUSED:
-        reason = f"the drive does not let its number of blocks be set: {selected.detail}"
+        reason = Sentence(
+            "the drive does not let its number of blocks be set: {detail}", detail=selected.detail
+        )
         end = line.end(Disposition.REFUSED, reason, seen.state.value)
         return AllBlocks(end, before.blocks, block_bytes=before.block_bytes)
     after, now = read_capacity(line), settle(line).state
-    disposition, reason = _compared(selected, before, after, now)
+    disposition, compared = _compared(selected, before, after, now)
     blocks_after = None if after is None else after.blocks
     return AllBlocks(
-        line.end(disposition, reason, now.value), before.blocks, blocks_after, before.block_bytes
+        line.end(disposition, compared, now.value), before.blocks, blocks_after, before.block_bytes
     )
 
 
@@ -158,13 +170,18 @@ def _compared(
     selected: Selected, before: Capacity, after: Capacity | None, now: ScsiState
 ) -> tuple[Disposition, str]:
     if selected.disposition is not Disposition.DONE:
-        return Disposition.UNKNOWN, f"it is not known whether all blocks are in use: {selected.detail}"
+        return Disposition.UNKNOWN, Sentence(
+            "it is not known whether all blocks are in use: {detail}", detail=selected.detail
+        )
     if now is not ScsiState.READY:
-        return Disposition.UNKNOWN, f"after MODE SELECT the drive was: {now.value}"
+        return Disposition.UNKNOWN, Sentence("after MODE SELECT the drive was: {state}", state=now.value)
     if after is None or after.blocks is None or before.blocks is None:
-        return Disposition.UNKNOWN, "after MODE SELECT the drive did not tell its number of blocks"
+        return Disposition.UNKNOWN, Sentence("after MODE SELECT the drive did not tell its number of blocks")
     if after.block_bytes != before.block_bytes or after.blocks < before.blocks:
-        return Disposition.UNKNOWN, "MODE SELECT of all blocks left the drive with fewer or other blocks"
+        return Disposition.UNKNOWN, Sentence(
+            "MODE SELECT of all blocks left the drive with fewer or other blocks"
+        )
     hidden = after.blocks - before.blocks
-    found = f"{hidden} hidden blocks were found and lifted" if hidden else "no blocks were hidden"
-    return Disposition.DONE, found
+    if hidden:
+        return Disposition.DONE, Sentence("{count} hidden blocks were found and lifted", count=hidden)
+    return Disposition.DONE, Sentence("no blocks were hidden")

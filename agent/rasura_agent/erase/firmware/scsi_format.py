@@ -25,6 +25,7 @@ from rasura_agent.erase.firmware.scsi_state import (
     begin,
     settle,
 )
+from rasura_agent.sentence import Sentence
 
 __all__ = ["PLAIN_BLOCK_BYTES", "adopt_format", "reformat_to_512", "run_format_unit"]
 
@@ -71,7 +72,7 @@ def run_format_unit(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
     elif mode is not None and mode.block_descriptor is not None:
         block_bytes = mode.block_descriptor.block_bytes
     else:
-        reason = "the drive does not tell its block length, so it was not formatted"
+        reason = Sentence("the drive does not tell its block length, so it was not formatted")
         return line.end(Disposition.REFUSED, reason, before.state.value)
     protection = _Protection()
     if capacity is not None and capacity.protection_type in (1, 2, 3):
@@ -80,18 +81,28 @@ def run_format_unit(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
     formatted = _format(line, capabilities, block_bytes, protection, capacity)
     if formatted.disposition is not Disposition.DONE:
         return formatted.end(line)
-    doubt = None
+    doubt: str | None = None
     after = read_capacity(line)
     if formatted.lost_sight:
-        doubt = "the drive was reset meanwhile, and was not seen at work after that"
+        doubt = Sentence("the drive was reset meanwhile, and was not seen at work after that")
     elif not formatted.seen_running:
-        doubt = f"the format was over within {formatted.took_s:.0f} s without ever being seen at work"
+        doubt = Sentence(
+            "the format was over within {seconds} s without ever being seen at work",
+            seconds=f"{formatted.took_s:.0f}",
+        )
     elif capabilities.rotational and too_fast(capabilities, formatted.took_s):
-        doubt = f"the format was over within {formatted.took_s:.0f} s, too few to write all blocks"
+        doubt = Sentence(
+            "the format was over within {seconds} s, too few to write all blocks",
+            seconds=f"{formatted.took_s:.0f}",
+        )
     elif after is None or after.blocks is None or after.block_bytes != block_bytes:
-        doubt = "after the format the drive does not tell the size that it must have"
+        doubt = Sentence("after the format the drive does not tell the size that it must have")
     elif capacity is not None and capacity.blocks is not None and after.blocks < capacity.blocks:
-        doubt = f"after the format the drive has {after.blocks} blocks, before it had {capacity.blocks}"
+        doubt = Sentence(
+            "after the format the drive has {after} blocks, before it had {before}",
+            after=after.blocks,
+            before=capacity.blocks,
+        )
     if doubt is not None:
         return line.end(Disposition.UNKNOWN, doubt, formatted.state.value)
     return formatted.end(line)
@@ -111,17 +122,19 @@ def reformat_to_512(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
     if before.state is ScsiState.READY and (
         capacity is None or capacity.block_bytes not in REFORMATTED_BLOCK_BYTES
     ):
-        told = "not told" if capacity is None else str(capacity.block_bytes)
-        reason = f"the drive is ready and the length of its blocks {told}: there is nothing to reformat"
+        told = Sentence("not told") if capacity is None else str(capacity.block_bytes)
+        reason = Sentence(
+            "the drive is ready and the length of its blocks {told}: there is nothing to reformat", told=told
+        )
         return line.end(Disposition.REFUSED, reason, before.state.value)
     formatted = _format(line, capabilities, PLAIN_BLOCK_BYTES, _Protection(), capacity)
     if formatted.disposition is not Disposition.DONE:
         return formatted.end(line)
     after = read_capacity(line)
     if after is None or after.block_bytes != PLAIN_BLOCK_BYTES:
-        reason = "after the format READ CAPACITY does not tell blocks of 512 bytes"
+        reason = Sentence("after the format READ CAPACITY does not tell blocks of 512 bytes")
         return line.end(Disposition.UNKNOWN, reason, formatted.state.value)
-    reason = "the drive was formatted to blocks of 512 bytes; erasing it is a step of its own"
+    reason = Sentence("the drive was formatted to blocks of 512 bytes; erasing it is a step of its own")
     return line.end(Disposition.DONE, reason, formatted.state.value)
 
 
@@ -130,18 +143,22 @@ def adopt_format(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
     before = settle(line)
     if before.state is not ScsiState.FORMATTING:
         known = before.state not in UNCLEAR
-        reason = f"there is no format to follow: {before.detail}"
+        reason = Sentence("there is no format to follow: {detail}", detail=before.detail)
         return line.end(Disposition.REFUSED if known else Disposition.UNKNOWN, reason, before.state.value)
     look = OperationLook(line, ScsiState.FORMATTING)
     followed = follow(line, look, format_pace(capabilities))
     if followed.state is not LookState.SUCCEEDED:
         return line.end(Disposition.UNKNOWN, followed.detail, look.last.state.value)
-    reason = "a format that this run did not begin has ended: the drive is idle and may be erased afresh"
+    reason = Sentence(
+        "a format that this run did not begin has ended: the drive is idle and may be erased afresh"
+    )
     return line.end(Disposition.REFUSED, reason, look.last.state.value)
 
 
 def _left_alone(line: Line, before: Observation) -> TechniqueEnd:
-    reason = f"nothing was sent, for the drive takes no FORMAT UNIT in its state: {before.detail}"
+    reason = Sentence(
+        "nothing was sent, for the drive takes no FORMAT UNIT in its state: {detail}", detail=before.detail
+    )
     return line.end(Disposition.REFUSED, reason, before.state.value)
 
 
@@ -159,7 +176,9 @@ def _format(
     # With the format, a reset made the drive forget the MODE SELECT too: both again.
     again = _format_once(line, capabilities, block_bytes, protection, before)
     if again.disposition is Disposition.REFUSED:
-        reason = f"a format was interrupted, and could not be repeated: {again.reason}"
+        reason = Sentence(
+            "a format was interrupted, and could not be repeated: {reason}", reason=again.reason
+        )
         return replace(again, disposition=Disposition.UNKNOWN, reason=reason)
     return again
 
@@ -175,19 +194,25 @@ def _format_once(
     # Another length than it is formatted to leaves the drive "medium format corrupted".
     ready = settle(line)
     if selected.disposition is not Disposition.DONE:
-        reason = f"all blocks of {block_bytes} bytes could not be selected: {selected.detail}"
+        reason = Sentence(
+            "all blocks of {count} bytes could not be selected: {detail}",
+            count=block_bytes,
+            detail=selected.detail,
+        )
         return _Formatted(selected.disposition, reason, ready.state)
     if ready.state not in _FORMATTABLE:
-        return _Formatted(Disposition.UNKNOWN, f"after MODE SELECT: {ready.detail}", ready.state)
+        reason = Sentence("after MODE SELECT: {detail}", detail=ready.detail)
+        return _Formatted(Disposition.UNKNOWN, reason, ready.state)
     command = format_unit(
         protection_type=protection.type, protection_interval_exponent=protection.interval_exponent
     )
     sent_at = line.elapsed_s
     begun = begin(line, command, ScsiState.FORMATTING, ready.state)
     if begun.disposition is Disposition.REFUSED:
-        return _undone(line, before, block_bytes, f"the drive refused FORMAT UNIT: {begun.detail}")
+        reason = Sentence("the drive refused FORMAT UNIT: {detail}", detail=begun.detail)
+        return _undone(line, before, block_bytes, reason)
     if begun.disposition is Disposition.UNKNOWN:
-        reason = f"whether the format was begun is not known: {begun.detail}"
+        reason = Sentence("whether the format was begun is not known: {detail}", detail=begun.detail)
         return _Formatted(Disposition.UNKNOWN, reason, begun.state or ScsiState.UNKNOWN)
     # "Format in progress" (04h/04h), then "format command failed" (31h/01h), corrupted (31h/00h) or READY.
     look = OperationLook(line, ScsiState.FORMATTING)
@@ -195,9 +220,10 @@ def _format_once(
     took_s = line.elapsed_s - sent_at
     succeeded = followed.state is LookState.SUCCEEDED
     failed = followed.state is LookState.FAILED
+    accepted = Sentence("accepted, and followed to its end for {seconds} s", seconds=f"{took_s:.0f}")
     return _Formatted(
         Disposition.DONE if succeeded else Disposition.UNKNOWN,
-        f"accepted, and followed to its end for {took_s:.0f} s" if succeeded else followed.detail,
+        accepted if succeeded else followed.detail,
         look.last.state,
         seen_running=followed.seen_running or begun.state is ScsiState.FORMATTING,
         lost_sight=look.lost_sight,
@@ -214,5 +240,9 @@ def _undone(line: Line, before: Capacity | None, block_bytes: int, reason: str) 
     now = settle(line)
     if now.state is ScsiState.READY:
         return _Formatted(Disposition.REFUSED, reason, now.state)
-    reason = f"{reason}; its block length could not be set back, and it was left: {now.detail}"
+    reason = Sentence(
+        "{reason}; its block length could not be set back, and it was left: {detail}",
+        reason=reason,
+        detail=now.detail,
+    )
     return _Formatted(Disposition.UNKNOWN, reason, now.state)

@@ -27,6 +27,7 @@ from rasura_agent.erase.firmware.scsi_state import (
     send,
     settle,
 )
+from rasura_agent.sentence import Sentence
 
 __all__ = ["ZEROS", "adopt_sanitize", "leave_failure_mode", "run_sanitize"]
 
@@ -62,16 +63,23 @@ def run_sanitize(
     unrestricted = _command(kind, passes, pattern, invert=invert, unrestricted=True)
     before = settle(line)
     if before.state not in _MAY_BEGIN:
-        reason = f"nothing was sent, for the drive was found in another state: {before.detail}"
+        reason = Sentence(
+            "nothing was sent, for the drive was found in another state: {detail}", detail=before.detail
+        )
         return line.end(Disposition.REFUSED, reason, before.state.value)
     free = allow_unrestricted_exit and before.state is not ScsiState.SANITIZE_FAILED
     sent_at = line.elapsed_s
     begun = begin(line, unrestricted if free else restricted, ScsiState.SANITIZING, before.state)
     if begun.disposition is Disposition.REFUSED:
-        return line.end(Disposition.REFUSED, f"the drive refused it: {begun.detail}", before.state.value)
+        return line.end(
+            Disposition.REFUSED,
+            Sentence("the drive refused it: {detail}", detail=begun.detail),
+            before.state.value,
+        )
     if begun.disposition is Disposition.UNKNOWN:
         state = None if begun.state is None else begun.state.value
-        return line.end(Disposition.UNKNOWN, f"whether it was begun is not known: {begun.detail}", state)
+        reason = Sentence("whether it was begun is not known: {detail}", detail=begun.detail)
+        return line.end(Disposition.UNKNOWN, reason, state)
     # "Sanitize in progress" (04h/1Bh), then "sanitize command failed" (31h/03h) or READY.
     look = OperationLook(line, ScsiState.SANITIZING)
     followed = follow(line, look, sanitize_pace(capabilities, kind, passes))
@@ -79,12 +87,16 @@ def run_sanitize(
     doubt = _doubt(followed, look)
     if doubt is None and kind is not SanitizeKind.CRYPTO:
         if not (followed.seen_running or begun.state is ScsiState.SANITIZING):
-            doubt = f"it was over within {took_s:.0f} s without ever being seen at work"
+            doubt = Sentence(
+                "it was over within {seconds} s without ever being seen at work", seconds=f"{took_s:.0f}"
+            )
         elif kind is SanitizeKind.OVERWRITE and too_fast(capabilities, took_s, passes):
-            doubt = f"it was over within {took_s:.0f} s, too few to write all blocks"
+            doubt = Sentence(
+                "it was over within {seconds} s, too few to write all blocks", seconds=f"{took_s:.0f}"
+            )
     if doubt is not None:
         return line.end(Disposition.UNKNOWN, doubt, look.last.state.value)
-    reason = f"accepted, and followed to its end for {took_s:.0f} s"
+    reason = Sentence("accepted, and followed to its end for {seconds} s", seconds=f"{took_s:.0f}")
     return line.end(Disposition.DONE, reason, look.last.state.value)
 
 
@@ -98,13 +110,15 @@ def adopt_sanitize(line: Line, capabilities: ScsiCapabilities) -> TechniqueEnd:
     before = settle(line)
     if before.state is not ScsiState.SANITIZING:
         known = before.state not in UNCLEAR
-        reason = f"there is no sanitize to follow: {before.detail}"
+        reason = Sentence("there is no sanitize to follow: {detail}", detail=before.detail)
         return line.end(Disposition.REFUSED if known else Disposition.UNKNOWN, reason, before.state.value)
     look = OperationLook(line, ScsiState.SANITIZING)
     doubt = _doubt(follow(line, look, adopted_pace(capabilities)), look)
     if doubt is not None:
         return line.end(Disposition.UNKNOWN, doubt, look.last.state.value)
-    reason = "a sanitize that this run did not begin has ended: the drive is idle and may be erased afresh"
+    reason = Sentence(
+        "a sanitize that this run did not begin has ended: the drive is idle and may be erased afresh"
+    )
     return line.end(Disposition.REFUSED, reason, look.last.state.value)
 
 
@@ -119,14 +133,22 @@ def leave_failure_mode(line: Line) -> TechniqueEnd:
     before = settle(line)
     if before.state is not ScsiState.SANITIZE_FAILED:
         known = before.state not in UNCLEAR
-        reason = f"the drive is not seen in the failure mode of a sanitize: {before.detail}"
+        reason = Sentence(
+            "the drive is not seen in the failure mode of a sanitize: {detail}", detail=before.detail
+        )
         return line.end(Disposition.REFUSED if known else Disposition.UNKNOWN, reason, before.state.value)
     completion = send(line, sanitize_exit_failure_mode())
     after = settle(line)
     if after.state in _ACCESSIBLE:
-        reason = "it left the failure mode with its data as it was: NOTHING WAS ERASED, erase it afresh"
+        reason = Sentence(
+            "it left the failure mode with its data as it was: NOTHING WAS ERASED, erase it afresh"
+        )
         return line.end(Disposition.REFUSED, reason, after.state.value)
-    reason = f"EXIT FAILURE MODE ended with {completion.detail}; afterwards the drive was: {after.detail}"
+    reason = Sentence(
+        "EXIT FAILURE MODE ended with {detail}; afterwards the drive was: {after}",
+        detail=completion.detail,
+        after=after.detail,
+    )
     return line.end(Disposition.UNKNOWN, reason, after.state.value)
 
 
@@ -147,10 +169,10 @@ def _command(
 def _doubt(followed: Followed, look: OperationLook) -> str | None:
     """Why the end of a sanitize that was followed is no success, ``None`` if it may be one."""
     if followed.state is LookState.FAILED:
-        return f"the drive reports that it failed: {followed.detail}"
+        return Sentence("the drive reports that it failed: {detail}", detail=followed.detail)
     if followed.state is not LookState.SUCCEEDED:
         return followed.detail
     if look.lost_sight:
         # A sanitize goes on after a reset (SBC-4); a drive that lost it there would look the same.
-        return "the drive was reset meanwhile, and was not seen at work after that"
+        return Sentence("the drive was reset meanwhile, and was not seen at work after that")
     return None

@@ -28,6 +28,7 @@ from rasura_agent.drive.scsi.poll import (
 from rasura_agent.drive.scsi.sense import Additional, SenseKey, is_reset, is_whole, matches
 from rasura_agent.erase.firmware.follow import Look, LookState
 from rasura_agent.erase.firmware.line import Line
+from rasura_agent.sentence import Sentence
 
 __all__ = [
     "UNCLEAR",
@@ -101,7 +102,9 @@ def observe(line: Line) -> Observation:
     """Look once: REQUEST SENSE, and TEST UNIT READY where that finds the drive quiet."""
     completion = line.execute(request_sense())
     if completion.disposition is Disposition.DONE and len(completion.data) < _SENSE_HEADER:
-        return Observation(ScsiState.UNKNOWN, f"REQUEST SENSE returned {len(completion.data)} bytes")
+        return Observation(
+            ScsiState.UNKNOWN, Sentence("REQUEST SENSE returned {count} bytes", count=len(completion.data))
+        )
     said = _observation(completion, read_request_sense)
     if said.state is not ScsiState.READY:
         return said
@@ -144,11 +147,15 @@ def begin(line: Line, command: ScsiCommand, running: ScsiState, before: ScsiStat
         return Begun(Disposition.DONE, completion.detail)
     seen = settle(line)
     if seen.state is running:
-        words = f"its answer was {completion.detail!r}, but it was found at work"
+        words = Sentence("its answer was {answer}, but it was found at work", answer=repr(completion.detail))
         return Begun(Disposition.DONE, words, seen.state)
     if completion.disposition is Disposition.REFUSED and seen.state is before:
         return Begun(Disposition.REFUSED, completion.detail, seen.state)
-    words = f"its answer was {completion.detail!r}, and afterwards it was: {seen.state.value}"
+    words = Sentence(
+        "its answer was {answer}, and afterwards it was: {state}",
+        answer=repr(completion.detail),
+        state=seen.state.value,
+    )
     return Begun(Disposition.UNKNOWN, words, seen.state)
 
 
@@ -157,7 +164,7 @@ class OperationLook(msgspec.Struct):
 
     line: Line
     running: ScsiState
-    last: Observation = Observation(ScsiState.UNKNOWN, "not looked at")
+    last: Observation = Observation(ScsiState.UNKNOWN, Sentence("not looked at"))
     lost_sight: bool = False
     """The drive was reset and not seen at work since: quiet may also mean that it forgot."""
 
@@ -208,7 +215,9 @@ def _observation(
 ) -> Observation:
     sense = completion.sense
     if sense is not None and len(sense.raw) < _SENSE_HEADER:
-        return Observation(ScsiState.UNKNOWN, f"its sense data was cut short: {completion.detail}")
+        return Observation(
+            ScsiState.UNKNOWN, Sentence("its sense data was cut short: {detail}", detail=completion.detail)
+        )
     for operation, running in _RUNNING.items():
         progress = read(completion, operation)
         if progress.state is OperationState.RUNNING:

@@ -30,6 +30,7 @@ from rasura_agent.erase.firmware.follow import Followed, Look, LookState, Pace, 
 from rasura_agent.erase.firmware.line import CommandRecord, Line, TechniqueEnd
 from rasura_agent.erase.firmware.offer import Offer
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.sentence import Sentence
 
 __all__ = [
     "DiscoveryCommand",
@@ -52,7 +53,7 @@ _CLEAR = "NIST SP 800-88r2 Clear: the drive does not say that it encrypts all us
 _REACHABLE = {FeatureCode.OPAL_1, FeatureCode.OPAL_2}
 """The subsystem classes whose ComID Linux uses (block/sed-opal.c); it opens no session with any other."""
 _CARRIERS = {Transport.NVME, Transport.ATA, Transport.SATA, Transport.SCSI, Transport.SAS}
-_NO_TCG = "the drive has no TCG security"
+_NO_TCG = Sentence("the drive has no TCG security")
 _MARGIN_S = 3600.0
 
 
@@ -105,7 +106,7 @@ def offers(
     encrypts = discovery.locking is not None and LockingFeature.MEDIA_ENCRYPTION in discovery.locking
     purges = encrypts and encrypts_all_user_data is not False
     method, basis = (Method.PURGE, _PURGE) if purges else (Method.CLEAR, _CLEAR)
-    unread = None if psid is not None else "its PSID was not read from the label"
+    unread = None if psid is not None else Sentence("its PSID was not read from the label")
     obstacle = _mismatch(drive) or _obstacle(discovery) or unread
     return (Offer(Technique.TCG_PSID_REVERT, method, basis, _estimate(discovery), obstacle),)
 
@@ -120,17 +121,28 @@ def run_psid_revert(
     # Manufactured -> Manufactured-Inactive, with new keys.
     completion = _revert(line, reverter, psid)
     if completion.disposition is _REFUSED:
-        reason = "the drive did not accept the PSID; read it again from its label, 0 and O, 1 and I apart"
-        return line.end(_REFUSED, f"{reason} ({completion.detail})", _ACTIVE)
+        reason = Sentence(
+            "the drive did not accept the PSID; read it again from its label, "
+            "0 and O, 1 and I apart ({detail})",
+            detail=completion.detail,
+        )
+        return line.end(_REFUSED, reason, _ACTIVE)
     followed = _follow(line, command, before)
     if followed.state is LookState.SUCCEEDED:
-        how = "reported success" if completion.disposition is _DONE else "did not report how it ended"
         # Only a revert deactivates the Locking SP, so the lost status of one is settled by that.
-        reason = f"the revert {how}, and the drive's lock is in its factory state, which it was not before"
+        if completion.disposition is _DONE:
+            how = Sentence("the revert reported success")
+        else:
+            how = Sentence("the revert did not report how it ended")
+        reason = Sentence(
+            "{how}, and the drive's lock is in its factory state, which it was not before", how=how
+        )
         return line.end(_DONE, reason, _INACTIVE)
     if completion.disposition is _DONE:
-        return line.end(_UNKNOWN, f"the drive reported success, but {followed.detail}")
-    return line.end(_UNKNOWN, f"{completion.detail}; {followed.detail}")
+        reason = Sentence("the drive reported success, but {detail}", detail=followed.detail)
+    else:
+        reason = Sentence("{reason}; {rest}", reason=completion.detail, rest=followed.detail)
+    return line.end(_UNKNOWN, reason)
 
 
 def _active(line: Line, command: DiscoveryCommand) -> Discovery | str:
@@ -138,7 +150,7 @@ def _active(line: Line, command: DiscoveryCommand) -> Discovery | str:
     try:
         found = read_discovery(line, command)
     except (TcgUnreadableError, TcgDecodeError) as error:
-        return f"its lock cannot be looked at ({error}); nothing was begun"
+        return Sentence("its lock cannot be looked at ({error}); nothing was begun", error=error)
     if found is None:
         return _NO_TCG
     return _obstacle(found) or found
@@ -162,13 +174,13 @@ def _follow(line: Line, command: DiscoveryCommand, before: Discovery) -> Followe
         except (TcgUnreadableError, TcgDecodeError) as error:
             return Look(LookState.UNKNOWN, detail=str(error))
         if now is None or now.locking is None:
-            return Look(LookState.UNKNOWN, detail="it no longer tells of a lock at all")
+            return Look(LookState.UNKNOWN, detail=Sentence("it no longer tells of a lock at all"))
         if now.data_removal is not None and now.data_removal.interrupted:
-            return Look(LookState.FAILED, detail="the removal of its data was interrupted")
+            return Look(LookState.FAILED, detail=Sentence("the removal of its data was interrupted"))
         if now.data_removal is not None and now.data_removal.processing:
             return Look(LookState.RUNNING)
         if now.locking & (LockingFeature.ENABLED | LockingFeature.LOCKED | LockingFeature.MBR_ENABLED):
-            return Look(LookState.UNKNOWN, detail="its lock is still active")
+            return Look(LookState.UNKNOWN, detail=Sentence("its lock is still active"))
         return Look(LookState.SUCCEEDED)
 
     estimate = _estimate(before)
@@ -177,17 +189,17 @@ def _follow(line: Line, command: DiscoveryCommand, before: Discovery) -> Followe
 
 def _obstacle(discovery: Discovery) -> str | None:
     if not any(one.code in _REACHABLE for one in discovery.classes):
-        return "Linux sends a PSID revert to drives of the TCG Opal class only"
+        return Sentence("Linux sends a PSID revert to drives of the TCG Opal class only")
     if discovery.locking is None or LockingFeature.ENABLED not in discovery.locking:
-        return "its lock is not active, and a revert then leaves the data as it is"
+        return Sentence("its lock is not active, and a revert then leaves the data as it is")
     if discovery.data_removal is not None and discovery.data_removal.processing:
-        return "it is still removing data after an earlier revert"
+        return Sentence("it is still removing data after an earlier revert")
     return None
 
 
 def _mismatch(drive: Drive) -> str | None:
     if drive.transport not in _CARRIERS:
-        return "TCG commands do not reach it the way it is attached"
+        return Sentence("TCG commands do not reach it the way it is attached")
     return None
 
 
