@@ -24,9 +24,8 @@ Leaving the block ends QEMU with QMP quit, then by its pid. What the serial port
 ``folder`` (console.log, results.log, qemu.log). Everything that takes too long raises ``AssertionError``
 with the end of what was said.
 
-As many QEMUs at a time as there are processors and one more (locks in the folder for temporary files), since
-a machine that waits for a slow drive or a network leaves its processor to another; each with one processor
-unless a test wants more: under software emulation a second one costs more than it brings.
+As many QEMUs at a time as there are processors (locks in the folder for temporary files), each with one
+processor unless a test wants more: under software emulation a second one costs more than it brings.
 ``alone=False`` starts one more inside a test that holds a lock.
 RASURA_QEMU_ACCEL=kvm uses another accelerator than software emulation.
 """
@@ -116,7 +115,7 @@ _KEYS = {
 def _take_turn() -> IO[bytes]:
     """Wait for one of the places for a machine; it is free again when the file is closed."""
     folder = Path(tempfile.gettempdir())
-    names = [f"qemu-{number}.lock" for number in range((os.cpu_count() or 1) + 1)]
+    names = ["qemu.lock", *(f"qemu-{number}.lock" for number in range(1, os.cpu_count() or 1))]
     while True:
         for name in names:
             lock = (folder / name).open("ab")
