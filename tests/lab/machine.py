@@ -180,7 +180,7 @@ class Machine:
         argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "std"]
         secure = self._firmware is Firmware.SECURE_BOOT
         argv += ["-machine", "q35" + (",smm=on" if secure else "")]
-        # A kernel that patches its code while another emulated processor runs it can crash there: one at a time.
+        # A kernel that patches code while another emulated processor runs it can crash there: one at a time.
         tcg = f"tcg,thread={'multi' if self._cpus == 1 else 'single'}"
         argv += ["-accel", tcg if accelerator == "tcg" else accelerator]
         argv += ["-cpu", _PROCESSOR, "-smp", str(self._cpus), "-m", str(self._memory_mib)]
