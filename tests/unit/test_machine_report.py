@@ -123,7 +123,6 @@ def test_the_stations_own_medium_does_not_count(world: TrustWorld) -> None:
         lambda r: r["drives"].append(r["drives"][0]),
         lambda r: r.update(id="ABCDEF00-0000-4000-8000-000000000000"),
         lambda r: r.update(startedAt="01/02/2026"),
-        lambda r: r["station"].update(sequence=-1),
     ],
 )
 def test_a_report_that_contradicts_itself(world: TrustWorld, edit: Any) -> None:
@@ -133,6 +132,14 @@ def test_a_report_that_contradicts_itself(world: TrustWorld, edit: Any) -> None:
     assert contradictions(machine(edited))
     assert check_submission(edited, (world.authority,), NOW)
     assert verify(edited.encode(), world.trust).verdict is Verdict.NOT_GENUINE
+
+
+def test_a_report_with_a_negative_count_is_not_read(world: TrustWorld) -> None:
+    bundle = report(world, of_certificate(world.bundle()), left_alone())
+    edited = resigned(world, bundle, lambda statement: statement["predicate"]["station"].update(sequence=-1))
+    (sentence,) = check_submission(edited, (world.authority,), NOW)
+    assert "malformed" in sentence
+    assert verify(edited.encode(), world.trust).checks[0].sentence == sentence
 
 
 @pytest.mark.parametrize(
