@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 
 import msgspec
 
@@ -16,6 +16,7 @@ from rasura_agent.erase.firmware.ata_password import (
     Removal,
     master_password_note,
     remove_password,
+    settled,
 )
 from rasura_agent.erase.firmware.line import CommandRecord, Intent, Journal, Line
 from rasura_agent.sentence import Sentence
@@ -25,22 +26,16 @@ __all__ = ["LockFound", "Recovery", "recover_locked"]
 _OURS = frozenset({Technique.ATA_SECURITY_ERASE.value, Technique.ATA_SECURITY_ERASE_ENHANCED.value})
 
 
-class LockFound(StrEnum):
+class LockFound(Enum):
     """Whose password was on the drive."""
 
     NONE = "no password is set"
-    PUBLISHED = "the published password of an interrupted erase"
-    EMPTY = "the empty password"
+    PUBLISHED = Sentence("the published password of an interrupted erase")
+    EMPTY = Sentence("the empty password")
     FOREIGN = "a password that is not known here"
     FROZEN = "a password is set and cannot be removed now"
     EXPIRED = "a password is set and no attempt is left"
     SILENT = "the drive does not say"
-
-
-_PASSWORDS = {
-    LockFound.PUBLISHED: Sentence("the published password of an interrupted erase"),
-    LockFound.EMPTY: Sentence("the empty password"),
-}
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -84,7 +79,7 @@ def recover_locked(line: Line, journal: Journal, drive_identity: str) -> Recover
             reason=reason,
         )
     if free:
-        reason = _settled(journal, interrupted, reason)
+        reason = settled(journal, interrupted, reason)
     return Recovery(
         found,
         free,
@@ -104,17 +99,6 @@ def _interrupted(journal: Journal, drive_identity: str) -> tuple[tuple[Intent, .
         # The password is tried all the same: it needs no journal.
         return (), error
     return tuple(intent for intent in intents if intent.technique in _OURS), None
-
-
-def _settled(journal: Journal, intents: tuple[Intent, ...], reason: str) -> str:
-    """Forget the intents; the reason, and that this failed if it did."""
-    try:
-        for intent in intents:
-            journal.settle(intent)
-    except RasuraError as error:
-        # The drive is free all the same; a later run finds it so and settles then.
-        return Sentence("{reason} (the journal could not be settled: {error})", reason=reason, error=error)
-    return reason
 
 
 _Found = tuple[LockFound, SecurityStatus | Silence, str]
@@ -174,23 +158,21 @@ def _try_passwords(line: Line, security: SecurityStatus) -> _Found:
 
 
 def _removed(found: LockFound, *, locked: bool) -> str:
-    password = _PASSWORDS[found]
     if locked:
-        return Sentence("the drive was locked by {password}, which is removed now", password=password)
-    return Sentence("the drive was unlocked, with {password}, which is removed now", password=password)
+        return Sentence("the drive was locked by {password}, which is removed now", password=found.value)
+    return Sentence("the drive was unlocked, with {password}, which is removed now", password=found.value)
 
 
 def _fits_and_stays(found: LockFound, removal: Removal) -> _Found:
-    password = _PASSWORDS[found]
     if removal.state is None:
         reason = Sentence(
             "the drive took {password}, but would not let it be removed and is left in no clear state",
-            password=password,
+            password=found.value,
         )
     else:
         reason = Sentence(
             "the drive took {password}, but would not let it be removed and is left in {state}",
-            password=password,
+            password=found.value,
             state=removal.state.name,
         )
     return found, removal.security, reason

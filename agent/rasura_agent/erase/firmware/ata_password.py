@@ -10,8 +10,11 @@ and no secret: whoever finds a drive locked by an interrupted erase opens it aga
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from rasura.errors import RasuraError
 from rasura_agent.drive.ata.security import (
     SecurityLevel,
     SecurityState,
@@ -21,7 +24,7 @@ from rasura_agent.drive.ata.security import (
 )
 from rasura_agent.drive.port import Disposition
 from rasura_agent.erase.firmware.ata_drive import Silence, security_of
-from rasura_agent.erase.firmware.line import Line
+from rasura_agent.erase.firmware.line import Intent, Journal, Line
 from rasura_agent.sentence import Sentence
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "Removal",
     "master_password_note",
     "remove_password",
+    "settled",
 ]
 
 PUBLISHED_PASSWORD = b"RASURA-ERASING"
@@ -96,3 +100,16 @@ def master_password_note(security: SecurityStatus) -> str:
             "{can}, and the master password is still the manufacturer's (identifier FFFEh)", can=can
         )
     return can
+
+
+def settled(journal: Journal, intents: Iterable[Intent], reason: str) -> str:
+    """Forget intents whose password is gone; the reason, and that this failed if it did.
+
+    The drive is free all the same: a later run finds it so and settles then.
+    """
+    try:
+        for intent in intents:
+            journal.settle(intent)
+    except RasuraError as error:
+        return Sentence("{reason} (the journal could not be settled: {error})", reason=reason, error=error)
+    return reason

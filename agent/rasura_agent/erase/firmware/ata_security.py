@@ -31,7 +31,12 @@ from rasura_agent.erase.firmware.ata_drive import (
     same_identity,
     security_of,
 )
-from rasura_agent.erase.firmware.ata_password import PUBLISHED_PASSWORD, master_password_note, remove_password
+from rasura_agent.erase.firmware.ata_password import (
+    PUBLISHED_PASSWORD,
+    master_password_note,
+    remove_password,
+    settled,
+)
 from rasura_agent.erase.firmware.line import Intent, Journal, Line, Running, TechniqueEnd
 from rasura_agent.sentence import Sentence
 
@@ -96,13 +101,7 @@ class _Erase(msgspec.Struct, frozen=True):
 
     def settled(self, reason: str) -> str:
         """Forget the intent; the reason, and that this failed if it did."""
-        try:
-            self.journal.settle(self.intent)
-        except RasuraError as error:
-            return Sentence(
-                "{reason} (the journal could not be settled: {error})", reason=reason, error=error
-            )
-        return reason
+        return settled(self.journal, (self.intent,), reason)
 
     def abandon(self, reason: str, *, begun: bool) -> TechniqueEnd:
         """Leave the drive without our password if it can be had; ``begun`` if ERASE UNIT was sent."""
