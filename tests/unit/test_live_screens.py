@@ -21,7 +21,7 @@ from rasura_agent.live.boot_parameters import BootFrom, Entry
 from rasura_agent.live.handover import Handover, Refused, Signed, Stored
 from rasura_agent.live.host import NetworkPort
 from rasura_agent.live.intact import Integrity
-from rasura_agent.live.situation import Situation
+from rasura_agent.live.situation import Obstacle, Situation
 from rasura_agent.survey import Survey
 from simulators.block import simulated_drive
 from simulators.signing import NO_MACHINE, TrustWorld, overwrite_policy
@@ -72,8 +72,7 @@ def situation(**changes: Any) -> Situation:
         stick_notes=(),
         registry="https://registry.example",
         site="Workshop",
-        site_problem=None,
-        is_sealed=False,
+        site_obstacle=None,
         policy=overwrite_policy(),
         policy_problem=None,
         survey=survey(),
@@ -112,12 +111,9 @@ def test_a_usual_machine_fits_on_one_screen(language: str) -> None:
     assert "UNHANDLED" in text
 
 
+@pytest.mark.usefixtures("_french")
 def test_in_french() -> None:
-    use("fr")
-    try:
-        text = whole(situation(survey=replace(survey(), frozen=("/dev/sda",))))
-    finally:
-        use("en")
+    text = whole(situation(survey=replace(survey(), frozen=("/dev/sda",))))
     assert "TOUTES LEURS DONNÉES SERONT PERDUES" in text
     assert "2 disques seraient effacés, 1 laissés." in text
     assert "LOST" not in text
@@ -128,7 +124,7 @@ def test_in_french() -> None:
     [
         ({"integrity": Integrity.DAMAGED}, "do not erase with it"),
         ({"policy": None, "policy_problem": "the policy x is away"}, "the policy x is away"),
-        ({"site": None, "site_problem": "there is no site folder"}, "there is no site folder"),
+        ({"site": None, "site_obstacle": Obstacle("there is no site folder")}, "there is no site folder"),
     ],
 )
 def test_what_keeps_from_erasing_is_said_instead_of_how(changes: dict[str, Any], said: str) -> None:

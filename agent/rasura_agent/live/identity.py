@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +19,7 @@ from rasura.site_kit import SiteKit, SitePapers
 from rasura_agent.clock import Clock
 from rasura_agent.console.language import _
 from rasura_agent.live.boot_parameters import BootParameters
+from rasura_agent.live.situation import Obstacle
 from rasura_agent.station import SigningStation
 
 __all__ = ["Reception"]
@@ -45,13 +45,6 @@ class _Identity(msgspec.Struct, frozen=True):
     registry: _Registry | None
     kit: SiteKit | None
     """``None`` after an online enrolment."""
-
-
-class Obstacle(NamedTuple):
-    """Why the station cannot sign yet, and what to do; whether a passphrase would help."""
-
-    sentence: str
-    is_sealed: bool = False
 
 
 class Reception:

@@ -148,7 +148,6 @@ class Session:
         policy, policy_problem = self._policy()
         reception = self._reception
         reception.attempt()
-        obstacle = reception.obstacle
         usual = load_policy(BUILT_IN[0])
         opener = self._opener(policy) if policy is not None else None
         try:
@@ -165,8 +164,7 @@ class Session:
             stick_notes=station.medium.notes,
             registry=reception.registry,
             site=reception.site,
-            site_problem=obstacle.sentence if obstacle is not None else None,
-            is_sealed=obstacle is not None and obstacle.is_sealed,
+            site_obstacle=reception.obstacle,
             policy=policy,
             policy_problem=policy_problem,
             survey=found,

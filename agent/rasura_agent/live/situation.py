@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,14 @@ from rasura_agent.live.host import NetworkPort
 from rasura_agent.live.intact import Integrity
 from rasura_agent.survey import Survey
 
-__all__ = ["Situation"]
+__all__ = ["Obstacle", "Situation"]
+
+
+class Obstacle(NamedTuple):
+    """Why the station cannot sign yet, and what to do; whether a passphrase would help."""
+
+    sentence: str
+    is_sealed: bool = False
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -33,9 +41,8 @@ class Situation(msgspec.Struct, frozen=True):
     """The address of the registry, as far as one is known."""
     site: str | None
     """The site that this station signs for; ``None`` while it cannot sign."""
-    site_problem: str | None
-    is_sealed: bool
-    """Whether the passphrase of the site's key is missing."""
+    site_obstacle: Obstacle | None
+    """Why it cannot sign yet."""
     policy: Policy | None
     policy_problem: str | None
     survey: Survey
@@ -44,6 +51,11 @@ class Situation(msgspec.Struct, frozen=True):
     """How the drives ended that something was done to in this session, by the digest of their identity."""
     waiting: int = 0
     """Certificates that are not logged yet."""
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the passphrase of the site's key is missing."""
+        return self.site_obstacle is not None and self.site_obstacle.is_sealed
 
     @property
     def runnable(self) -> int:
@@ -61,5 +73,8 @@ class Situation(msgspec.Struct, frozen=True):
         if self.policy is None:
             found.append(self.policy_problem or _("there is no policy"))
         if self.site is None:
-            found.append(self.site_problem or _("this station cannot sign certificates"))
+            obstacle = self.site_obstacle
+            found.append(
+                obstacle.sentence if obstacle is not None else _("this station cannot sign certificates")
+            )
         return tuple(found)
