@@ -251,10 +251,9 @@ def check_submission(
     """
     checks = _Checks()
     try:
-        _ = bundle.document
+        read = _Read.of(bundle)
     except RasuraError as error:
         return (str(error),)
-    read = _Read.of(bundle)
     checks.add("signature", _signature_problem(read), "")
     checks.add("chain", read.signers.problems(authorities, read.role), "")
     checks.add("identity", _identity_problems(read), "")
