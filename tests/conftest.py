@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from rasura_agent.console.language import use
 
 NPM = Path(__file__).parent / "npm"
 
@@ -51,3 +54,11 @@ def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture
+def _french() -> Iterator[None]:
+    """Screens are in French during the test."""
+    use("fr")
+    yield
+    use("en")

@@ -11,7 +11,6 @@ import jsonschema
 import pytest
 from msgspec.structs import replace
 
-from rasura_agent.console.language import use
 from rasura_agent.export.document import Inventoried, inventory_document, inventory_schema
 from rasura_agent.export.glpi import glpi_document
 from rasura_agent.export.table import inventory_table
@@ -143,12 +142,9 @@ def test_one_machine_is_one_machine_in_glpi():
     assert len({one, glpi_document(EMPTY)["deviceid"], glpi_document(other)["deviceid"]}) == 3
 
 
+@pytest.mark.usefixtures("_french")
 def test_a_table_for_french_spreadsheets():
-    use("fr")
-    try:
-        heading, machine, drive, *_rest = table = rows(full())
-    finally:
-        use("en")
+    heading, machine, drive, *_rest = table = rows(full())
     assert heading[:2] == ["TYPE", "MACHINE"]
     assert machine[0] == "machine"
     assert drive[:2] == ["disque", "ACME-0042"]

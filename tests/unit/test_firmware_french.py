@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from rasura.certificate import Technique
-from rasura_agent.console.language import use
 from rasura_agent.console.words import fact
 from rasura_agent.drive.nvme.sanitize_log import SanitizeState
 from rasura_agent.erase.firmware.ata_locked import Recovery, recover_locked
@@ -26,13 +25,6 @@ from unit import test_firmware_mmc_bench as mmc
 from unit import test_firmware_nvme_bench as nvme
 from unit import test_firmware_scsi_bench as scsi
 from unit import test_firmware_tcg as tcg
-
-
-@pytest.fixture
-def _french() -> Iterator[None]:
-    use("fr")
-    yield
-    use("en")
 
 
 def ata_sanitize_that_is_stopped() -> TechniqueEnd:

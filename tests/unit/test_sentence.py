@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from rasura_agent.console.language import use
 from rasura_agent.console.words import fact
 from rasura_agent.sentence import Sentence
 
@@ -16,13 +14,6 @@ MOUNTED = Sentence(
     path="/dev/sda",
     places=Sentence.of([Sentence("{place} (through {device})", place="/srv/{x}", device="/dev/sda1")], ", "),
 )
-
-
-@pytest.fixture
-def _french() -> Iterator[None]:
-    use("fr")
-    yield
-    use("en")
 
 
 def test_it_is_its_english_text() -> None:
