@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.guest_hand import Hand, Ran
+from lab.guest_hand import ANSWER_S, Hand, Ran
 from lab.machine import BOOT_S, Kernel, Machine
 from lab.room import Room
 from lab.station import PAYLOAD, WORK_S, fresh_folder, obstacle
@@ -42,6 +42,8 @@ class Guest:
         self.machine.__enter__()
         try:
             self._hand.wait(BOOT_S)
+            # The hand is there before the last driver is; a person who asks comes later.
+            self._hand.run("udevadm", "settle", f"--timeout={ANSWER_S:.0f}").require()
         except BaseException:
             self.__exit__(None, None, None)
             raise
