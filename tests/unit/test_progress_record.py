@@ -98,8 +98,8 @@ def test_a_record_that_says_something_impossible_is_none(changes: dict[str, Any]
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda body: body.replace(b'"format":1', b'"format":2'),
-        lambda body: body.replace(b'"format":1', b'"format":1,"more":1'),
+        lambda body: body.replace(b'"format":2', b'"format":1'),
+        lambda body: body.replace(b'"format":2', b'"format":2,"more":1'),
         lambda body: body.replace(b'"step":2', b'"step":"2"'),
         lambda body: b"null",
         lambda body: b"[]",

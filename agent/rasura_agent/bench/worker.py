@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 
 from rasura.errors import RasuraError
+from rasura_agent.drive.keystream import KEY_BYTES
 from rasura_agent.drive.transport.block import BlockDevice, open_block_device
 from rasura_agent.erase.overwrite import write_pass
 from rasura_agent.erase.pacing import transfer_room
-from rasura_agent.erase.pattern import KEY_BYTES, Constant, Pattern, RandomStream
+from rasura_agent.erase.pattern import Constant, Pattern, RandomStream
 from rasura_agent.inventory.clock import SystemClock
 from rasura_agent.inventory.opened import describe_open
 from rasura_agent.verify.readback import read_back

@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import math
 import mmap
-import threading
 from typing import Protocol
 
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
-
+from rasura_agent.drive.keystream import Keystream
 from rasura_agent.erase.buffers import BLOCK_BYTES, repeated
 
-__all__ = ["KEY_BYTES", "UNIT_BYTES_MAX", "Constant", "Pattern", "RandomStream"]
-
-KEY_BYTES = 32
-"""AES-256 (FIPS 197)."""
+__all__ = ["UNIT_BYTES_MAX", "Constant", "Pattern", "RandomStream"]
 
 UNIT_BYTES_MAX = 16
 """The longest byte sequence that a constant pattern repeats."""
-
-_AES_BLOCK_BYTES = 16
 
 
 class Pattern(Protocol):
@@ -93,7 +86,7 @@ class Constant:
 
 
 class RandomStream:
-    """The AES-256-CTR keystream of one key (NIST SP 800-38A §6.5), counter 0 at offset 0.
+    """The AES-256 counter stream of one key (:mod:`rasura_agent.drive.keystream`).
 
     ``inverted`` gives its complement, for media that want a pattern and its complement. The key
     lives as long as this object and goes nowhere else.
@@ -105,13 +98,13 @@ class RandomStream:
     def __init__(self, key: bytes, *, inverted: bool = False) -> None:
         self.key, self.inverted = key, inverted
         self._plain = b"\xff" if inverted else b"\x00"
-        self._contexts = threading.local()
+        self._stream = Keystream(key)
         self.label = "random, inverted" if inverted else "random"
 
     def fill(self, offset: int, into: memoryview) -> None:
         """Fill the buffer with the keystream at ``offset``."""
-        # CTR adds the keystream to its input: zeroes give the stream, ones its complement.
-        self._at(offset).update_into(repeated(self._plain, max(len(into), BLOCK_BYTES))[: len(into)], into)
+        # The keystream is added to what is sent in: zeroes give the stream, ones its complement.
+        self._stream.add(offset, repeated(self._plain, max(len(into), BLOCK_BYTES))[: len(into)], into)
 
     def block(self, at_most: int) -> None:  # noqa: ARG002  as long as the drive
         """There is none."""
@@ -119,17 +112,5 @@ class RandomStream:
 
     def reduce(self, offset: int, found: memoryview) -> bytes:
         """Take the keystream out of ``found``; what was written to make it is left."""
-        # EVP_EncryptUpdate allows input and output to be one buffer.
-        self._at(offset).update_into(found, found)
+        self._stream.add(offset, found, found)
         return self._plain
-
-    def _at(self, offset: int) -> CipherContext:
-        """This thread's cipher, its counter at ``offset``; the key schedule is made once."""
-        counter = (offset // _AES_BLOCK_BYTES).to_bytes(_AES_BLOCK_BYTES, "big")
-        context: CipherContext | None = getattr(self._contexts, "cipher", None)
-        if context is None:
-            context = Cipher(algorithms.AES(self.key), modes.CTR(counter)).encryptor()
-            self._contexts.cipher = context
-        else:
-            context.reset_nonce(counter)
-        return context

@@ -34,7 +34,8 @@ __all__ = [
     "newest",
 ]
 
-_FORMAT = 1
+_FORMAT = 2
+"""1 had another random stream for the same key: what it wrote cannot be made again, so it is begun afresh."""
 _MOST_RANGES = 4096
 """More failed ranges than that, and the drive is nothing to go on with."""
 

@@ -11,7 +11,8 @@ from importlib import resources
 import msgspec
 
 from rasura.errors import UsageError
-from rasura_agent.erase.pattern import KEY_BYTES, UNIT_BYTES_MAX, Constant, Pattern, RandomStream
+from rasura_agent.drive.keystream import KEY_BYTES
+from rasura_agent.erase.pattern import UNIT_BYTES_MAX, Constant, Pattern, RandomStream
 
 __all__ = ["Pass", "Scheme", "SchemeError", "parse_pass", "patterns", "scheme", "schemes"]
 
