@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import mmap
+import threading
 from functools import lru_cache
 
 from rasura_agent.drive.memory import address
@@ -12,6 +13,8 @@ from rasura_agent.drive.memory import address
 __all__ = [
     "BLOCK_BYTES",
     "ROOM_BYTES",
+    "Borrowed",
+    "Pool",
     "aligned_buffer",
     "differing_sectors",
     "repeated",
@@ -45,6 +48,55 @@ def aligned_buffer(size: int = BLOCK_BYTES) -> memoryview:
         room.madvise(mmap.MADV_HUGEPAGE)
     start = -address(memoryview(room)) % _HUGE_PAGE_BYTES
     return memoryview(room)[start : start + size]
+
+
+class Pool:
+    """Buffers that all drives share. Used by many threads.
+
+    What was given back last is taken first: the processor's cache still holds it, and drives that take turns
+    have no more under way than fits there.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[memoryview]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> memoryview:
+        """A buffer of ``size`` bytes with anything in it; as many as are wanted."""
+        with self._lock:
+            free = self._free.setdefault(size, [])
+            if not free:
+                room = aligned_buffer(max(size, BLOCK_BYTES))
+                free.extend(room[at : at + size] for at in range(0, len(room) - size + 1, size))
+            return free.pop()
+
+    def give_back(self, buffer: memoryview) -> None:
+        """Nobody uses it any more, the kernel included."""
+        with self._lock:
+            self._free[len(buffer)].append(buffer)
+
+
+_SHARED = Pool()
+
+
+class Borrowed:
+    """A buffer for one transfer after the other, from the pool for each. Used by one thread at once."""
+
+    def __init__(self, size: int, pool: Pool = _SHARED) -> None:
+        self.size, self._pool = size, pool
+        self._held: memoryview | None = None
+
+    def take(self, length: int) -> memoryview:
+        """The first ``length`` bytes of a buffer; the same one until :meth:`end`."""
+        if self._held is None:
+            self._held = self._pool.take(self.size)
+        return self._held[:length]
+
+    def end(self) -> None:
+        """The transfer is over. Not to be called for one that the kernel may still be at."""
+        if self._held is not None:
+            self._pool.give_back(self._held)
+            self._held = None
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ import msgspec
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition
-from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES, aligned_buffer
+from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES, Borrowed
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.mover import Moved, Span
 from rasura_agent.erase.pattern import Pattern
@@ -44,16 +44,14 @@ class PassResult(msgspec.Struct, frozen=True):
     """How much of it the drive was only told to zero (Write Zeroes), not sent."""
 
 
-def lane_buffers(port: BlockPort, room_bytes: int) -> list[memoryview]:
-    """A buffer for each lane that needs one of its own, all of one size and together about ``room_bytes``.
+def lane_buffers(port: BlockPort, room_bytes: int) -> list[Borrowed]:
+    """A buffer for each lane that needs one, all of one size and together about ``room_bytes``.
 
     Two lanes at least hide each other's computing, where the port takes them; with more room there are
     more, and none is larger than a mebibyte: so it was fastest (``data-mover.md``).
     """
     size = max(min(_PAGE_BYTES, room_bytes), min(_LANE_BYTES, room_bytes // 2))
-    count = _lane_count(port, room_bytes)
-    room = aligned_buffer(count * size)
-    return [room[at * size : (at + 1) * size] for at in range(count)]
+    return [Borrowed(size) for _ in range(_lane_count(port, room_bytes))]
 
 
 def _lane_count(port: BlockPort, room_bytes: int) -> int:
@@ -125,7 +123,7 @@ def _lanes(port: BlockPort, pattern: Pattern, room_bytes: int) -> tuple[int, lis
     block = pattern.block(min(room_bytes, BLOCK_BYTES))
     if block is None:
         buffers = lane_buffers(port, room_bytes)
-        return len(buffers[0]), [_Filled(pattern, buffer) for buffer in buffers]
+        return buffers[0].size, [_Filled(pattern, buffer) for buffer in buffers]
     # A constant needs no buffer of a lane's own: all of them send the same one.
     return len(block), [_Sent(block)] * _lane_count(port, room_bytes)
 
@@ -143,21 +141,27 @@ class _Sent(msgspec.Struct, frozen=True):
     def finish(self, offset: int, length: int) -> None:
         """Nothing was read."""
 
+    def end(self) -> None:
+        """Nothing was taken."""
+
 
 class _Filled(msgspec.Struct, frozen=True):
     """Makes a stream's next bytes and sends them."""
 
     pattern: Pattern
-    buffer: memoryview
+    buffer: Borrowed
     writes = True
 
     def prepare(self, offset: int, length: int) -> memoryview:
-        piece = self.buffer[:length]
+        piece = self.buffer.take(length)
         self.pattern.fill(offset, piece)
         return piece
 
     def finish(self, offset: int, length: int) -> None:
         """Nothing was read."""
+
+    def end(self) -> None:
+        self.buffer.end()
 
 
 class _Zeroed:

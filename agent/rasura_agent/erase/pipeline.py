@@ -1,14 +1,14 @@
 """Moving a whole drive through a few lanes: what one of them computes, another one's transfer hides.
 
-Each lane has a buffer of its own and takes the next block, makes or compares its bytes and transfers it, so
-that generating, writing, reading and comparing of neighbouring blocks overlap, and several requests are in
+Each lane takes the next block, borrows a buffer, makes or compares its bytes and transfers it, so that
+generating, writing, reading and comparing of neighbouring blocks overlap, and several requests are in
 flight. Where the port has a queue, one thread serves all lanes: it computes while the kernel transfers.
 Elsewhere each lane is a thread. ``agent/decisions/data-mover.md`` has the figures.
 
 What fails, and what comes next, decides the :class:`~rasura_agent.erase.mover.Mover`.
 
 A thread that waits for a drive in the kernel cannot be stopped. A drive that has not answered within its
-limit is abandoned: its lanes keep their buffers, which nobody uses again, and take no more work.
+limit is abandoned: its lanes keep what they borrowed, which nobody else gets, and take no more work.
 """
 
 from __future__ import annotations
@@ -45,11 +45,15 @@ class Lane(Protocol):
         ...
 
     def prepare(self, offset: int, length: int) -> memoryview:
-        """The bytes to write, or the room for those to be read; the same until :meth:`finish`."""
+        """The bytes to write, or the room for those to be read; the same until :meth:`end`."""
         ...
 
     def finish(self, offset: int, length: int) -> None:
         """The transfer succeeded: look at what was read."""
+        ...
+
+    def end(self) -> None:
+        """It succeeded or failed for good: nobody is at its bytes any more."""
         ...
 
 
@@ -143,8 +147,11 @@ def _at_once(port: BlockPort, lane: Lane) -> Transfer:
     transfer = port.write if lane.writes else port.read
 
     def move_span(offset: int, length: int) -> None:
-        transfer(offset, lane.prepare(offset, length))
-        lane.finish(offset, length)
+        try:
+            transfer(offset, lane.prepare(offset, length))
+            lane.finish(offset, length)
+        finally:
+            lane.end()
 
     return move_span
 
@@ -189,6 +196,7 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
 
     def release(number: int) -> None:
         del under_way[number]
+        lanes[number].end()
         free.append(number)
 
     def begin(work: Work) -> None:

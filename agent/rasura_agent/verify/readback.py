@@ -11,7 +11,7 @@ import msgspec
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import ROOM_BYTES, differing_sectors, repeats
+from rasura_agent.erase.buffers import ROOM_BYTES, Borrowed, differing_sectors, repeats
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
@@ -90,7 +90,7 @@ def read_back(
         [_Compared(pattern, buffer, differing) for buffer in buffers],
         start=start,
         capacity=capacity,
-        block_bytes=len(buffers[0]),
+        block_bytes=buffers[0].size,
         sector_bytes=sector_bytes,
         limits=limits or Limits(),
         clock=clock,
@@ -145,15 +145,18 @@ class _Compared(msgspec.Struct, frozen=True):
     """Compares what was read."""
 
     pattern: Pattern
-    buffer: memoryview
+    buffer: Borrowed
     differing: _Differing
     writes = False
 
     def prepare(self, offset: int, length: int) -> memoryview:  # noqa: ARG002  wherever it lies
-        return self.buffer[:length]
+        return self.buffer.take(length)
 
     def finish(self, offset: int, length: int) -> None:
-        found = self.buffer[:length]
+        found = self.buffer.take(length)
         unit = self.pattern.reduce(offset, found)
         if not repeats(found, unit):
             self.differing.add(offset, found, unit)
+
+    def end(self) -> None:
+        self.buffer.end()
