@@ -27,6 +27,7 @@ from rasura_agent.inventory.model import Drive, Transport
 from rasura_agent.inventory.opened import describe_open
 from rasura_agent.inventory.virtual import describe_virtual_open
 from rasura_agent.second_reader import SecondReader
+from rasura_agent.sentence import Sentence
 
 __all__ = ["DriveOpener"]
 
@@ -63,7 +64,7 @@ class DriveOpener:
     def ask(self, drive: Drive) -> Family | str:
         """What the drive's own commands offer; a string says why that is not known. Changes nothing."""
         if drive.transport in _NOT_PHYSICAL:
-            return "this is no physical drive: it takes no device command"
+            return Sentence("this is no physical drive: it takes no device command")
         with self._line(drive) as device:
             try:
                 return self._meet(drive, device)

@@ -81,7 +81,7 @@ def survey_drives(
         refusals = (*_made_of_others(drive), *examine(drive, usages[drive.path], policy.protection))
         # A drive of odd sectors shows no capacity: asking it is how to find out.
         askable = all(refusal.reason is RefusalReason.ZERO_SIZE for refusal in refusals)
-        met = "it was not asked" if opener is None or not askable else opener.ask(drive)
+        met = Sentence("it was not asked") if opener is None or not askable else opener.ask(drive)
         if refusals and not isinstance(met, str):
             refusals = _instead_of_zero_size(drive, met, refusals)
         offers = () if isinstance(met, str) else met.offers()

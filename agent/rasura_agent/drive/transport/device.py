@@ -16,6 +16,7 @@ from rasura_agent.drive.transport.mmc_ioctl import MmcIoctlTransport
 from rasura_agent.drive.transport.nvme_ioctl import NvmeIoctlTransport
 from rasura_agent.drive.transport.sg_io import SgIoTransport
 from rasura_agent.inventory.model import Drive, Transport
+from rasura_agent.sentence import Sentence
 
 __all__ = ["AskingLine", "DeviceLine", "asking_line", "device_line"]
 
@@ -61,7 +62,7 @@ def device_line(drive: Drive, descriptor: int) -> DeviceLine | str:
         return _nvme(descriptor)
     if drive.transport is Transport.MMC:
         return _mmc(drive, descriptor)
-    return "drives that are attached like this are only overwritten"
+    return Sentence("drives that are attached like this are only overwritten")
 
 
 AskingLine = Callable[[Drive], AbstractContextManager[DeviceLine | str]]
@@ -92,21 +93,21 @@ def _nvme(descriptor: int) -> DeviceLine | str:
     try:
         nsid = port.namespace_id()
     except OSError as error:
-        return f"the kernel does not tell its namespace: {error.strerror}"
-    return DeviceLine(port, nsid) if nsid else "the kernel does not tell its namespace"
+        return Sentence("the kernel does not tell its namespace: {reason}", reason=error.strerror)
+    return DeviceLine(port, nsid) if nsid else Sentence("the kernel does not tell its namespace")
 
 
 def _mmc(drive: Drive, descriptor: int) -> DeviceLine | str:
     if drive.device_number is None:
-        return "the kernel does not list it"
+        return Sentence("the kernel does not list it")
     major, minor = drive.device_number
     folder = Path(f"/sys/dev/block/{major}:{minor}/device")
     try:
         kind, cid = (folder / "type").read_text().strip(), (folder / "cid").read_text().strip()
     except OSError as error:
-        return f"the kernel does not tell its registers: {error.strerror}"
+        return Sentence("the kernel does not tell its registers: {reason}", reason=error.strerror)
     if kind != "MMC":
-        return "a memory card has no erase commands of its own that could be believed"
+        return Sentence("a memory card has no erase commands of its own that could be believed")
     areas: dict[str, DrivePort] = {}
     descriptors = []
     for suffix in _MMC_AREAS:

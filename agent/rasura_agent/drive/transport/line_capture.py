@@ -17,6 +17,7 @@ from rasura_agent.drive.transport.replay import (
 )
 from rasura_agent.inventory.capture import Capture, LineFacts
 from rasura_agent.inventory.model import Drive
+from rasura_agent.sentence import text_alone
 
 __all__ = ["recording_line", "replay_line"]
 
@@ -28,7 +29,7 @@ def recording_line(inner: AskingLine, capture: Capture) -> AskingLine:
     def line(drive: Drive) -> Iterator[DeviceLine | str]:
         with inner(drive) as device:
             if isinstance(device, str):
-                capture.lines[drive.path] = LineFacts(obstacle=device)
+                capture.lines[drive.path] = LineFacts(obstacle=text_alone(device))
                 yield device
                 return
             capture.lines[drive.path] = LineFacts(None, device.nsid, device.cid, tuple(device.areas))

@@ -42,7 +42,7 @@ class AtaFamily(msgspec.Struct):
         """Ask the drive who it is; a string says why it does not tell."""
         identify = read_identify(line)
         if isinstance(identify, Silence):
-            return f"it does not answer ATA commands: {identify.detail}"
+            return Sentence("it does not answer ATA commands: {reason}", reason=identify.detail)
         return cls(drive, identify, _sanitize_status(line, identify), journal, accept_r1_basis)
 
     def offers(self) -> tuple[Offer, ...]:

@@ -48,7 +48,8 @@ class ScsiFamily(msgspec.Struct):
         """Ask the drive what it can; a string says why it does not tell."""
         capabilities = read_capabilities(line)
         if capabilities.inquiry is None:
-            return f"it does not answer SCSI commands: {'; '.join(capabilities.unread) or 'no INQUIRY data'}"
+            reason = Sentence.of(capabilities.unread) if capabilities.unread else Sentence("no INQUIRY data")
+            return Sentence("it does not answer SCSI commands: {reason}", reason=reason)
         return cls(drive, capabilities, reformat_sectors)
 
     def offers(self) -> tuple[Offer, ...]:
