@@ -32,6 +32,7 @@ class BlockFault(Enum):
     VANISH = "the drive is gone from here on"
     SWAP = "another drive answers to the name from here on"
     FLUSH_ERROR = "the next flush fails, and what it should have kept is lost"
+    READ_NOTHING = "a read is acknowledged and brings nothing"
     HANG = "the transfer is not answered until the test releases it, an hour passes"
     FLUSH_HANGS = "the next flush is not answered likewise"
 
@@ -134,6 +135,8 @@ class SimulatedBlock:
         with self._transfer(offset, len(into), self.bad_reads) as fault:
             if fault is BlockFault.READ_ERROR:
                 raise OSError(errno.EIO, "Input/output error")
+            if fault is BlockFault.READ_NOTHING:
+                return
             source = self._at_start if fault is BlockFault.READ_STALE else self.medium
             start = offset % len(source)
             into[:] = source[start : start + len(into)]

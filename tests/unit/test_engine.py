@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from rasura.certificate import Outcome, RangeKind, ReadBackExtent, VerificationS
 from rasura.errors import RefusedError
 from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
 from rasura_agent.erase import engine
-from rasura_agent.erase.buffers import aligned_buffer, same
+from rasura_agent.erase.buffers import aligned_buffer, read_for_sure, same
 from rasura_agent.erase.engine import execute
-from rasura_agent.erase.events import Phase, Progress
+from rasura_agent.erase.events import Event, Phase, Progress
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pattern import Constant, RandomStream
 from rasura_agent.erase.plan import plan_drive
-from rasura_agent.erase.policy import PatternKind, load_policy
+from rasura_agent.erase.policy import PatternKind, load_policy, parse_policy
+from rasura_agent.erase.progress_record import JournalPace, Loaded, ProgressRecord
 from rasura_agent.erase.result import EraseResult
 from rasura_agent.erase.run import Ports
 from rasura_agent.guard import Refusal, RefusalReason
@@ -314,3 +316,93 @@ def test_opening_what_is_not_there() -> None:
 
 def test_every_pattern_has_a_policy() -> None:
     assert {load_policy(f"clear-{kind}").pattern for kind in PatternKind} == set(PatternKind)
+
+
+class Mute(SimulatedBlock):
+    """A bridge that takes writes to a zone and drops them, and answers reads of it without a byte."""
+
+    ZONE = range(6 * BLOCK, 10 * BLOCK)
+
+    def write(self, offset: int, data: memoryview) -> None:
+        if offset not in self.ZONE:
+            SimulatedBlock.write(self, offset, data)
+
+    def read(self, offset: int, into: memoryview) -> None:
+        if offset not in self.ZONE:
+            SimulatedBlock.read(self, offset, into)
+
+
+@pytest.mark.parametrize("pattern", ["clear-zero", "clear-random"])
+@pytest.mark.parametrize(("lanes", "queued"), [(1, None), (4, None), (4, 1)])
+def test_a_read_that_brings_nothing_proves_nothing(pattern: str, lanes: int, queued: int | None) -> None:
+    """What was expected may lie in the buffer from the read before."""
+    block = Mute(simulated_drive(CAPACITY), lanes=lanes, queued=queued)
+    plan = plan_drive(block.drive, load_policy(pattern), ())
+    result = execute(plan, Ports(block), ManualClock(), os.urandom, lambda _event: None, 2 * BLOCK)
+    assert block.old_data_left()
+    assert result.outcome is Outcome.FAILED
+
+
+class Brief(SimulatedBlock):
+    """Brings the first ``brings`` bytes of each read and says nothing of the rest."""
+
+    brings = 0
+
+    def read(self, offset: int, into: memoryview) -> None:
+        into[: self.brings] = bytes(self.brings)
+
+
+@pytest.mark.parametrize("brings", [0, 512, BLOCK - 512])
+def test_a_sector_that_was_not_read_shows(brings: int) -> None:
+    block, room = Brief(simulated_drive(CAPACITY)), aligned_buffer(BLOCK)
+    block.brings = BLOCK
+    read_for_sure(block, 0, room)
+    block.brings = brings
+    with pytest.raises(OSError, match="brought no data"):
+        read_for_sure(block, 0, room)
+
+
+class Kept:
+    """A ``ProgressStore`` for one drive."""
+
+    def __init__(self) -> None:
+        self.record: ProgressRecord | None = None
+
+    def save(self, record: ProgressRecord) -> None:
+        self.record = record
+
+    def load(self, drive_identity: str) -> Loaded:
+        return Loaded(self.record)
+
+    def forget(self, drive_identity: str) -> None:
+        self.record = None
+
+
+class Lossy(SimulatedBlock):
+    """Takes writes to one block and drops them."""
+
+    def write(self, offset: int, data: memoryview) -> None:
+        if offset != 40 * BLOCK:
+            SimulatedBlock.write(self, offset, data)
+
+
+@pytest.mark.parametrize("cut", [8, 56])
+def test_what_was_interrupted_is_read_back_in_full_even_if_begun_afresh(cut: int) -> None:
+    """Samples may miss what the check before going on, or the read-back after it, has seen."""
+    rules = b'name = "x"\n[erase]\nmethod = "Clear"\nverification = "sampled"\n'
+    policy = replace(parse_policy(rules), journal_pace=JournalPace(interval_bytes=BLOCK, interval_s=1))
+    block, store = Lossy(simulated_drive(CAPACITY)), Kept()
+    plan = plan_drive(block.drive, policy, ())
+
+    def pull_the_plug(event: Event) -> str | None:
+        written = isinstance(event, Progress) and event.phase is Phase.WRITE and event.done >= cut * BLOCK
+        return "the power goes" if written else None
+
+    def run(on_event: Callable[[Event], str | None]) -> EraseResult:
+        return execute(plan, Ports(block), ManualClock(), os.urandom, on_event, BLOCK, store=store)
+
+    assert run(pull_the_plug).outcome is Outcome.FAILED
+    result = run(lambda _event: None)
+    assert block.old_data_left()
+    assert result.outcome is Outcome.FAILED
+    assert result.sampled is None

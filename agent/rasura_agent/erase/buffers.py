@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import mmap
+import os
 import threading
 from functools import lru_cache
 
 from rasura_agent.drive.memory import address
+from rasura_agent.drive.port import BlockPort
 
 __all__ = [
     "BLOCK_BYTES",
@@ -17,9 +20,11 @@ __all__ = [
     "Pool",
     "aligned_buffer",
     "differing_sectors",
+    "read_for_sure",
     "repeated",
     "repeats",
     "same",
+    "spoil",
 ]
 
 BLOCK_BYTES = 2 * 1024 * 1024
@@ -29,6 +34,11 @@ ROOM_BYTES = 2 * BLOCK_BYTES
 """What the transfers of one drive among few use of memory."""
 
 _HUGE_PAGE_BYTES = 2 * 1024 * 1024
+
+_SPOILT_EACH_BYTES = 512
+_WORD_BYTES = 8
+_SPOILT = os.urandom(_WORD_BYTES)
+"""Known to nobody, so on no drive."""
 
 _libc = ctypes.CDLL(None)
 _libc.memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -133,6 +143,35 @@ def repeats(buffer: memoryview, unit: bytes) -> bool:
         return True
     start = address(buffer)
     return bool(_libc.memcmp(start, start + head, len(buffer) - head) == 0)
+
+
+def spoil(room: memoryview) -> None:
+    """Have every 512 bytes of ``room``, which is to be read into, begin with what no drive holds.
+
+    A read that is said to have succeeded and brought nothing would else leave what was there before: from the
+    last read of the same constant, just what is expected.
+    """
+    begins = _begins(room)
+    begins[:] = _spoilt(len(begins))
+
+
+def read_for_sure(port: BlockPort, offset: int, into: memoryview) -> None:
+    """Read as ``port`` does; raises ``OSError`` also where a sector was said to be read and was not."""
+    spoil(into)
+    port.read(offset, into)
+    if _spoilt(1)[0] in _begins(into).tolist():
+        raise OSError(errno.EIO, "the drive says that it was read and brought no data")
+
+
+def _begins(room: memoryview) -> memoryview:
+    """The first eight bytes of every 512, as integers; a shorter rest at the end is left out."""
+    whole = room[: len(room) // _WORD_BYTES * _WORD_BYTES]
+    return whole.cast("Q")[:: _SPOILT_EACH_BYTES // _WORD_BYTES]
+
+
+@lru_cache(maxsize=32)
+def _spoilt(count: int) -> memoryview:
+    return memoryview(_SPOILT * count).cast("Q")
 
 
 def differing_sectors(buffer: memoryview, unit: bytes, sector_bytes: int) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from rasura.certificate import Range, RangeKind
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import aligned_buffer
+from rasura_agent.erase.buffers import aligned_buffer, read_for_sure
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import PassResult
@@ -151,7 +151,7 @@ class _Check(msgspec.Struct):
             return True
         found, wanted = aligned_buffer(SPOT_BYTES), aligned_buffer(SPOT_BYTES)
         try:
-            self.port.read(offset, found)
+            read_for_sure(self.port, offset, found)
         except OSError:
             return unreadable
         self.read_bytes += SPOT_BYTES

@@ -80,13 +80,15 @@ def _go_on(run: Run) -> EraseResult | None:
     way, wanted = run.plan.overwriting, run.plan.overwrite_of(run.drive)
     if way is None or wanted is None:
         return None
+    # Whether or not it is continued: samples may miss what an earlier boot, or this one, found wrong.
+    run.read_all = run.is_unfinished()
     found = find(run.surroundings(way), wanted, functools.partial(patterns, way.passes))
     if found is None:
         return None
     if _is_past_reading(way, found.record.place):
         run.say(
             Sentence(
-                "an interrupted erasure of this drive is begun afresh: every pass of it is to be read back"
+                "an interrupted erasure of this drive is begun afresh: its passes are read back one by one"
             )
         )
         return None
@@ -118,7 +120,7 @@ def _begin(run: Run) -> EraseResult:
         run.way = way
         if way.technique is Technique.OVERWRITE and wanted is not None:
             make = functools.partial(patterns, way.passes)
-            if way.offload and run.store is not None:
+            if way.is_offloaded and run.store is not None:
                 # It is not written down itself, and goes over what an older record tells of.
                 run.store.forget(run.drive.identity_sha256)
             return _overwrite(
@@ -218,9 +220,10 @@ def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
 def _read_last_pass(run: Run, pattern: Pattern, step: int, steps: int) -> EraseResult:
     """Compare the drive with what was written: all of it, or samples where the policy wants no more.
 
-    What was interrupted is always read in full: the journal of an earlier boot is no evidence.
+    What was interrupted is always read in full, continued or begun afresh: the journal of an earlier boot is
+    no evidence, and samples may miss what was found wrong.
     """
-    if run.plan.read_back is ReadBackExtent.FULL or run.resumed is not None:
+    if run.plan.read_back is ReadBackExtent.FULL or run.read_all:
         read = run.reads[run.last_pass] = _read_back(run, pattern, step, steps)
         run.is_settled = read.stopped is None
         return _judge(run)
@@ -343,7 +346,7 @@ def _sampling_problem(run: Run) -> str | None:
     if run.sampled is None:
         return None
     samples = run.sampled.plan
-    if run.plan.read_back is not ReadBackExtent.SAMPLED or run.resumed is not None:
+    if run.plan.read_back is not ReadBackExtent.SAMPLED or run.read_all:
         return Sentence("only samples were read back where all of the drive must be")
     if not samples.is_whole_scheme or samples.capacity_bytes != run.drive.capacity_bytes:
         return Sentence("fewer samples were read back than NIST SP 800-88 Rev. 1 asks for")

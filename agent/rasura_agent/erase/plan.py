@@ -67,6 +67,11 @@ class Way(msgspec.Struct, frozen=True):
     every_pass: bool = False
     """Whether every pass is read back, not only the last and what the drive zeroed itself."""
 
+    @property
+    def is_offloaded(self) -> bool:
+        """Whether the drive may do all of it by itself."""
+        return self.offload and all(one.is_zero for one in self.passes)
+
     def is_read_back(self, number: int) -> bool:
         """Whether the pass of that number, from 0, is read back before the next one."""
         one = self.passes[number]

@@ -83,6 +83,10 @@ SAMPLE_LIMIT_BYTES = 1_000_000_000
 """Some 2,000 reads of half a megabyte: half a minute for a hard disk, where a tenth of it takes hours."""
 
 
+_MOST_LIMIT = 1_000_000
+"""In seconds that is eleven days."""
+
+
 class PolicyError(UsageError):
     """The policy is not one."""
 
@@ -252,6 +256,8 @@ def _limits(table: dict[str, Any]) -> Limits:
         least = 0 if key == "retries" else 1
         if value < least:
             raise PolicyError(f"{key} in [limits] of the policy must be at least {least}, not {value}")
+        if value > _MOST_LIMIT:
+            raise PolicyError(f"{key} in [limits] of the policy must be at most {_MOST_LIMIT}, not {value}")
     return Limits(
         retries=table.get("retries", usual.retries),
         errors=table.get("errors", usual.errors),

@@ -96,6 +96,8 @@ class Run:
     seed: bytes | None = None
     prepared: Prepared | None = None
     resumed: Resumed | None = None
+    read_all: bool = False
+    """Something was left unfinished on this drive, or was not as it was written: samples do not do."""
     is_settled: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -143,11 +145,10 @@ class Run:
     def surroundings(self, way: Way) -> Surroundings:
         """What continuing an overwrite needs.
 
-        One whose zeros the drive may make itself is over in minutes, and nobody could say afterwards what
-        of an interrupted pass was sent: it is not written down.
+        One that the drive may do by itself from beginning to end is over in minutes: it is not written down.
         """
         return Surroundings(
-            self.store if not way.offload else None,
+            self.store if not way.is_offloaded else None,
             self.plan.journal_pace,
             self.ports.block,
             self.clock,
@@ -155,6 +156,13 @@ class Run:
             self.say,
             self.plan.limits,
         )
+
+    def is_unfinished(self) -> bool:
+        """Whether an earlier boot, or this one, left an overwrite of the drive unfinished."""
+        if self.store is None:
+            return False
+        loaded = self.store.load(self.drive.identity_sha256)
+        return loaded.damaged or (loaded.record is not None and loaded.record.has_begun)
 
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""

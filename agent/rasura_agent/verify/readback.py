@@ -11,7 +11,7 @@ import msgspec
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import ROOM_BYTES, Borrowed, differing_sectors, repeats
+from rasura_agent.erase.buffers import ROOM_BYTES, Borrowed, differing_sectors, repeats, spoil
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
@@ -150,7 +150,9 @@ class _Compared(msgspec.Struct, frozen=True):
     writes = False
 
     def prepare(self, offset: int, length: int) -> memoryview:  # noqa: ARG002  wherever it lies
-        return self.buffer.take(length)
+        piece = self.buffer.take(length)
+        spoil(piece)
+        return piece
 
     def finish(self, offset: int, length: int) -> None:
         found = self.buffer.take(length)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import aligned_buffer
+from rasura_agent.erase.buffers import aligned_buffer, read_for_sure
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.ranges import gathered
@@ -245,13 +245,13 @@ class Samples:
                 ahead = length
             self._held = _NOTHING
             try:
-                self._port.read(offset, self._buffer[:ahead])
+                read_for_sure(self._port, offset, self._buffer[:ahead])
             except OSError:
                 if ahead == length:
                     raise
                 # One failing sector may cost seconds: it is met once more at most.
                 self._alone_until, ahead = offset + ahead, length
-                self._port.read(offset, self._buffer[:ahead])
+                read_for_sure(self._port, offset, self._buffer[:ahead])
             self._held = Extent(offset, ahead)
         at = offset - self._held.offset
         return self._buffer[at : at + length]

@@ -18,7 +18,7 @@ import msgspec
 from rasura.certificate import Range, RangeKind
 from rasura.errors import RasuraError
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import aligned_buffer, same
+from rasura_agent.erase.buffers import aligned_buffer, read_for_sure, same
 from rasura_agent.erase.pattern import RandomStream
 from rasura_agent.verify.samples import Compared, Samples
 from rasura_agent.verify.sampling import Extent, SamplePlan
@@ -176,7 +176,7 @@ class Spots:
             self._port.flush()
             for offset in self.markers:
                 self._stream.fill(offset, self._wanted)
-                self._port.read(offset, self._found)
+                read_for_sure(self._port, offset, self._found)
                 if not same(self._found, self._wanted):
                     raise MarkerError(f"the drive does not keep what is written to it (at byte {offset})")
         except OSError as error:
@@ -184,7 +184,7 @@ class Spots:
 
     def _read(self, offset: int) -> bool:
         try:
-            self._port.read(offset, self._found)
+            read_for_sure(self._port, offset, self._found)
         except OSError:
             return False
         return True
