@@ -26,6 +26,7 @@ from rasura.certificate import (
 )
 from rasura.health import figure_changes
 from rasura.machine_report import MachineReport, ReportedDrive
+from rasura.own_command import disposition_problems, own_command_problems
 from rasura.reach import reach_problems
 
 __all__ = ["TIME_PATTERN", "UUID_PATTERN", "contradictions", "parse_time"]
@@ -80,7 +81,7 @@ def _form(certificate: ErasureCertificate) -> list[str]:
         found.append("no identity page says which drive this was")
     if certificate.validation.decision != _VALIDATION_PENDING:
         found.append("the agent claims a validation, which only a person can give")
-    return found
+    return [*found, *disposition_problems(certificate.commands)]
 
 
 def _times(claims: Result | MachineReport) -> list[str]:
@@ -156,7 +157,7 @@ def _erased(certificate: ErasureCertificate) -> list[str]:
     if result.technique is Technique.OVERWRITE:
         found.extend(_overwritten(certificate))
     elif result.technique is not None:
-        found.extend(_self_erased(certificate))
+        found.extend(own_command_problems(certificate))
     return [*found, *reach_problems(certificate), *_read_back(certificate)]
 
 
@@ -205,6 +206,9 @@ def _overwritten(certificate: ErasureCertificate) -> list[str]:
         found.append("Purge by overwriting, which reaches Clear only")
     if not result.passes:
         found.append("ERASED by overwriting without a pass")
+    plan = certificate.plan
+    if plan.technique is Technique.OVERWRITE and plan.passes != tuple(one.pattern for one in result.passes):
+        found.append("the passes are not those of the plan")
     if any(one.bytes_written != capacity for one in result.passes):
         found.append("a pass did not write the full drive")
     if any(not 0 <= one.bytes_offloaded <= one.bytes_written for one in result.passes):
@@ -213,20 +217,6 @@ def _overwritten(certificate: ErasureCertificate) -> list[str]:
         found.append("a random pass that the drive is said to have zeroed itself")
     if result.bytes_written != sum(one.bytes_written for one in result.passes):
         found.append("the bytes written are not the sum of the passes")
-    return found
-
-
-def _self_erased(certificate: ErasureCertificate) -> list[str]:
-    found = []
-    if not certificate.commands:
-        found.append("ERASED by the drive's own commands although none is recorded")
-    if certificate.verification.method is VerificationMethod.MARKERS_AND_SAMPLES:
-        if certificate.verification.coverage.bytes_read <= 0 or certificate.verification.seed is None:
-            found.append("markers and samples were looked for without a seed or without reading")
-        if certificate.verification.sampling is None:
-            found.append("markers and samples were looked for, and nothing is said of the samples")
-    elif certificate.verification.method is None:
-        found.append("ERASED on the drive's word alone")
     return found
 
 

@@ -37,6 +37,8 @@ _PURGES_BY_R1 = frozenset(
         Technique.MMC_SANITIZE,  # A-3
     }
 )
+_STANDARDS = ("NIST SP 800-88r", "IEEE 2883")
+"""How every basis begins."""
 _EVIDENCE = {
     VerificationMethod.FULL_READ_BACK: {Evidence.BLOCK_READ_BACK, Evidence.BUFFERED_READ_BACK},
     VerificationMethod.SAMPLED_READ_BACK: {Evidence.SAMPLED_READ_BACK},
@@ -53,6 +55,8 @@ def reach_problems(certificate: ErasureCertificate) -> list[str]:
             found.append(f"Purge by {result.technique}, which reaches Clear only")
         elif not (result.basis or "").startswith(R1_BASIS):
             found.append(f"Purge by {result.technique}, which is one for {R1_BASIS} only, on another basis")
+    if result.basis is not None and not result.basis.startswith(_STANDARDS):
+        found.append(f"the basis {result.basis[:40]!r} names no standard that says what the method reaches")
     if asked.technique is not None and result.technique is not asked.technique:
         found.append(
             f"the policy asked for {asked.technique} and nothing else, and it was {result.technique}"

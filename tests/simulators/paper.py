@@ -103,6 +103,7 @@ def schemed(world: TrustWorld, serial: str = "WCC6Y7SCHEME", **changes: Any) -> 
         serial,
         **{
             "plan__scheme": "house-scheme",
+            "plan__passes": [one["pattern"] for one in passes],
             "result__passes": passes,
             "result__bytesWritten": 4 * HDD_BYTES,
             "verification__secondReader": True,
@@ -151,7 +152,13 @@ def ssd(world: TrustWorld, serial: str = "S4NYNF0M512345", **changes: Any) -> Bu
             "result__durationMs": 94_200,
             "result__finishedAt": "2026-01-01T00:01:34Z",
             "commands": [
-                {"name": "Sanitize", "atMs": 10, "tookMs": 4, "disposition": "done", "detail": "status 0000h"}
+                {
+                    "name": "SANITIZE BLOCK ERASE",
+                    "atMs": 10,
+                    "tookMs": 4,
+                    "disposition": "done",
+                    "detail": "status 0000h",
+                }
             ],
             "verification": {
                 "method": "markers-and-samples",

@@ -136,6 +136,12 @@ def zeros(size: int, **changes: Any) -> dict[str, Any]:
     return {**one, "bytesOffloaded": 0, **changes}
 
 
+def command(name: str, disposition: str = "done") -> dict[str, Any]:
+    """A device command, and how it ended."""
+    detail = "status 0000h" if disposition == "done" else "status 4002h"
+    return {"name": name, "atMs": 0, "tookMs": 12, "disposition": disposition, "detail": detail}
+
+
 def sanitized(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """An NVMe drive purged by its own command, checked by marks and samples."""
     sampling = {
@@ -171,15 +177,7 @@ def sanitized(station: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "verification__sampling": sampling,
             "verification__evidence": "drive-report-and-spots",
             "verification__passesReadBack": None,
-            "commands": [
-                {
-                    "name": "SANITIZE",
-                    "atMs": 0,
-                    "tookMs": 12,
-                    "disposition": "done",
-                    "detail": "status 0000h",
-                }
-            ],
+            "commands": [command("SANITIZE BLOCK ERASE")],
             **changes,
         },
     )

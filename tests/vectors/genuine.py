@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from rasura.checkpoint import Checkpoint, sign_checkpoint
 from rasura.receipt import Receipt
 from rasura.tree import leaf_hash, node_hash
-from vectors.claims import CAPACITY, certificate, edited, sanitized
+from vectors.claims import CAPACITY, certificate, command, edited, sanitized
 from vectors.world import (
     LOGGED,
     ORIGIN,
@@ -44,6 +44,7 @@ def _r1() -> Made:
             result__basis="NIST SP 800-88r1 A-8",
             plan__technique="nvme-format-user-data-erase",
             plan__basis="NIST SP 800-88r1 A-8",
+            commands=[command("FORMAT NVM (SES 1)")],
         )
     )
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from vectors.claims import CAPACITY, certificate, edited, sanitized, zeros
+from vectors.claims import CAPACITY, certificate, command, edited, sanitized, zeros
 from vectors.genuine import resumed, sampled
 from vectors.world import Case, Made, made, station_place
 
@@ -46,6 +46,13 @@ def _purge(technique: str, basis: str = "NIST SP 800-88r2 Purge", **more: Any) -
 
 _METHOD = (
     _case("purge-by-overwriting", "Overwriting reaches Clear.", "reaches Clear only", result__method="Purge"),
+    _case(
+        "purge-by-nobodys-standard",
+        "No standard says that it is one.",
+        "names no standard",
+        sanitized,
+        result__basis="house rules",
+    ),
     _case(
         "purge-by-security-erase",
         "Plain ATA security erase reaches Clear.",
@@ -227,6 +234,76 @@ _EVIDENCE = (
         "none is recorded",
         sanitized,
         commands=[],
+    ),
+    _case(
+        "command-refused",
+        "Erased by a command that the drive refused, and by no other.",
+        "carried out none of those recorded",
+        sanitized,
+        commands=[command("SANITIZE BLOCK ERASE", "refused")],
+    ),
+    _case(
+        "command-not-answered",
+        "Nobody knows whether the drive took the command: that is never success.",
+        "carried out none of those recorded",
+        sanitized,
+        commands=[command("SANITIZE BLOCK ERASE", "unknown")],
+    ),
+    _case(
+        "command-missing",
+        "The drive was asked who it is, and never told to erase.",
+        "no SANITIZE BLOCK ERASE is recorded",
+        sanitized,
+        commands=[command("IDENTIFY NAMESPACE")],
+    ),
+    _case(
+        "command-ended-strangely",
+        "A command ended in a way that the format does not know.",
+        "none of done, refused and unknown",
+        sanitized,
+        commands=[command("SANITIZE BLOCK ERASE"), command("GET LOG PAGE 81h", "perhaps")],
+    ),
+    _case(
+        "technique-of-another-interface",
+        "An NVMe command that a SATA drive does not have.",
+        "does not have",
+        sanitized,
+        drive__transport="sata",
+    ),
+    _case(
+        "marks-read-thinly",
+        "A gigabyte was to be looked at, and one byte was.",
+        "not what was to be looked at",
+        sanitized,
+        verification__coverage__bytesRead=1,
+    ),
+    _case(
+        "marks-read-beyond-the-drive",
+        "More was looked at than there is.",
+        "not what was to be looked at",
+        sanitized,
+        verification__coverage__bytesRead=3 * CAPACITY,
+    ),
+    _case(
+        "marks-without-samples",
+        "Samples were looked at, of which there were none.",
+        "there were none",
+        sanitized,
+        verification__sampling__reads=0,
+    ),
+    _case(
+        "zeros-that-differ",
+        "Samples that are all zeros, of eight bits a byte.",
+        "differ among themselves",
+        sanitized,
+        verification__sampling__entropyAfter=8000,
+    ),
+    _case(
+        "passes-of-another-plan",
+        "Thirty-five passes were planned, and one was done.",
+        "not those of the plan",
+        plan__scheme="gutmann",
+        plan__passes=["random"] * 35,
     ),
     _case(
         "marks-without-reading",
