@@ -288,9 +288,15 @@ def check(rig: Rig, journal: MemoryJournal, policy: Policy, faults: list[tuple[A
 
 runs = st.lists(st.tuples(fault_schedules, fault_schedules), min_size=1, max_size=RUNS)
 
+# An eMMC's sanitize is a Purge on the basis of Rev. 1 only.
+PURGE = replace(overwrite_policy(), method=Method.PURGE, accept_r1_basis=True)
+UNDISTURBED: list[tuple[Any, Any]] = [({}, {})]
+# The first example of each is a drive that lies about all it has: it catches every planted fault.
+
 
 @share(0.2)
 @given(options=ata_options, bridge=bridges, policy=policies, faults=runs)
+@example(options=AtaOptions(lie=Lie()), bridge=None, policy=PURGE, faults=UNDISTURBED)
 def test_ata(options: AtaOptions, bridge: BridgeOptions | None, policy: Policy, faults: Any) -> None:
     journal = MemoryJournal()
     check(AtaRig(options, bridge, CONTENT, journal), journal, policy, faults)
@@ -298,6 +304,7 @@ def test_ata(options: AtaOptions, bridge: BridgeOptions | None, policy: Policy, 
 
 @share(0.15)
 @given(options=scsi_options, policy=policies, faults=runs)
+@example(options=ScsiOptions(lie=Lie()), policy=PURGE, faults=UNDISTURBED)
 def test_scsi(options: ScsiOptions, policy: Policy, faults: Any) -> None:
     check(ScsiRig(options, CONTENT), MemoryJournal(), policy, faults)
 
@@ -314,6 +321,18 @@ def test_scsi(options: ScsiOptions, policy: Policy, faults: Any) -> None:
     stale=st.booleans(),
     policy=policies,
     faults=runs,
+)
+@example(
+    options=NvmeOptions(),
+    namespaces=1,
+    leaves=(Remnant(1, range(SECTORS)),),
+    ignored=False,
+    fails_at=None,
+    sticks_at=None,
+    forgets=False,
+    stale=False,
+    policy=PURGE,
+    faults=UNDISTURBED,
 )
 def test_nvme(
     options: NvmeOptions,
@@ -344,6 +363,7 @@ def test_nvme(
     policy=policies,
     faults=runs,
 )
+@example(features=0x55, leaves=range(SECTORS), lies_about_sanitize=True, policy=PURGE, faults=UNDISTURBED)
 def test_mmc(
     features: int, leaves: range | None, lies_about_sanitize: bool, policy: Policy, faults: Any
 ) -> None:
@@ -355,8 +375,6 @@ def test_mmc(
 
 # Healthy drives are erased: the property above is not kept by refusing everything.
 
-# An eMMC's sanitize is a Purge on the basis of Rev. 1 only.
-PURGE = replace(overwrite_policy(), method=Method.PURGE, accept_r1_basis=True)
 HEALTHY = {
     "ata hard disk": lambda: AtaRig(AtaOptions(), None, CONTENT, MemoryJournal()),
     "ata ssd": lambda: AtaRig(AtaOptions(rotation_rate=1), None, CONTENT, MemoryJournal()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from rasura.certificate import Outcome, RangeKind, ReadBackExtent, VerificationS
 from rasura.errors import RefusedError
 from rasura_agent.drive.transport.block import open_block_device, open_virtual_drive
 from rasura_agent.erase import engine
+from rasura_agent.erase.awaited import Awaited
 from rasura_agent.erase.buffers import aligned_buffer, read_for_sure, same
 from rasura_agent.erase.engine import execute
 from rasura_agent.erase.events import Event, Phase, Progress
@@ -28,6 +30,8 @@ from rasura_agent.erase.run import Ports
 from rasura_agent.guard import Refusal, RefusalReason
 from rasura_agent.inventory.virtual import describe_virtual, describe_virtual_open
 from rasura_agent.verify.samples import read_samples
+from rasura_agent.verify.sampling import plan_samples
+from rasura_agent.verify.spots import MarkerError, Spots
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
 from simulators.world import ManualClock
 
@@ -406,3 +410,48 @@ def test_what_was_interrupted_is_read_back_in_full_even_if_begun_afresh(cut: int
     assert block.old_data_left()
     assert result.outcome is Outcome.FAILED
     assert result.sampled is None
+
+
+def test_a_drive_that_hangs_before_it_is_gone_on_with_is_abandoned() -> None:
+    """The places looked at first have the drive's deadline too; after it nothing more is asked."""
+    block, store = SimulatedBlock(simulated_drive(CAPACITY)), Kept()
+    policy = replace(load_policy("clear-zero"), journal_pace=JournalPace(interval_bytes=BLOCK, interval_s=1))
+    plan = plan_drive(block.drive, policy, ())
+
+    def run(on_event: Callable[[Event], str | None]) -> EraseResult:
+        return execute(plan, Ports(block), block.clock, os.urandom, on_event, BLOCK, store=store)
+
+    def pull_the_plug(event: Event) -> str | None:
+        return "the power goes" if isinstance(event, Progress) and event.done >= 20 * BLOCK else None
+
+    assert run(pull_the_plug).outcome is Outcome.FAILED
+    block.faults[block.transfers + 3] = BlockFault.HANG
+    began = time.monotonic()
+    try:
+        result = run(lambda _event: None)
+    finally:
+        block.released.set()
+    assert time.monotonic() - began < 30
+    # It answers again, and was begun afresh.
+    assert (result.outcome, result.resumed) == (Outcome.ERASED, None)
+    assert not block.old_data_left()
+
+
+@pytest.mark.parametrize("ago", [1, 100, 200, 10_000])
+def test_a_drive_that_hangs_while_it_is_marked_is_abandoned(ago: int) -> None:
+    """In a sample, in writing a mark, in reading it again: so many transfers before all is done."""
+    capacity = 4096 * BLOCK
+    samples = plan_samples(bytes(16), capacity, 512)
+
+    def mark(faults: dict[int, BlockFault]) -> SimulatedBlock:
+        block = SimulatedBlock(simulated_drive(capacity), faults)
+        try:
+            Spots(Awaited(block, Limits(), block.clock), capacity, bytes(16), samples)
+        finally:
+            block.released.set()
+        return block
+
+    transfers, began = mark({}).transfers, time.monotonic()
+    with pytest.raises(MarkerError, match="has not answered for 300 s"):
+        mark({max(0, transfers - ago): BlockFault.HANG})
+    assert time.monotonic() - began < 30

@@ -32,6 +32,7 @@ __all__ = [
     "ScsiCommand",
     "SenseData",
     "TransferQueue",
+    "Transfers",
 ]
 
 
@@ -185,12 +186,28 @@ class TransferQueue(Protocol):
         ...
 
 
-class BlockPort(Protocol):
-    """One drive, as addressable bytes, opened exclusively and past the page cache.
+class Transfers(Protocol):
+    """Reading and writing a drive, one transfer at a time.
 
     Offsets and lengths are bytes and multiples of the logical sector. Errors are ``OSError``
     with the kernel's ``errno``; a short transfer is continued by the implementation or raised as ``EIO``.
     """
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write all of ``data`` at ``offset``."""
+        ...
+
+    def read(self, offset: int, into: memoryview) -> None:
+        """Fill ``into`` from ``offset``, from the drive and not from a cache."""
+        ...
+
+    def flush(self) -> None:
+        """Return once everything written is on stable storage (the drive's own cache flushed)."""
+        ...
+
+
+class BlockPort(Transfers, Protocol):
+    """One drive, as addressable bytes, opened exclusively and past the page cache."""
 
     @property
     def lanes(self) -> int:
@@ -206,24 +223,12 @@ class BlockPort(Protocol):
         """Describe the drive behind this very open descriptor, afresh."""
         ...
 
-    def write(self, offset: int, data: memoryview) -> None:
-        """Write all of ``data`` at ``offset``."""
-        ...
-
-    def read(self, offset: int, into: memoryview) -> None:
-        """Fill ``into`` from ``offset``, from the drive and not from a cache."""
-        ...
-
     def queue(self) -> TransferQueue | None:
         """Up to ``lanes`` transfers for one thread at a time; ``None`` where there is no such thing."""
         ...
 
     def write_zeroes(self, offset: int, length: int) -> Disposition:
         """Have the drive zero a range by itself; ``REFUSED`` where it or its driver has no such command."""
-        ...
-
-    def flush(self) -> None:
-        """Return once everything written is on stable storage (the drive's own cache flushed)."""
         ...
 
     def close(self) -> None:

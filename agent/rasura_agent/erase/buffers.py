@@ -11,7 +11,7 @@ import threading
 from functools import lru_cache
 
 from rasura_agent.drive.memory import address
-from rasura_agent.drive.port import BlockPort
+from rasura_agent.drive.port import Transfers
 
 __all__ = [
     "BLOCK_BYTES",
@@ -155,7 +155,7 @@ def spoil(room: memoryview) -> None:
     begins[:] = _spoilt(len(begins))
 
 
-def read_for_sure(port: BlockPort, offset: int, into: memoryview) -> None:
+def read_for_sure(port: Transfers, offset: int, into: memoryview) -> None:
     """Read as ``port`` does; raises ``OSError`` also where a sector was said to be read and was not."""
     spoil(into)
     port.read(offset, into)

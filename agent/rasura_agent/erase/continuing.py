@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from rasura.certificate import Range, RangeKind
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
-from rasura_agent.drive.port import BlockPort
+from rasura_agent.drive.port import BlockPort, Transfers
+from rasura_agent.erase.awaited import Awaited
 from rasura_agent.erase.buffers import aligned_buffer, read_for_sure
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.mover import Span
@@ -102,7 +103,8 @@ def find(around: Surroundings, wanted: Wanted, make: Patterns) -> Found | None:
         return key if len(key) == size else around.new_key(size)
 
     patterns = make(replay)
-    check = _Check(around.port, record, patterns, around.new_key(SEED_BYTES))
+    port = Awaited(around.port, around.limits, around.clock)
+    check = _Check(port, record, patterns, around.new_key(SEED_BYTES))
     if not check.agrees():
         around.say(_afresh("the drive does not hold what was written to it then"))
         return None
@@ -121,7 +123,7 @@ class _Check(msgspec.Struct):
     old data, of which nothing is known. A place that cannot be read below speaks against the record.
     """
 
-    port: BlockPort
+    port: Transfers
     record: ProgressRecord
     patterns: Sequence[Pattern]
     seed: bytes

@@ -22,6 +22,7 @@ from rasura.certificate import Outcome, ReadBackExtent, Technique, VerificationS
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import Disposition
+from rasura_agent.erase.awaited import Awaited
 from rasura_agent.erase.buffers import ROOM_BYTES
 from rasura_agent.erase.continuing import Continuing, find
 from rasura_agent.erase.events import Continues, Event, Phase
@@ -290,8 +291,9 @@ def _marked(run: Run, family: Family, technique: Technique, seed: bytes) -> Spot
     samples = plan_samples(seed, capacity, run.drive.logical_sector_bytes, run.plan.sample_limit_bytes)
     hidden_from = visible if visible < capacity else None
     progress = run.progress(Phase.MARK, 1, 3, samples.bytes)
+    port = Awaited(run.ports.block, run.plan.limits, run.clock)
     try:
-        return Spots(run.ports.block, capacity, seed, samples, hidden_from, progress)
+        return Spots(port, capacity, seed, samples, hidden_from, progress)
     except MarkerError:
         line = run.line()
         if run.prepared is None or not run.prepared.barred or line is None:
@@ -300,7 +302,7 @@ def _marked(run: Run, family: Family, technique: Technique, seed: bytes) -> Spot
         run.commands.extend(opened.records)
         if opened.disposition is not Disposition.DONE:
             raise
-        return Spots(run.ports.block, capacity, seed, samples, hidden_from, progress)
+        return Spots(port, capacity, seed, samples, hidden_from, progress)
 
 
 def _judge(run: Run) -> EraseResult:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
-from rasura_agent.drive.port import BlockPort
+from rasura_agent.drive.port import BlockPort, Transfers
 from rasura_agent.erase.buffers import aligned_buffer, read_for_sure
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.pattern import Pattern
@@ -126,7 +126,7 @@ class Samples:
     one on which a mark will lie.
     """
 
-    def __init__(self, port: BlockPort, plan: SamplePlan, marks: tuple[Extent, ...]) -> None:
+    def __init__(self, port: Transfers, plan: SamplePlan, marks: tuple[Extent, ...]) -> None:
         """``marks`` ascend and do not overlap."""
         self.plan = plan
         self._port, self._marks = port, marks

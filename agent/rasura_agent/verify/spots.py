@@ -17,7 +17,7 @@ import msgspec
 
 from rasura.certificate import Range, RangeKind
 from rasura.errors import RasuraError
-from rasura_agent.drive.port import BlockPort
+from rasura_agent.drive.port import Transfers
 from rasura_agent.erase.buffers import aligned_buffer, read_for_sure, same
 from rasura_agent.erase.pattern import RandomStream
 from rasura_agent.verify.samples import Compared, Samples
@@ -108,7 +108,7 @@ class Spots:
 
     def __init__(
         self,
-        port: BlockPort,
+        port: Transfers,
         capacity: int,
         seed: bytes,
         samples: SamplePlan,
