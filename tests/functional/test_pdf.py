@@ -256,6 +256,20 @@ def test_a_rejected_certificate_has_a_page_that_says_so(desk: Desk, said: Path) 
     assert (desk.folder / "again.pdf").read_bytes() == (desk.folder / "both.pdf").read_bytes()
 
 
+def test_an_acceptance_in_a_pdf_is_held_to_the_rules_that_are_for_it(desk: Desk) -> None:
+    about = Bundle.parse((desk.folder / "hdd.json").read_bytes())
+    accepted = person(desk.world).decide(about, Ruling.ACCEPTED, None, desk.world.now)
+    (desk.folder / "accepted.json").write_bytes(desk.world.logged(accepted).encode())
+    (desk.folder / "rules.toml").write_text(
+        'version = 1\nsites = ["Workshop"]\nclass = "internal"\n[classes.internal]\nmethods = ["Clear"]\n'
+    )
+    call = ("rasura", "pdf", "hdd.json", "accepted.json", "-o", "both.pdf", "--trust", "trust.toml")
+    assert desk.run(*call).code == 0
+    verified = desk.verify("both.pdf", "--accept", "rules.toml")
+    assert verified.code == 0, verified.out
+    assert "SUFFICE" not in verified.out
+
+
 def test_a_page_of_a_statement(desk: Desk, said: Path) -> None:
     made = desk.run("rasura", "pdf", said.name, "--lang", "fr")
     assert (made.code, made.out) == (0, "rejected.pdf\n"), made.err
