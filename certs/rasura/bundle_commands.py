@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rasura.bundle import Bundle
-from rasura.command import EXIT_CODES_HELP, print_json, read_file
+from rasura.command import EXIT_CODES_HELP, PATH, print_json, read_file
 from rasura.errors import ExitCode, UsageError
 from rasura.keys import certificate_pem
 from rasura.sigstore import sigstore_bundle
@@ -16,7 +16,7 @@ __all__ = ["bundle_command"]
 
 
 @click.command("bundle", epilog=EXIT_CODES_HELP)
-@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.argument("bundle", metavar="BUNDLE", type=PATH)
 @click.option("--sigstore", is_flag=True, help="Print it as a Sigstore bundle v0.3 (JSON).")
 @click.option("--chain", is_flag=True, help="Print its signing certificates as PEM: station, site.")
 def bundle_command(bundle: Path, sigstore: bool, chain: bool) -> int:

@@ -15,7 +15,7 @@ import click
 from rasura.bundle import Bundle
 from rasura.checkpoint import open_checkpoint
 from rasura.client import RegistryClient
-from rasura.command import EXIT_CODES_HELP, read_file, say_error
+from rasura.command import EXIT_CODES_HELP, PATH, read_file, say_error
 from rasura.documents import documents_in
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.history import Seen
@@ -34,21 +34,19 @@ from rasura.trust import Trust
 
 __all__ = ["monitor_command"]
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command("monitor", epilog=f"{EXIT_CODES_HELP} 5 the log contradicts itself.")
 @click.argument("url", metavar="URL")
-@click.argument("bundles", nargs=-1, metavar="[BUNDLE]...", type=_PATH)
+@click.argument("bundles", nargs=-1, metavar="[BUNDLE]...", type=PATH)
 @click.option(
-    "--trust", "trust_file", required=True, metavar="FILE", type=_PATH, help="The trust.toml to judge by."
+    "--trust", "trust_file", required=True, metavar="FILE", type=PATH, help="The trust.toml to judge by."
 )
 @click.option(
     "--state",
     "state_file",
     required=True,
     metavar="FILE",
-    type=_PATH,
+    type=PATH,
     help="Where the last checkpoint seen is kept; it is made at the first look.",
 )
 @click.option("--registry-ca", "ca_pin", metavar="PIN", help="The pin of the registry's TLS authority.")
@@ -65,7 +63,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--evidence",
     metavar="DIR",
-    type=_PATH,
+    type=PATH,
     help="Where contradicting checkpoints are written; left out: beside the state file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print facts for machines, a line a look.")

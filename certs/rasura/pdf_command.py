@@ -9,7 +9,7 @@ import click
 from rasura import durable
 from rasura.beside import belonging
 from rasura.bundle import Bundle
-from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.command import EXIT_CODES_HELP, PATH, read_file
 from rasura.documents import documents_in
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.language import Language
@@ -23,12 +23,12 @@ __all__ = ["pdf_command"]
 
 
 @click.command("pdf", epilog=EXIT_CODES_HELP)
-@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=PATH)
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The PDF; for a folder, a PDF each. Left out: beside the one bundle.",
 )
 @LANGUAGE_OPTION
@@ -38,14 +38,14 @@ __all__ = ["pdf_command"]
     metavar="FILE",
     envvar="RASURA_LETTERHEAD",
     show_envvar=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The workshop's name, address, logo and registry, in TOML.",
 )
 @click.option(
     "--trust",
     "trust_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Verify first, and make no page of what is not genuine.",
 )
 def pdf_command(

@@ -8,7 +8,7 @@ import click
 
 from rasura.bundle import Bundle
 from rasura.client import RegistryAnswerError, RegistryClient
-from rasura.command import BUNDLES, EXIT_CODES_HELP, read_file
+from rasura.command import BUNDLES, EXIT_CODES_HELP, PATH, read_file
 from rasura.errors import ExitCode, UsageError
 from rasura.options import REGISTRY_CA_OPTION, REGISTRY_OPTION
 from rasura.stored import bundle_files, rewrite, stored
@@ -28,7 +28,7 @@ __all__ = ["stamped", "timestamp_command"]
     "trust_file",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Whom to trust; it must name a timestamp authority.",
 )
 def timestamp_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, trust_file: Path) -> int:

@@ -12,7 +12,7 @@ import click
 
 from rasura import durable
 from rasura.bundle import Bundle
-from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.command import EXIT_CODES_HELP, PATH, read_file
 from rasura.consistency import parse_time
 from rasura.errors import ExitCode, RasuraError, UsageError
 from rasura.person_commands import PERSON_COMMANDS
@@ -26,14 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["SINCE_OPTION", "hand_in", "key_named", "moment_named", "statement_group"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
-_PATH = click.Path(path_type=Path)
-_DOCUMENT = click.argument("document", metavar="BUNDLE", type=_PATH)
+_DOCUMENT = click.argument("document", metavar="BUNDLE", type=PATH)
 _AS = click.option(
-    "--as", "folder", required=True, metavar="FOLDER", type=_PATH, help="The folder of who signs."
+    "--as", "folder", required=True, metavar="FOLDER", type=PATH, help="The folder of who signs."
 )
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Why, in a sentence; it is signed.")
 _OUTPUT = click.option(
-    "-o", "--output", metavar="FILE", type=_PATH, help="Where it goes; left out: ID.json, here."
+    "-o", "--output", metavar="FILE", type=PATH, help="Where it goes; left out: ID.json, here."
 )
 _UNSENT = click.option("--unsent", is_flag=True, help="Do not send it to the registry now.")
 SINCE_OPTION = click.option(
@@ -143,9 +142,7 @@ def correct_command(
 
 @statement_group.command("supersede", epilog=EXIT_CODES_HELP)
 @_DOCUMENT
-@click.option(
-    "--by", "replacement", required=True, metavar="BUNDLE", type=_PATH, help="What takes its place."
-)
+@click.option("--by", "replacement", required=True, metavar="BUNDLE", type=PATH, help="What takes its place.")
 @_AS
 @_REASON
 @_OUTPUT
@@ -167,7 +164,7 @@ def supersede_command(
     "site_folder",
     required=True,
     metavar="FOLDER",
-    type=_PATH,
+    type=PATH,
     help="The folder of the site that certified the key.",
 )
 @_REASON
@@ -202,7 +199,7 @@ def revoke_command(
 
 
 @statement_group.command("send", epilog=EXIT_CODES_HELP)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_PATH)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=PATH)
 @_AS
 def send_command(files: tuple[Path, ...], folder: Path) -> int:
     """Send statements that are in no log yet, to the registry of a site's or person's FOLDER."""
