@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,10 +10,13 @@ import click
 from rasura import durable
 from rasura.beside import belonging
 from rasura.bundle import Bundle
+from rasura.certificate import ErasureCertificate
 from rasura.command import EXIT_CODES_HELP, PATH, read_file
 from rasura.documents import documents_in
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.language import Language
+from rasura.machine_report import MachineReport
+from rasura.machine_set import Held, check_set
 from rasura.options import LANGUAGE_OPTION
 from rasura.pdf.terms import needs_extra
 from rasura.side_statement import SideStatement
@@ -70,7 +74,13 @@ def pdf_command(
     """
     try:
         from rasura.pdf.compose import compose  # noqa: PLC0415  heavy, and not for those who verify
-        from rasura.pdf.settings import MEDIA_TYPE, Letterhead, PageSettings, made_by  # noqa: PLC0415
+        from rasura.pdf.settings import (  # noqa: PLC0415
+            MEDIA_TYPE,
+            Letterhead,
+            PageSettings,
+            letterhead_files,
+            made_by,
+        )
     except ImportError:
         raise needs_extra("making a PDF") from None
     letterhead = Letterhead.load(letterhead_file) if letterhead_file is not None else None
@@ -85,6 +95,11 @@ def pdf_command(
         written = [(output / f"{one.certificate_id}.pdf", belonging(one, all_here)) for one in all_here]
     else:
         written = [(output or _beside(found), tuple(one for _, one in found))]
+    inputs = [path for path, _ in found]
+    inputs += [trust_file] if trust_file is not None else []
+    inputs += letterhead_files(letterhead_file) if letterhead_file is not None else []
+    for path, _ in written:
+        _refuse_input(path, inputs)
     for path, pages in written:
         made = compose(pages, settings)
         try:
@@ -98,8 +113,8 @@ def pdf_command(
 def _bundles(paths: tuple[Path, ...]) -> list[tuple[Path, Bundle]]:
     found = []
     for document in documents_in(paths, pages=False):
+        bundle = document.bundle()
         try:
-            bundle = document.bundle()
             bundle.entry()  # all that a page names is there
         except RasuraError as error:
             raise UsageError(f"{document.name} is no bundle: {error}") from None
@@ -128,9 +143,30 @@ def _beside(found: list[tuple[Path, Bundle]]) -> Path:
     return path
 
 
+def _refuse_input(path: Path, inputs: Sequence[Path]) -> None:
+    """Never write over what was read, under whichever name; raises :class:`UsageError`."""
+    for one in inputs:
+        try:
+            same = path.samefile(one)
+        except OSError:
+            continue  # one of them is not there, so it is not the other
+        if same:
+            raise UsageError(f"{path} is a file that was read, and would be lost", hint="-o ANOTHER.pdf")
+
+
 def _refuse_false(found: list[tuple[Path, Bundle]], trust: Trust) -> None:
     for path, bundle in found:
         report = verify(bundle.encode(), trust)
         if report.verdict is Verdict.NOT_GENUINE:
             why = next(check.sentence for check in report.checks if check.state is State.FAILED)
             raise RefusedError(f"no page is made of {path}, which is not genuine: {why}")
+    held = tuple(
+        Held(claims, one.payload_sha256, genuine=True)
+        for _, one in found
+        if isinstance(claims := one.document, ErasureCertificate)
+    )
+    for path, bundle in found:
+        if isinstance(bundle.document, MachineReport):
+            wrong = check_set(bundle.document, bundle.payload_sha256, held).wrong
+            if wrong:
+                raise RefusedError(f"no page is made of {path}, which does not fit: {wrong[0]}")

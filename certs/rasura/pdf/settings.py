@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import struct
-import tomllib
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,9 @@ from rasura import __version__, strict_json
 from rasura.errors import RasuraError, UsageError
 from rasura.language import Language
 from rasura.pdf.terms import PdfError
+from rasura.toml_text import toml_table
 
-__all__ = ["MEDIA_TYPE", "SETTINGS_NAME", "Letterhead", "PageSettings", "made_by"]
+__all__ = ["MEDIA_TYPE", "SETTINGS_NAME", "Letterhead", "PageSettings", "letterhead_files", "made_by"]
 
 MEDIA_TYPE = "application/vnd.rasura.page+json;version=1"
 SETTINGS_NAME = "page.json"
@@ -70,7 +70,7 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     def load(cls, path: Path) -> Letterhead:
         """Read a letterhead's TOML; its logo is a PNG file named there. Raises :class:`UsageError`."""
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = toml_table(path.read_bytes().decode("utf-8"), str(path), UsageError)
             logo = document.pop("logo", None)
             if logo is not None and not isinstance(logo, str):
                 raise UsageError(f"{path}: logo is the name of a PNG file")
@@ -78,6 +78,8 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             png = (path.parent / logo).read_bytes() if logo is not None else None
         except OSError as error:
             raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} is no letterhead: it is not UTF-8") from None
         except (ValueError, msgspec.ValidationError) as error:
             raise UsageError(
                 f"{path} is no letterhead: {error}",
@@ -89,6 +91,12 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         encoded = base64.b64encode(png).decode() if png is not None else None
         registry = letterhead.registry.rstrip("/") if letterhead.registry is not None else None
         return msgspec.structs.replace(letterhead, logo=encoded, registry=registry)
+
+
+def letterhead_files(path: Path) -> tuple[Path, ...]:
+    """The files of a letterhead that :meth:`Letterhead.load` takes: its TOML, and its logo if it has one."""
+    logo = toml_table(path.read_text(encoding="utf-8"), str(path), UsageError).get("logo")
+    return (path, path.parent / logo) if logo is not None else (path,)
 
 
 class PageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
