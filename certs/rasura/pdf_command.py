@@ -92,6 +92,7 @@ def pdf_command(
         _refuse_false(found, Trust.parse(read_file(trust_file).decode("utf-8", "replace")))
     if output is not None and output.is_dir():
         all_here = [one for _, one in found]
+        _refuse_one_id(all_here)
         written = [(output / f"{one.certificate_id}.pdf", belonging(one, all_here)) for one in all_here]
     else:
         written = [(output or _beside(found), tuple(one for _, one in found))]
@@ -141,6 +142,17 @@ def _beside(found: list[tuple[Path, Bundle]]) -> Path:
     if path in paths:
         raise UsageError(f"{path} is the file that was read", hint="-o FILE.pdf")
     return path
+
+
+def _refuse_one_id(bundles: Sequence[Bundle]) -> None:
+    """The pages of two with one id would have one name, and the later take the place of the other."""
+    payloads: dict[str, str] = {}
+    for one in bundles:
+        if payloads.setdefault(one.certificate_id, one.payload_sha256) != one.payload_sha256:
+            raise UsageError(
+                f"two that say different things have the id {one.certificate_id}",
+                hint="make a PDF of each: -o FILE.pdf",
+            )
 
 
 def _refuse_input(path: Path, inputs: Sequence[Path]) -> None:

@@ -276,6 +276,18 @@ def test_a_pdf_in_the_folder_of_pages_is_not_written_over_by_its_own(desk: Desk)
     assert (ran.code, "would be lost" in ran.err) == (2, True)
 
 
+def test_two_of_one_id_do_not_take_each_others_page(desk: Desk) -> None:
+    (desk.folder / "out").mkdir()
+    first = paper.hdd(desk.world, "FIRST")
+    (desk.folder / "first.json").write_bytes(first.encode())
+    (desk.folder / "second.json").write_bytes(
+        paper.hdd(desk.world, "SECOND", id=first.certificate_id).encode()
+    )
+    ran = desk.run("rasura", "pdf", "first.json", "second.json", "-o", "out")
+    assert (ran.code, f"have the id {first.certificate_id}" in ran.err) == (2, True)
+    assert not list((desk.folder / "out").iterdir())
+
+
 def test_no_page_of_a_report_that_lists_another_drive(desk: Desk) -> None:
     one = paper.hdd(desk.world)
     report = paper.machine(desk.world, msgspec.structs.replace(paper.reported(one), serial="VICTIM-DISK"))
