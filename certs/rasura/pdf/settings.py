@@ -10,6 +10,7 @@ import base64
 import importlib.metadata
 import struct
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -70,7 +71,7 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     def load(cls, path: Path) -> Letterhead:
         """Read a letterhead's TOML; its logo is a PNG file named there. Raises :class:`UsageError`."""
         try:
-            document = toml_table(path.read_bytes().decode("utf-8"), str(path), UsageError)
+            document = _table(path.read_bytes().decode("utf-8"), path)
             logo = document.pop("logo", None)
             if logo is not None and not isinstance(logo, str):
                 raise UsageError(f"{path}: logo is the name of a PNG file")
@@ -95,7 +96,7 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 def letterhead_files(path: Path) -> tuple[Path, ...]:
     """The files of a letterhead that :meth:`Letterhead.load` takes: its TOML, and its logo if it has one."""
-    logo = toml_table(path.read_text(encoding="utf-8"), str(path), UsageError).get("logo")
+    logo = _table(path.read_text(encoding="utf-8"), path).get("logo")
     return (path, path.parent / logo) if logo is not None else (path,)
 
 
@@ -133,6 +134,10 @@ def made_by() -> str:
     """The tools that set a page here: pages of the same tools are the same to the byte."""
     typst, segno = (importlib.metadata.version(name) for name in ("typst", "segno"))
     return f"rasura {__version__}, typst {typst}, segno {segno}"
+
+
+def _table(text: str, path: Path) -> dict[str, Any]:
+    return toml_table(text, f"{path} is no letterhead: it", UsageError)
 
 
 def _is_url(text: str) -> bool:
