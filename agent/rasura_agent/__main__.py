@@ -3,9 +3,6 @@
 import gc
 import sys
 
-from rasura.command import run, say_error
-from rasura.errors import ExitCode, UsageError
-
 __all__ = ["main"]
 
 
@@ -15,6 +12,16 @@ def main() -> None:
     No cycles are searched for while its modules load, as in ``rasura``: nothing of it goes away again.
     """
     gc.disable()
+    try:
+        _main()
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted")  # while modules load; and code 1, as in run
+
+
+def _main() -> None:
+    from rasura.command import run, say_error  # noqa: PLC0415  Ctrl-C may come while they load
+    from rasura.errors import ExitCode, UsageError  # noqa: PLC0415
+
     try:
         from rasura_agent.cli import cli  # noqa: PLC0415  it needs the extra's packages
     except ModuleNotFoundError as error:

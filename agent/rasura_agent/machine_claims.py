@@ -84,10 +84,15 @@ def _named_by(station: Station, drive: ReportedDrive) -> ReportedDrive:
 
 
 def reported_drive(outcome: DriveOutcome, facts: MachineFacts) -> ReportedDrive:
-    """One drive and how its way ended, with its certificate where it has one."""
+    """One drive and how its way ended, with its certificate where it has one.
+
+    Then the report says of the drive what the certificate says: lifting hidden areas changes its capacity.
+    """
     drive, bundle = outcome.plan.drive, outcome.certificate
+    capacity = drive.capacity_bytes
     if bundle is not None:
         identity: str | None = bundle.certificate.subject_digest()
+        capacity = bundle.certificate.drive.capacity_bytes
     else:
         identity = drive.identity_sha256 if drive.identity_pages else None
     ours = {refusal.reason for refusal in outcome.plan.refusals} & {RefusalReason.LIVE_MEDIUM}
@@ -97,7 +102,7 @@ def reported_drive(outcome: DriveOutcome, facts: MachineFacts) -> ReportedDrive:
         serial=drive.serial,
         media_type=media_type(drive),
         transport=drive.transport,
-        capacity_bytes=drive.capacity_bytes,
+        capacity_bytes=capacity,
         block_device=drive.path,
         identity_sha256=identity,
         place=facts.places.get(drive.path),

@@ -1,6 +1,7 @@
 """The ``rasura`` command."""
 
 import gc
+import sys
 
 __all__ = ["main"]
 
@@ -12,8 +13,11 @@ def main() -> None:
     away again, and the searches at start and end took a fifth of the time of one check.
     """
     gc.disable()
-    from rasura.cli import cli  # noqa: PLC0415  see above
-    from rasura.command import run  # noqa: PLC0415
+    try:
+        from rasura.cli import cli  # noqa: PLC0415  see above
+        from rasura.command import run  # noqa: PLC0415
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted")  # and code 1, as in run
 
     gc.freeze()
     gc.enable()

@@ -18,6 +18,9 @@
     methods = ["Purge"]
     techniques = ["nvme-sanitize-block-erase"]    # these only; any if left out
 
+A statement about a certificate is measured by ``logged`` and ``[witnesses]`` alone: it is no site's work on a
+drive, and anybody who is certified may decide.
+
 Nothing in it makes a certificate genuine that is not. A rule that cannot be read is an error: one that is
 passed over in silence is worse than none.
 """
@@ -75,7 +78,8 @@ class Acceptance(msgspec.Struct, frozen=True):
                 that contradicts another.
         """
         document = toml_table(text, "the file of the rules of acceptance", AcceptanceError)
-        if document.get("version") != _VERSION or isinstance(document["version"], bool):
+        version = document.get("version")
+        if type(version) is not int or version != _VERSION:  # true and 1.0 are equal to 1
             raise AcceptanceError(f"the rules of acceptance are not of version {_VERSION}")
         _only(document, _MEMBERS, "the rules of acceptance")
         logged = document.get("logged", True)
@@ -112,16 +116,19 @@ class Acceptance(msgspec.Struct, frozen=True):
             raise AcceptanceError(f"the rules of acceptance know no class {asked[:80]!r}: they know {known}")
 
     def unmet(self, report: Report, asked: str | None = None) -> tuple[str, ...]:
-        """Each rule that a genuine certificate or report does not meet, in words; empty if it suffices.
+        """Each rule that what is genuine does not meet, in words; empty if it suffices.
 
-        ``asked`` is the class of what the drives held, from whoever knows it. Otherwise the certificate's own
-        word counts, then the usual class.
+        Of a statement those of the log apply. ``asked`` is the class of what the drives held, from whoever
+        knows it. Otherwise the certificate's own word counts, then the usual class.
         """
         claims = report.claims
-        if claims is None or report.verdict is Verdict.NOT_GENUINE:
+        if report.verdict is Verdict.NOT_GENUINE or (claims is None and report.statement is None):
             return ("it is not genuine",)
+        log_rules = tuple(self._log_rules(report))
+        if claims is None:
+            return log_rules
         return (
-            *self._log_rules(report),
+            *log_rules,
             *self._site_rules(claims.station.site),
             *self._class_rules(claims, asked),
         )

@@ -13,7 +13,7 @@ import msgspec
 
 from rasura import __version__
 from rasura.certificate import ErasureCertificate, Outcome
-from rasura.command import BUNDLES, EXIT_CODES_HELP, JSON, print_json, read_file
+from rasura.command import BUNDLES, EXIT_CODES_HELP, JSON, PATH, print_json, read_file
 from rasura.documents import Document, documents_in
 from rasura.errors import ExitCode, UsageError
 from rasura.lazy import LazyGroup
@@ -66,7 +66,7 @@ def cli() -> None:
     "trust_file",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Whom to trust: the trust.toml of a registry, obtained from a source you believe.",
 )
 @click.option("--allow-unlogged", is_flag=True, help="Accept certificates that no log holds yet.")
@@ -82,7 +82,7 @@ def cli() -> None:
     "--accept",
     "accept_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Your rules (TOML) for what suffices: witnesses, sites, methods for classes of data.",
 )
 @click.option(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,12 +15,23 @@ import click
 from rasura.errors import ExitCode, RasuraError, UsageError
 from rasura.text import printable
 
-__all__ = ["BUNDLES", "EXIT_CODES_HELP", "JSON", "print_json", "read_file", "run", "say_error"]
+__all__ = ["BUNDLES", "EXIT_CODES_HELP", "JSON", "PATH", "print_json", "read_file", "run", "say_error"]
 
 EXIT_CODES_HELP = "Exit codes: 0 done, 1 the job failed, 2 usage, 3 refused, 4 unknown outcome."
-BUNDLES = click.argument(
-    "bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path)
-)
+
+
+class _NamedPath(click.Path):
+    """A path that names something: an empty one, of a variable that was not set, is no way to say "here"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See :class:`click.ParamType`."""
+        if not os.fspath(value):
+            self.fail("an empty path names no file or folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _NamedPath(path_type=Path)
+BUNDLES = click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=PATH)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 
 _MOST_BYTES = 256 << 20
@@ -54,6 +67,10 @@ def print_json(value: Any) -> None:
 
 def run(command: click.Command) -> NoReturn:
     """Run a click command as the whole process."""
+    if sys.stdout is None:
+        # The first file that is opened would get its number, and be written to by what we start.
+        say_error(RasuraError("standard output is closed: there is nowhere to say what comes of it"))
+        sys.exit(ExitCode.FAILED)
     try:
         result = command.main(standalone_mode=False)
         sys.stdout.flush()
@@ -67,7 +84,24 @@ def run(command: click.Command) -> NoReturn:
         click.echo("error: interrupted", err=True)
         sys.exit(ExitCode.FAILED)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; keep the interpreter from flushing into the broken pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_output()  # whoever read it has seen enough
+        sys.exit(ExitCode.FAILED)
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _end_output()
+        with suppress(OSError):  # it may be standard error that is full
+            say_error(RasuraError(f"cannot write the output: {error.strerror}"))
         sys.exit(ExitCode.FAILED)
     sys.exit(result if isinstance(result, int) else ExitCode.DONE)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether what was printed could not be written; any other that comes this far is a bug."""
+    *_, (innermost, _line) = traceback.walk_tb(error.__traceback__)
+    return innermost.f_code in {click.echo.__code__, run.__code__}
+
+
+def _end_output() -> None:
+    """Keep the interpreter from flushing, at its end, into what takes nothing more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

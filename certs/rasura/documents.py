@@ -19,7 +19,7 @@ from rasura.strict_json import MAX_BYTES
 if TYPE_CHECKING:
     from rasura.pdf.terms import PageMatch
 
-__all__ = ["Document", "documents_in"]
+__all__ = ["Document", "documents_in", "one_bundle", "rewritable_bundle"]
 
 _EXPORTS = {".ndjson", ".jsonl"}
 _PDF = b"%PDF-"
@@ -38,10 +38,15 @@ class Document(msgspec.Struct, frozen=True):
     unreadable: RasuraError | None = None
 
     def bundle(self) -> Bundle:
-        """The bundle, not verified; raises if there is none."""
-        if self.unreadable is not None:
-            raise self.unreadable
-        return Bundle.parse(self.raw)
+        """The bundle of something that we know, not verified; raises :class:`UsageError` if there is none."""
+        try:
+            if self.unreadable is not None:
+                raise self.unreadable
+            bundle = Bundle.parse(self.raw)
+            bundle.document  # noqa: B018  what is signed is read too
+        except RasuraError as error:
+            raise UsageError(f"{self.name} is no bundle: {error}") from None
+        return bundle
 
 
 def documents_in(paths: Iterable[Path], *, pages: bool) -> Iterator[Document]:
@@ -64,9 +69,28 @@ def documents_in(paths: Iterable[Path], *, pages: bool) -> Iterator[Document]:
             yield from _in_file(path, pages)
 
 
+def one_bundle(path: Path) -> Bundle:
+    """The one bundle in a file, which may be a PDF; raises :class:`UsageError`."""
+    found = _in_file(path, pages=False)
+    if len(found) != 1:
+        raise UsageError(f"{path} holds {len(found)} bundles", hint="name the file of the one that is meant")
+    return found[0].bundle()
+
+
+def rewritable_bundle(path: Path) -> Bundle:
+    """The bundle that a file is, which will be written anew; raises :class:`UsageError`, also for a PDF."""
+    raw = read_file(path)
+    if raw.startswith(_PDF):
+        raise UsageError(
+            f"{path} is a PDF, and its bundle cannot be exchanged",
+            hint="name the bundle itself: it is attached to the PDF",
+        )
+    return Document(str(path), path, raw).bundle()
+
+
 def _files(folder: Path, suffixes: set[str]) -> list[Path]:
     try:
-        found = sorted(one for one in folder.iterdir() if one.suffix.lower() in suffixes)
+        found = sorted(one for one in folder.iterdir() if one.suffix.lower() in suffixes and not one.is_dir())
     except OSError as error:
         raise UsageError(f"cannot read {folder}: {error.strerror}") from None
     if not found:

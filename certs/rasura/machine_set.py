@@ -6,7 +6,8 @@ if each of them is there, unaltered, of this machine and station, and says what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -38,17 +39,23 @@ class SetCheck(msgspec.Struct, frozen=True):
 def check_set(report: MachineReport, payload_sha256: str, held: Sequence[Held]) -> SetCheck:
     """Look for each certificate that the report names, and at each that it does not.
 
-    ``payload_sha256`` is that of the report itself.
+    ``payload_sha256`` is that of the report itself. The order of ``held`` makes no difference.
     """
-    by_id = {one.certificate.id: one for one in held}
+    by_payload: defaultdict[str, list[Held]] = defaultdict(list)
+    by_id: defaultdict[str, list[Held]] = defaultdict(list)
+    for one in sorted(held, key=lambda one: (not one.genuine, one.payload_sha256)):
+        by_payload[one.payload_sha256].append(one)
+        by_id[one.certificate.id].append(one)
     missing, wrong, found = [], [], 0
     for drive in report.drives:
         if drive.certificate is None:
             continue
-        one = by_id.get(drive.certificate.id)
-        if one is None:
+        # An id is anybody's to write; the hash is of one payload only.
+        there = by_payload.get(drive.certificate.payload_sha256) or by_id.get(drive.certificate.id)
+        if not there:
             missing.append(f"the certificate {drive.certificate.id} of {_name(drive)} is not there")
             continue
+        one = there[0]
         problems = _differences(report, drive, one)
         wrong += [f"the certificate {one.certificate.id} of {_name(drive)} {said}" for said in problems]
         found += not problems
@@ -72,10 +79,11 @@ def _differences(report: MachineReport, drive: ReportedDrive, one: Held) -> list
         found.append("is not genuine")
     if named is None or one.payload_sha256 != named.payload_sha256:
         found.append("is not the one that the report names: its hash is another")
+    elif certificate.id != named.id:
+        found.append(f"is not the one that the report names: its id is {named.id} there")
     if certificate.subject_digest() != drive.identity_sha256:
         found.append("is for another drive")
-    if (certificate.result.outcome, certificate.result.method) != (drive.outcome, drive.method):
-        found.append(f"says {certificate.result.outcome}, the report {drive.outcome}")
+    found += [f"says {theirs}, the report {ours}" for theirs, ours in _said_otherwise(certificate, drive)]
     signed_by = named.station if named is not None and named.station is not None else report.station.name
     if (certificate.station.name, certificate.station.site) != (signed_by, report.station.site):
         found.append("was signed by another station")
@@ -87,6 +95,39 @@ def _differences(report: MachineReport, drive: ReportedDrive, one: Held) -> list
     return found
 
 
+def _said_otherwise(certificate: ErasureCertificate, listed: ReportedDrive) -> Iterator[tuple[str, str]]:
+    """What certificate and report say of the drive and its erasure where they differ, in that order.
+
+    All that both have, but for the drive's health: a report has the latest that was read.
+    """
+    drive, result = certificate.drive, certificate.result
+    for what, theirs, ours in (
+        ("serial", drive.serial, listed.serial),
+        ("manufacturer", drive.manufacturer, listed.manufacturer),
+        ("model", drive.model, listed.model),
+        ("media type", drive.media_type, listed.media_type),
+        ("transport", drive.transport, listed.transport),
+        ("capacity in bytes", drive.capacity_bytes, listed.capacity_bytes),
+        ("block device", drive.block_device, listed.block_device),
+    ):
+        if theirs != ours:
+            yield f"{what} {_or_none(theirs)}", _or_none(ours)
+    if result.outcome is not listed.outcome:
+        yield str(result.outcome), str(listed.outcome)
+        return  # the rest follows from that
+    for what, theirs, ours in (
+        ("method", result.method, listed.method),
+        ("technique", result.technique, listed.technique),
+        ("reason", result.reason, listed.reason),
+    ):
+        if theirs != ours:
+            yield f"{what} {_or_none(theirs)}", _or_none(ours)
+
+
+def _or_none(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
 def _is_of(report: MachineReport, certificate: ErasureCertificate) -> bool:
     """Whether the station that made the report signed it, in the same boot."""
     return (certificate.station.name, certificate.station.site) == (report.station.name, report.station.site)
@@ -94,16 +135,21 @@ def _is_of(report: MachineReport, certificate: ErasureCertificate) -> bool:
 
 def _broken_chain(report: MachineReport, payload_sha256: str, held: Sequence[Held]) -> list[str]:
     """Links that do not fit, among those of which both ends are there."""
-    place = {report.station.sequence: (payload_sha256, report.station.previous_sha256)}
+    links = [(report.station.sequence, payload_sha256, report.station.previous_sha256)]
     for one in held:
         if _is_of(report, one.certificate):
             station = one.certificate.station
-            place[station.sequence] = (one.payload_sha256, station.previous_sha256)
-    return [
-        f"number {sequence} of the station does not follow number {sequence - 1}"
-        for sequence, (_, previous) in sorted(place.items())
-        if sequence - 1 in place and place[sequence - 1][0] != previous
-    ]
+            links.append((station.sequence, one.payload_sha256, station.previous_sha256))
+    # A number that was signed twice has two payloads; which of them is followed is no break.
+    signed: defaultdict[int, set[str]] = defaultdict(set)
+    for sequence, payload, _ in links:
+        signed[sequence].add(payload)
+    broken = {
+        sequence
+        for sequence, _, previous in links
+        if sequence - 1 in signed and previous not in signed[sequence - 1]
+    }
+    return [f"number {one} of the station does not follow number {one - 1}" for one in sorted(broken)]
 
 
 def _name(drive: ReportedDrive) -> str:

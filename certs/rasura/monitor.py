@@ -74,7 +74,7 @@ class Monitor:
         self._state = state
 
     def look(self, others: Iterable[Seen], now: int) -> Finding:
-        """Fetch the checkpoint, and prove that it extends the one seen before and all ``others``.
+        """Fetch the checkpoint, and prove that it extends the one seen before and ``others`` of its log.
 
         ``now`` is this machine's time in POSIX seconds. What holds is kept for the next time.
 
@@ -91,7 +91,9 @@ class Monitor:
                 f"{self._client.url} is the log {latest.checkpoint.origin}",
                 hint="keep one state file for each registry",
             )
-        earlier = [*([before] if before is not None else []), *others]
+        # Two logs never tell one story, and neither of them lies by that.
+        same_log = [one for one in others if one.checkpoint.origin == latest.checkpoint.origin]
+        earlier = [*([before] if before is not None else []), *same_log]
         found = self._contradictions(earlier, latest)
         if not found:
             self._keep(latest, before)

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from rasura.bundle import Bundle
 from rasura.checkpoint import open_checkpoint
 from rasura.client import RegistryClient
-from rasura.command import EXIT_CODES_HELP, read_file, say_error
+from rasura.command import EXIT_CODES_HELP, PATH, read_file, say_error
 from rasura.documents import documents_in
 from rasura.errors import ExitCode, RasuraError, RefusedError, UsageError
 from rasura.history import Seen
@@ -27,6 +27,7 @@ from rasura.monitor import (
     save_evidence,
 )
 from rasura.note import VerifierKey
+from rasura.side_statement import SideStatement
 from rasura.start import is_of_another_log
 from rasura.state_file import StateFile
 from rasura.text import printable
@@ -34,21 +35,19 @@ from rasura.trust import Trust
 
 __all__ = ["monitor_command"]
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command("monitor", epilog=f"{EXIT_CODES_HELP} 5 the log contradicts itself.")
 @click.argument("url", metavar="URL")
-@click.argument("bundles", nargs=-1, metavar="[BUNDLE]...", type=_PATH)
+@click.argument("bundles", nargs=-1, metavar="[BUNDLE]...", type=PATH)
 @click.option(
-    "--trust", "trust_file", required=True, metavar="FILE", type=_PATH, help="The trust.toml to judge by."
+    "--trust", "trust_file", required=True, metavar="FILE", type=PATH, help="The trust.toml to judge by."
 )
 @click.option(
     "--state",
     "state_file",
     required=True,
     metavar="FILE",
-    type=_PATH,
+    type=PATH,
     help="Where the last checkpoint seen is kept; it is made at the first look.",
 )
 @click.option("--registry-ca", "ca_pin", metavar="PIN", help="The pin of the registry's TLS authority.")
@@ -65,7 +64,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--evidence",
     metavar="DIR",
-    type=_PATH,
+    type=PATH,
     help="Where contradicting checkpoints are written; left out: beside the state file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print facts for machines, a line a look.")
@@ -84,12 +83,14 @@ def monitor_command(
 
     Each look fetches the checkpoint and proves from the log's tiles that it extends the one seen
     before. The checkpoints in BUNDLEs (certificates, reports, folders of them, exports, PDFs) must
-    be on the same history: those of their receipts, and those that their jobs began with.
+    be on the same history: those of their receipts, and those that their jobs began with. Which of
+    them hold none of this log is said: nothing of them was compared.
 
     Ends with 0 if all is consistent. 5: the log signed two things that contradict each other; both
     signed checkpoints are written as evidence, and it stops following. 4: the registry cannot be
     reached, so nobody can say. 3: it answers, and the answer proves nothing; or a bundle's
-    checkpoint does not hold. Following goes on after 3 and 4, and ends, at Ctrl-C, with the last.
+    checkpoint does not hold, or a bundle has none of this log. Following goes on after 3 and 4, and
+    ends, at Ctrl-C, with the last.
 
     \b
         rasura monitor https://registry.example --trust trust.toml --state registry.state
@@ -99,12 +100,12 @@ def monitor_command(
     client = RegistryClient(url, trust.logs, ca_pin=ca_pin)
     state = StateFile(state_file, "the last checkpoint seen")
     folder = evidence or state_file.with_name(f"{state_file.name}.evidence")
-    others = tuple(_checkpoints(bundles, trust.logs))
+    handed = tuple(_checkpoints(bundles, trust.logs))
     code = ExitCode.DONE
     with state.held(), suppress(KeyboardInterrupt):
         monitor = Monitor(client, trust.logs, state)
         while True:
-            code = _look(monitor, others, folder, as_json)
+            code = _look(monitor, handed, folder, as_json)
             if once or code is ExitCode.CONTRADICTED:
                 break
             time.sleep(interval_s)
@@ -112,9 +113,17 @@ def monitor_command(
     return code
 
 
-def _look(monitor: Monitor, others: tuple[Seen, ...], evidence: Path, as_json: bool) -> ExitCode:
+class _Handed(NamedTuple):
+    """The name of a bundle that was handed over, and its checkpoints of trusted logs."""
+
+    name: str
+    seen: tuple[Seen, ...]
+
+
+def _look(monitor: Monitor, handed: tuple[_Handed, ...], evidence: Path, as_json: bool) -> ExitCode:
+    each = {one.note: one for them in handed for one in them.seen}
     try:
-        finding = monitor.look(others, int(time.time()))
+        finding = monitor.look(each.values(), int(time.time()))
     except (RegistrySilentError, RegistryProvesNothingError) as error:
         if as_json:
             _print_line(
@@ -126,6 +135,8 @@ def _look(monitor: Monitor, others: tuple[Seen, ...], evidence: Path, as_json: b
         else:
             say_error(error)
         return error.exit_code
+    origin = finding.latest.checkpoint.origin
+    idle = [them.name for them in handed if all(one.checkpoint.origin != origin for one in them.seen)]
     saved = []
     for one in finding.contradictions:
         try:
@@ -133,33 +144,42 @@ def _look(monitor: Monitor, others: tuple[Seen, ...], evidence: Path, as_json: b
         except UsageError as error:
             say_error(error)  # a full disk makes it no less of a contradiction
     if as_json:
-        _print_line(_facts(finding, saved))
+        _print_line({**_facts(finding, saved), "notCompared": idle})
     else:
-        for line in _lines(finding, saved):
+        for line in (*_lines(finding, saved), *(_says_nothing(name, origin) for name in idle)):
             click.echo(printable(line))
-    return ExitCode.CONTRADICTED if finding.contradictions else ExitCode.DONE
+    if finding.contradictions:
+        return ExitCode.CONTRADICTED
+    return ExitCode.REFUSED if idle else ExitCode.DONE
 
 
-def _checkpoints(bundles: tuple[Path, ...], logs: tuple[VerifierKey, ...]) -> Iterator[Seen]:
-    """The checkpoints in what was handed over, each once; those of logs that are not trusted show nothing."""
-    seen: set[str] = set()
+def _says_nothing(name: str, origin: str) -> str:
+    return f"NOT COMPARED: {name} holds no checkpoint of {origin}"
+
+
+def _checkpoints(bundles: tuple[Path, ...], logs: tuple[VerifierKey, ...]) -> Iterator[_Handed]:
+    """The checkpoints in what was handed over; those of logs that are not trusted show nothing."""
+    opened: dict[str, Seen] = {}
     for document in documents_in(bundles, pages=False) if bundles else ():
-        bundle = document.bundle()
-        for note, what in _notes(bundle):
-            if note in seen or is_of_another_log(note, logs):
+        found = []
+        for note, what in _notes(document.bundle()):
+            if is_of_another_log(note, logs):
                 continue
-            seen.add(note)
             where = f"the {what} of {document.name}"
             try:
-                yield Seen(note, open_checkpoint(note, logs), where)
+                if note not in opened:
+                    opened[note] = Seen(note, open_checkpoint(note, logs), where)
             except RasuraError as error:
                 raise RefusedError(f"{where} does not hold: {error}") from None
+            found.append(opened[note])
+        yield _Handed(document.name, tuple(found))
 
 
 def _notes(bundle: Bundle) -> Iterator[tuple[str, str]]:
     if bundle.receipt is not None:
         yield bundle.receipt.checkpoint_note, "receipt"
-    begun = bundle.claims.not_before
+    document = bundle.document
+    begun = None if isinstance(document, SideStatement) else document.not_before
     if begun is not None:
         yield begun.checkpoint, "start"
 

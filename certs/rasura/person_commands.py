@@ -9,20 +9,19 @@ from pathlib import Path
 import click
 
 from rasura import durable
-from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.command import EXIT_CODES_HELP, PATH, read_file
 from rasura.errors import RasuraError, UsageError
 from rasura.text import printable
 
 __all__ = ["PERSON_COMMANDS"]
 
-_PATH = click.Path(path_type=Path)
 _MOST_DAYS = 183
 """As :data:`rasura.keys.PERSON_LIFETIME`, which a command's help need not load."""
 
 
 @click.command("person", epilog=EXIT_CODES_HELP)
-@click.argument("site_folder", metavar="SITEFOLDER", type=_PATH)
-@click.argument("folder", metavar="FOLDER", type=_PATH)
+@click.argument("site_folder", metavar="SITEFOLDER", type=PATH)
+@click.argument("folder", metavar="FOLDER", type=PATH)
 @click.option("--name", required=True, help="A name, or a pseudonym that the site can resolve.")
 @click.option("--role", required=True, help="What they are at the site.")
 def person_command(site_folder: Path, folder: Path, name: str, role: str) -> None:
@@ -47,7 +46,7 @@ def person_command(site_folder: Path, folder: Path, name: str, role: str) -> Non
 
 
 @click.command("request", epilog=EXIT_CODES_HELP)
-@click.argument("folder", metavar="FOLDER", type=_PATH)
+@click.argument("folder", metavar="FOLDER", type=PATH)
 @click.option("--site", required=True, metavar="NAME", help="The site that is to certify it.")
 @click.option("--name", required=True, help="Your name, or a pseudonym that the site can resolve.")
 @click.option("--role", required=True, help="What you are at the site.")
@@ -88,10 +87,10 @@ def request_command(folder: Path, site: str, name: str, role: str, key_uri: str 
 
 
 @click.command("certify", epilog=EXIT_CODES_HELP)
-@click.argument("site_folder", metavar="SITEFOLDER", type=_PATH)
-@click.argument("request_file", metavar="REQUEST", type=_PATH)
+@click.argument("site_folder", metavar="SITEFOLDER", type=PATH)
+@click.argument("request_file", metavar="REQUEST", type=PATH)
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", type=_PATH, help="Where the signing certificate goes."
+    "-o", "--output", required=True, metavar="FILE", type=PATH, help="Where the signing certificate goes."
 )
 @click.option("--name", help="How they are to be called; left out: as they ask.")
 @click.option("--role", help="What they are at the site; left out: what they ask.")
@@ -159,14 +158,14 @@ def _compare(found: str, expected: str | None) -> None:
 
 
 @click.command("receive", epilog=EXIT_CODES_HELP)
-@click.argument("folder", metavar="FOLDER", type=_PATH)
-@click.argument("file", metavar="FILE", type=_PATH)
+@click.argument("folder", metavar="FOLDER", type=PATH)
+@click.argument("file", metavar="FILE", type=PATH)
 @click.option(
     "--trust",
     "trust_file",
     required=True,
     metavar="FILE",
-    type=_PATH,
+    type=PATH,
     help="The trust.toml of the registry, obtained from a source you believe.",
 )
 @click.option("--url", metavar="URL", help="Where the registry is that statements are sent to.")

@@ -67,9 +67,10 @@ class PersonKit(msgspec.Struct, frozen=True):
     @classmethod
     def load(cls, folder: Path, passphrase: Callable[[], str]) -> PersonKit:
         """Read a person folder; raises :class:`UsageError`."""
+        own = _read(folder / CERTIFICATE_FILE)  # first: a site's folder has none, and is made otherwise
         papers = SitePapers.load(folder)
         try:
-            certificate = load_certificates(_read(folder / CERTIFICATE_FILE))[0]
+            certificate = load_certificates(own)[0]
             chain = (certificate, papers.certificate)
             problems = chain_problems(chain, papers.trust.authorities, Role.PERSON)
             if problems:

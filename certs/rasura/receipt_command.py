@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from rasura.bundle import Bundle
 from rasura.checkpoint import origin_of
 from rasura.client import RegistryAnswerError, RegistryClient
-from rasura.command import BUNDLES, EXIT_CODES_HELP, read_file
+from rasura.command import BUNDLES, EXIT_CODES_HELP, PATH, read_file
+from rasura.documents import rewritable_bundle
 from rasura.errors import ExitCode, RefusedError
 from rasura.note import Note
 from rasura.options import REGISTRY_CA_OPTION, REGISTRY_OPTION
@@ -47,7 +48,7 @@ class Renewal(StrEnum):
     "trust_file",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Whom to trust.",
 )
 def receipt_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, trust_file: Path) -> int:
@@ -68,7 +69,7 @@ def receipt_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, tru
     code = ExitCode.DONE
     try:
         for path in bundle_files(bundles):
-            bundle = Bundle.parse(read_file(path))
+            bundle = rewritable_bundle(path)
             found, renewal = renewed(bundle, client, trust)
             if renewal is Renewal.RENEWED:
                 rewrite(path, found)

@@ -44,6 +44,7 @@ class WarningKind(StrEnum):
     POWER_ON_BACK = "power-on-back"
     CHANGED = "changed"
     SAME_PAGES = "same-pages"
+    SAME_ID = "same-id"
 
 
 class Warned(msgspec.Struct, frozen=True):
@@ -70,6 +71,7 @@ class Member(msgspec.Struct, frozen=True):
     """One certificate or machine report of the set, as far as it is compared with others."""
 
     name: str
+    id: str
     payload_sha256: str
     site: str
     station: str
@@ -95,6 +97,7 @@ def member_of(name: str, payload_sha256: str, claims: ErasureCertificate | Machi
     station = claims.station
     return Member(
         name,
+        claims.id,
         payload_sha256,
         station.site,
         station.name,
@@ -125,6 +128,8 @@ def series_warnings(members: Iterable[Member]) -> tuple[Warned, ...]:
     found: list[Warned] = []
     for station in _grouped(unique, attrgetter("at")):
         found += _station(station)
+    for same_id in _grouped(unique, attrgetter("id")):
+        found += _ids(same_id)
     drives = [(one, one.drive) for one in unique if one.drive is not None]
     by_serial = [pair for pair in drives if pair[1].serial]
     for same in _grouped(by_serial, lambda pair: pair[1].serial):
@@ -189,6 +194,16 @@ def _times(name: str, members: list[Member]) -> Iterator[Warned]:
             latest = one
         elif one.finished > latest.finished:
             latest = one
+
+
+def _ids(same: list[Member]) -> Iterator[Warned]:
+    """All of one id: whoever names one by it may mean another."""
+    if len(same) > 1:
+        yield Warned(
+            WarningKind.SAME_ID,
+            f"{len(same)} that say different things have the one id {same[0].id}",
+            _names(sorted(same, key=attrgetter("name"))),
+        )
 
 
 def _drive(same: list[tuple[Member, DriveFacts]]) -> Iterator[Warned]:

@@ -26,7 +26,7 @@ __all__ = ["claims_text", "open_title", "tell", "tell_all", "telling_text"]
 def tell(bundle: Bundle, tongue: Tongue, fallen: Mapping[str, str] = MappingProxyType({})) -> Telling:
     """A bundle's claims, told; nothing is verified. Raises ``ClaimsError``.
 
-    ``fallen`` has the word for each certificate, by its id, that does not stand any more.
+    ``fallen`` has the word for each certificate, by its payload's hash, that does not stand any more.
     """
     times = [time for one in bundle.timestamps if (time := claimed_time(one.token)) is not None]
     receipt = bundle.receipt
@@ -52,7 +52,7 @@ def tell_all(
     beside = lay_beside(bundles) if beside is None else beside
     documents = [one for one in bundles if not isinstance(one.document, SideStatement)]
     fallen = {
-        one.certificate_id: fallen_words(beside[one.payload_sha256], tongue)
+        one.payload_sha256: fallen_words(beside[one.payload_sha256], tongue)
         for one in documents
         if not beside[one.payload_sha256].stands
     }
@@ -71,7 +71,9 @@ def _fallen_in(bundle: Bundle, fallen: Container[str]) -> int:
     document = bundle.document
     if not isinstance(document, MachineReport):
         return 0
-    return sum(one.certificate is not None and one.certificate.id in fallen for one in document.drives)
+    return sum(
+        one.certificate is not None and one.certificate.payload_sha256 in fallen for one in document.drives
+    )
 
 
 def claims_text(claims: ErasureCertificate | MachineReport, tongue: Tongue | None = None) -> str:

@@ -8,7 +8,8 @@ import click
 
 from rasura.bundle import Bundle
 from rasura.client import RegistryAnswerError, RegistryClient
-from rasura.command import BUNDLES, EXIT_CODES_HELP, read_file
+from rasura.command import BUNDLES, EXIT_CODES_HELP, PATH, read_file
+from rasura.documents import rewritable_bundle
 from rasura.errors import ExitCode, UsageError
 from rasura.options import REGISTRY_CA_OPTION, REGISTRY_OPTION
 from rasura.stored import bundle_files, rewrite, stored
@@ -28,7 +29,7 @@ __all__ = ["stamped", "timestamp_command"]
     "trust_file",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Whom to trust; it must name a timestamp authority.",
 )
 def timestamp_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, trust_file: Path) -> int:
@@ -53,7 +54,7 @@ def timestamp_command(bundles: tuple[Path, ...], url: str, ca_pin: str | None, t
     code = ExitCode.DONE
     try:
         for path in bundle_files(bundles):
-            bundle = Bundle.parse(read_file(path))
+            bundle = rewritable_bundle(path)
             found = bundle if bundle.timestamps else stamped(bundle, client, trust)
             if found is None:
                 code = ExitCode.REFUSED

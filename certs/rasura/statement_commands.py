@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from rasura import durable
 from rasura.bundle import Bundle
-from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.claims import ClaimsError
+from rasura.command import EXIT_CODES_HELP, PATH, read_file
 from rasura.consistency import parse_time
+from rasura.documents import one_bundle, rewritable_bundle
 from rasura.errors import ExitCode, RasuraError, UsageError
+from rasura.options import REGISTRY_CA_OPTION
 from rasura.person_commands import PERSON_COMMANDS
 from rasura.side_statement import Ruling, SideStatement, member_at
 from rasura.strict_json import MAX_SAFE_INTEGER
@@ -26,14 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["SINCE_OPTION", "hand_in", "key_named", "moment_named", "statement_group"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
-_PATH = click.Path(path_type=Path)
-_DOCUMENT = click.argument("document", metavar="BUNDLE", type=_PATH)
+_DOCUMENT = click.argument("document", metavar="BUNDLE", type=PATH)
 _AS = click.option(
-    "--as", "folder", required=True, metavar="FOLDER", type=_PATH, help="The folder of who signs."
+    "--as", "folder", required=True, metavar="FOLDER", type=PATH, help="The folder of who signs."
 )
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Why, in a sentence; it is signed.")
 _OUTPUT = click.option(
-    "-o", "--output", metavar="FILE", type=_PATH, help="Where it goes; left out: ID.json, here."
+    "-o", "--output", metavar="FILE", type=PATH, help="Where it goes; left out: ID.json, here."
 )
 _UNSENT = click.option("--unsent", is_flag=True, help="Do not send it to the registry now.")
 SINCE_OPTION = click.option(
@@ -78,7 +81,7 @@ def _decision(name: str, decision: Ruling, summary: str, reason: Callable[[Any],
         output: Path | None,
         unsent: bool,
     ) -> int:
-        about, kit = Bundle.parse(read_file(document)), _person(folder)
+        about, kit = _about(document), _person(folder)
         said = kit.person.decide(
             about, decision, reason, datetime.now(UTC), location=location, contact=contact
         )
@@ -134,8 +137,12 @@ def correct_command(
     """
     if (right is None) != unknown:
         raise UsageError("say what is right: --right VALUE, or --unknown")
-    about = Bundle.parse(read_file(document))
-    value = None if right is None else _like(member_at(about.claims, field), right, field)
+    about = _about(document)
+    try:
+        there = member_at(about.claims, field)
+    except ClaimsError as error:
+        raise UsageError(str(error), hint="rasura show --json prints the members that there are") from None
+    value = None if right is None else _like(there, right, field)
     kit = _person(folder)
     said = kit.person.correct(about, field, value, reason, datetime.now(UTC))
     return hand_in(said, output, None if unsent else kit.papers)
@@ -143,9 +150,7 @@ def correct_command(
 
 @statement_group.command("supersede", epilog=EXIT_CODES_HELP)
 @_DOCUMENT
-@click.option(
-    "--by", "replacement", required=True, metavar="BUNDLE", type=_PATH, help="What takes its place."
-)
+@click.option("--by", "replacement", required=True, metavar="BUNDLE", type=PATH, help="What takes its place.")
 @_AS
 @_REASON
 @_OUTPUT
@@ -154,7 +159,7 @@ def supersede_command(
     document: Path, replacement: Path, folder: Path, reason: str, output: Path | None, unsent: bool
 ) -> int:
     """Say that another certificate takes the place of the one in BUNDLE, which stays as it is."""
-    about, instead = Bundle.parse(read_file(document)), Bundle.parse(read_file(replacement))
+    about, instead = _about(document), _about(replacement)
     kit = _person(folder)
     said = kit.person.supersede(about, instead, reason, datetime.now(UTC))
     return hand_in(said, output, None if unsent else kit.papers)
@@ -167,7 +172,7 @@ def supersede_command(
     "site_folder",
     required=True,
     metavar="FOLDER",
-    type=_PATH,
+    type=PATH,
     help="The folder of the site that certified the key.",
 )
 @_REASON
@@ -202,17 +207,28 @@ def revoke_command(
 
 
 @statement_group.command("send", epilog=EXIT_CODES_HELP)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_PATH)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=PATH)
 @_AS
-def send_command(files: tuple[Path, ...], folder: Path) -> int:
+@click.option(
+    "--registry", "url", metavar="URL", help="The registry, where the folder names none or another one."
+)
+@REGISTRY_CA_OPTION
+def send_command(files: tuple[Path, ...], folder: Path, url: str | None, ca_pin: str | None) -> int:
     """Send statements that are in no log yet, to the registry of a site's or person's FOLDER."""
     from rasura.site_kit import SitePapers  # noqa: PLC0415
 
     papers = SitePapers.load(folder)
-    for path in files:
-        said = Bundle.parse(read_file(path))
+    statements = [(path, rewritable_bundle(path)) for path in files]
+    for path, said in statements:
         if not isinstance(said.document, SideStatement):
             raise UsageError(f"{path} holds {said.document.what}, not a statement about one")
+    if url is not None:
+        papers = msgspec.structs.replace(papers, registry_url=url, registry_ca=ca_pin)
+    elif ca_pin is not None:
+        raise UsageError("--registry-ca is the pin of the registry in --registry: give both")
+    if papers.registry_url is None:
+        raise UsageError(f"{folder} names no registry, so nothing is sent", hint="say which: --registry URL")
+    for path, said in statements:
         _send(said, path, papers)
     return ExitCode.DONE
 
@@ -225,6 +241,9 @@ def hand_in(said: Bundle, output: Path | None, papers: SitePapers | None) -> int
     _write(path, said)
     if papers is None:
         click.echo(f"signed      {path}  (in no log yet)")
+    elif papers.registry_url is None:
+        click.echo(f"signed      {path}  (in no log yet: the folder names no registry)")
+        click.echo("            log it with 'rasura statement send', --as FOLDER and --registry URL")
     else:
         _send(said, path, papers)
     return ExitCode.DONE
@@ -234,8 +253,7 @@ def _send(said: Bundle, path: Path, papers: SitePapers) -> None:
     from rasura.client import RegistryClient, RegistryError  # noqa: PLC0415
 
     if papers.registry_url is None:
-        click.echo(f"signed      {path}  (in no log yet: the folder names no registry)")
-        return
+        raise AssertionError("there is nowhere to send it")
     client = RegistryClient(papers.registry_url, papers.trust.logs, ca_pin=papers.registry_ca)
     try:
         logged = client.put(said)
@@ -253,6 +271,14 @@ def _write(path: Path, said: Bundle) -> None:
         durable.write_file(path, said.encode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _about(path: Path) -> Bundle:
+    """The certificate or report in a file; raises :class:`UsageError`."""
+    bundle = one_bundle(path)
+    if isinstance(bundle.document, SideStatement):
+        raise UsageError(f"{path} holds {bundle.document.what}, not a certificate or a machine report")
+    return bundle
 
 
 def _person(folder: Path) -> PersonKit:

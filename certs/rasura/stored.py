@@ -45,7 +45,7 @@ def bundle_files(paths: tuple[Path, ...]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        there = sorted(path.glob("*.json"))
+        there = sorted(one for one in path.glob("*.json") if not one.is_dir())
         if not there:
             raise UsageError(f"there is no .json file in {path}")
         yield from there

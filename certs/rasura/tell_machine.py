@@ -26,7 +26,7 @@ def tell_machine(
 ) -> Telling:
     """The machine, what is proposed for it, and every one of its drives; without ``bundle``, in none.
 
-    ``fallen`` has the word for each certificate, by its id, that does not stand any more.
+    ``fallen`` has the word for each certificate, by its payload's hash, that does not stand any more.
     """
     _ = tongue.say
     source = report.source
@@ -98,8 +98,8 @@ def _drives(report: MachineReport, fallen: Mapping[str, str], tongue: Tongue) ->
 def _drive(drive: ReportedDrive, fallen: Mapping[str, str], tongue: Tongue) -> tuple[str, ...]:
     _ = tongue.say
     outcome = word(OUTCOMES, drive.outcome, tongue)
-    if drive.certificate is not None and drive.certificate.id in fallen:
-        outcome = fallen[drive.certificate.id]
+    if drive.certificate is not None and drive.certificate.payload_sha256 in fallen:
+        outcome = fallen[drive.certificate.payload_sha256]
     elif drive.is_station_medium:
         outcome = _("{outcome}: the station's own medium").format(outcome=outcome)
     elif drive.method is not None:

@@ -77,7 +77,8 @@ class Trust(msgspec.Struct, frozen=True):
             TrustError: not TOML, another version, an unknown or missing key, or a key that cannot be read.
         """
         document = toml_table(text, "the trust file", TrustError)
-        if document.get("version") != _VERSION:
+        version = document.get("version")
+        if type(version) is not int or version != _VERSION:  # true and 1.0 are equal to 1
             raise TrustError(f"the trust file is not of version {_VERSION}")
         unknown = sorted(document.keys() - {"version", "authority", "log", "timestamp_authority", "revoked"})
         if unknown:

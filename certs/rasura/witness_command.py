@@ -11,15 +11,14 @@ from types import FrameType
 import click
 
 from rasura import durable
-from rasura.command import EXIT_CODES_HELP, read_file
+from rasura.command import EXIT_CODES_HELP, PATH, read_file
 from rasura.errors import UsageError
 from rasura.note import NoteError, VerifierKey
 from rasura.trust import Trust
 
 __all__ = ["witness_command"]
 
-_PATH = click.Path(path_type=Path)
-_FOLDER = click.argument("folder", metavar="DIR", type=_PATH)
+_FOLDER = click.argument("folder", metavar="DIR", type=PATH)
 
 
 @click.group("witness", epilog=EXIT_CODES_HELP)
@@ -44,7 +43,7 @@ def witness_command() -> None:
     "trust_files",
     multiple=True,
     metavar="FILE",
-    type=_PATH,
+    type=PATH,
     help="The logs that a trust.toml names.",
 )
 def new_command(folder: Path, name: str, keys: tuple[str, ...], trust_files: tuple[Path, ...]) -> None:
@@ -80,7 +79,7 @@ def key_command(folder: Path) -> None:
 @click.option(
     "--port", default=8450, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
 )
-@click.option("--port-file", type=_PATH, help="Write the port here once it accepts.")
+@click.option("--port-file", type=PATH, help="Write the port here once it accepts.")
 def serve_command(folder: Path, host: str, port: int, port_file: Path | None) -> None:
     """Serve the witness in DIR until SIGTERM or Ctrl-C: POST /add-checkpoint of c2sp.org/tlog-witness.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from rasura import __version__
-from rasura.command import EXIT_CODES_HELP, print_json, read_file
+from rasura.command import EXIT_CODES_HELP, PATH, print_json, read_file
 from rasura.errors import ExitCode, UsageError
 from rasura.site_kit import PASSPHRASE_FILE, ask_passphrase, seal_site_key
 from rasura.text import printable
@@ -26,8 +26,7 @@ from rasura_registry.tls import GivenTls, OwnTls, Tls, parse_names
 
 __all__ = ["cli"]
 
-_PATH = click.Path(path_type=Path)
-_FOLDER = click.argument("folder", metavar="DIR", type=_PATH)
+_FOLDER = click.argument("folder", metavar="DIR", type=PATH)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 _URL = click.option(
     "--url", metavar="URL", help="Where stations will find the registry; it goes into the site folders."
@@ -187,7 +186,7 @@ def site_command(
 
 
 @cli.command("seal", epilog=EXIT_CODES_HELP)
-@click.argument("site_folder", metavar="SITEFOLDER", type=_PATH)
+@click.argument("site_folder", metavar="SITEFOLDER", type=PATH)
 def seal_command(site_folder: Path) -> None:
     """Put the key in SITEFOLDER under a passphrase.
 
@@ -210,15 +209,15 @@ def seal_command(site_folder: Path) -> None:
 @click.option(
     "--port", default=8440, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
 )
-@click.option("--port-file", type=_PATH, help="Write the port here once it accepts.")
+@click.option("--port-file", type=PATH, help="Write the port here once it accepts.")
 @click.option(
     "--tls",
     "names",
     metavar="HOST[,HOST...]",
     help="Serve HTTPS under these names or IP addresses, by a TLS authority of its own.",
 )
-@click.option("--tls-certificate", metavar="FILE", type=_PATH, help="Serve HTTPS with this chain in PEM.")
-@click.option("--tls-key", metavar="FILE", type=_PATH, help="The private key of --tls-certificate.")
+@click.option("--tls-certificate", metavar="FILE", type=PATH, help="Serve HTTPS with this chain in PEM.")
+@click.option("--tls-key", metavar="FILE", type=PATH, help="The private key of --tls-certificate.")
 @click.option(
     "--timestamp-url",
     metavar="URL",
@@ -324,7 +323,7 @@ def _tls(folder: Folder, names: str | None, certificate: Path | None, key: Path 
     "--trust",
     "copy_file",
     metavar="FILE",
-    type=_PATH,
+    type=PATH,
     help="A trust.toml as auditors were given it; it is compared with DIR/trust.toml and the log too.",
 )
 @_JSON
@@ -370,7 +369,7 @@ def check_command(folder: Path, copy_file: Path | None, as_json: bool) -> int:
 
 @cli.command("timestamp-authority", epilog=EXIT_CODES_HELP)
 @_FOLDER
-@click.argument("file", metavar="FILE", type=_PATH)
+@click.argument("file", metavar="FILE", type=PATH)
 def timestamp_authority_command(folder: Path, file: Path) -> None:
     """Name in DIR/trust.toml whose timestamps count: the root certificates in FILE (PEM).
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rasura.command import EXIT_CODES_HELP, print_json
+from rasura.command import EXIT_CODES_HELP, PATH, print_json
 from rasura.enrolment import station_name
 from rasura.errors import UsageError
 from rasura.site_kit import SiteKit, ask_passphrase
@@ -19,8 +19,7 @@ from rasura_registry.folder import Folder
 
 __all__ = ["ENROLMENT_COMMANDS"]
 
-_PATH = click.Path(path_type=Path)
-_FOLDER = click.argument("folder", metavar="DIR", type=_PATH)
+_FOLDER = click.argument("folder", metavar="DIR", type=PATH)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 
 _SHOWN_ID = 12
@@ -56,7 +55,7 @@ def enrolments_command(folder: Path, as_json: bool) -> None:
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
 @click.option("--site", metavar="NAME", help="Certify for this site, with the key in DIR/sites/NAME.")
 @click.option(
-    "--site-folder", metavar="PATH", type=_PATH, help="Certify with the key of this site folder instead."
+    "--site-folder", metavar="PATH", type=PATH, help="Certify with the key of this site folder instead."
 )
 @_JSON
 def approve_command(

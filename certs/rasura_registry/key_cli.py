@@ -11,7 +11,7 @@ import click
 
 from rasura import durable
 from rasura.bundle import Bundle
-from rasura.command import EXIT_CODES_HELP
+from rasura.command import EXIT_CODES_HELP, PATH
 from rasura.envelope import key_id
 from rasura.errors import UsageError
 from rasura.key_source import load_signing_key
@@ -25,8 +25,7 @@ from rasura_registry.log import Conflict, Submission
 
 __all__ = ["KEY_COMMANDS"]
 
-_PATH = click.Path(path_type=Path)
-_FOLDER = click.argument("folder", metavar="DIR", type=_PATH)
+_FOLDER = click.argument("folder", metavar="DIR", type=PATH)
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Why, in a sentence; it is signed.")
 _URL = click.option(
     "--url", metavar="URL", help="Where the registry in DIR runs; left out: it does not run now."
@@ -45,7 +44,7 @@ Logs = Callable[[Bundle], Bundle]
 @SINCE_OPTION
 @_URL
 @_PIN
-@click.option("-o", "--output", metavar="FILE", type=_PATH, help="Write the revocation there too.")
+@click.option("-o", "--output", metavar="FILE", type=PATH, help="Write the revocation there too.")
 def revoke_command(
     folder: Path,
     what: str,

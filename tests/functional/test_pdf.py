@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from functional.conftest import BIN, Ran
@@ -22,6 +24,11 @@ from simulators import paper
 from simulators.forged_pdfs import FORGERIES, attach, edited
 from simulators.people import DAY, person, revocation, signer_key
 from simulators.signing import TrustWorld
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""One pixel."""
 
 
 @dataclass
@@ -202,6 +209,18 @@ def _tampered(path: Path) -> None:
         (["hdd.json", "hdd.json", "-o", "x.pdf"], None, 1, "there twice"),
         (["hdd.json", "--lang", "de"], None, 2, "'de' is not one of"),
         (["hdd.json", "--letterhead", "none.toml"], None, 2, "cannot read none.toml"),
+        (
+            ["hdd.json", "--letterhead", "bad.toml"],
+            lambda folder: (folder / "bad.toml").write_bytes(b'name = "\xff"'),
+            2,
+            "bad.toml is no letterhead: it is not UTF-8",
+        ),
+        (
+            ["hdd.json", "--letterhead", "bad.toml"],
+            lambda folder: (folder / "bad.toml").write_text("x = " + "[" * 5000),
+            2,
+            "nested too deeply",
+        ),
         (["hdd.json", "-o", "nowhere/x.pdf"], None, 2, "cannot write nowhere/x.pdf"),
         (["hdd.json"], lambda folder: _tampered(folder / "hdd.json"), 1, "no page is made of"),
         (["hdd.json", "--trust", "none.toml"], None, 2, "cannot read none.toml"),
@@ -215,6 +234,93 @@ def test_bad_calls_get_a_sentence(
     ran = desk.run("rasura", "pdf", *words)
     assert (ran.code, sentence in ran.err) == (code, True), ran.err
     assert not list(desk.folder.glob("*.pdf"))
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        (["hdd.json"], "hdd.json"),
+        (["hdd.json", "failed.json"], "failed.json"),
+        (["hdd.json", "--trust", "trust.toml"], "trust.toml"),
+        (["hdd.json", "--letterhead", "letterhead.toml"], "letterhead.toml"),
+        (["hdd.json", "--letterhead", "letterhead.toml"], "logo.png"),
+        (["machine"], "machine/3.json"),
+        (["hdd.json"], "link.pdf"),
+        (["hdd.json"], "hard.pdf"),
+        (["old.pdf"], "old.pdf"),
+        (["all.ndjson"], "all.ndjson"),
+    ],
+)
+def test_what_was_read_is_never_written_over(desk: Desk, words: list[str], read: str) -> None:
+    folder = desk.folder
+    (folder / "letterhead.toml").write_text('name = "Atelier"\nlogo = "logo.png"\n')
+    (folder / "logo.png").write_bytes(PNG)
+    (folder / "link.pdf").symlink_to("hdd.json")
+    (folder / "hard.pdf").hardlink_to(folder / "hdd.json")
+    (folder / "all.ndjson").write_bytes((folder / "hdd.json").read_bytes() + b"\n")
+    assert desk.run("rasura", "pdf", "failed.json", "-o", "old.pdf").code == 0
+    before = (folder / read).read_bytes()
+    ran = desk.run("rasura", "pdf", *words, "-o", read)
+    assert ran.code == 2
+    assert f"{read} is a file that was read, and would be lost" in ran.err
+    assert (folder / read).read_bytes() == before
+    # An older page is made anew.
+    assert desk.run("rasura", "pdf", "hdd.json", "-o", "old.pdf").code == 0
+
+
+def test_a_pdf_in_the_folder_of_pages_is_not_written_over_by_its_own(desk: Desk) -> None:
+    (desk.folder / "out").mkdir()
+    assert desk.run("rasura", "pdf", "hdd.json", "-o", "out").code == 0
+    (page,) = (desk.folder / "out").iterdir()
+    ran = desk.run("rasura", "pdf", page, "-o", "out")
+    assert (ran.code, "would be lost" in ran.err) == (2, True)
+
+
+def test_two_of_one_id_do_not_take_each_others_page(desk: Desk) -> None:
+    (desk.folder / "out").mkdir()
+    first = paper.hdd(desk.world, "FIRST")
+    (desk.folder / "first.json").write_bytes(first.encode())
+    (desk.folder / "second.json").write_bytes(
+        paper.hdd(desk.world, "SECOND", id=first.certificate_id).encode()
+    )
+    ran = desk.run("rasura", "pdf", "first.json", "second.json", "-o", "out")
+    assert (ran.code, f"have the id {first.certificate_id}" in ran.err) == (2, True)
+    assert not list((desk.folder / "out").iterdir())
+
+
+def test_no_page_of_a_report_that_lists_another_drive(desk: Desk) -> None:
+    one = paper.hdd(desk.world)
+    report = paper.machine(desk.world, msgspec.structs.replace(paper.reported(one), serial="VICTIM-DISK"))
+    for name, bundle in (("one.json", one), ("report.json", report)):
+        (desk.folder / name).write_bytes(desk.world.logged(bundle).encode())
+    call = ("rasura", "pdf", "one.json", "report.json", "-o", "set.pdf")
+    ran = desk.run(*call, "--trust", "trust.toml")
+    assert ran.code == 3
+    assert "no page is made of report.json, which does not fit" in ran.err
+    assert desk.run(*call).code == 0
+    verified = desk.verify("set.pdf")
+    assert verified.code == 1
+    assert "the report VICTIM-DISK" in verified.out
+
+
+def test_the_bundle_in_a_pdf_is_taken_out_of_it(desk: Desk) -> None:
+    assert desk.run("rasura", "pdf", "hdd.json").code == 0
+    for form in ("--sigstore", "--chain"):
+        assert desk.run("rasura", "bundle", form, "hdd.pdf").out == (
+            desk.run("rasura", "bundle", form, "hdd.json").out
+        )
+    assert desk.run("rasura", "pdf", "machine", "-o", "machine.pdf").code == 0
+    ran = desk.run("rasura", "bundle", "--chain", "machine.pdf")
+    assert (ran.code, "machine.pdf holds 5 bundles" in ran.err) == (2, True)
+    call = ("hdd.pdf", "--registry", "http://127.0.0.1:1", "--trust", "trust.toml")
+    ran = desk.run("rasura", "receipt", *call)
+    assert (ran.code, "hdd.pdf is a PDF" in ran.err) == (2, True)
+
+
+def test_a_folder_named_like_a_bundle_is_passed_by(desk: Desk) -> None:
+    (desk.folder / "machine" / "a.json").mkdir()
+    assert desk.verify("machine", "--any-outcome").code in {0, 3}
+    assert desk.run("rasura", "show", "machine").code == 0
 
 
 def test_no_page_of_what_somebody_else_signed(desk: Desk) -> None:
@@ -254,6 +360,20 @@ def test_a_rejected_certificate_has_a_page_that_says_so(desk: Desk, said: Path) 
     again = desk.run("rasura", "pdf", "both.pdf", "-o", "again.pdf", "--trust", "trust.toml")
     assert again.code == 0, again.err
     assert (desk.folder / "again.pdf").read_bytes() == (desk.folder / "both.pdf").read_bytes()
+
+
+def test_an_acceptance_in_a_pdf_is_held_to_the_rules_that_are_for_it(desk: Desk) -> None:
+    about = Bundle.parse((desk.folder / "hdd.json").read_bytes())
+    accepted = person(desk.world).decide(about, Ruling.ACCEPTED, None, desk.world.now)
+    (desk.folder / "accepted.json").write_bytes(desk.world.logged(accepted).encode())
+    (desk.folder / "rules.toml").write_text(
+        'version = 1\nsites = ["Workshop"]\nclass = "internal"\n[classes.internal]\nmethods = ["Clear"]\n'
+    )
+    call = ("rasura", "pdf", "hdd.json", "accepted.json", "-o", "both.pdf", "--trust", "trust.toml")
+    assert desk.run(*call).code == 0
+    verified = desk.verify("both.pdf", "--accept", "rules.toml")
+    assert verified.code == 0, verified.out
+    assert "SUFFICE" not in verified.out
 
 
 def test_a_page_of_a_statement(desk: Desk, said: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,36 @@ def test_the_commands_run_in_order(workshop: Workshop) -> None:
         assert done.code == 0, f"{command}\n{done.out}{done.err}"
         ran += 1
     assert ran >= 6
+
+
+def test_the_recipe_for_statements_leads_to_a_logged_one(workshop: Workshop) -> None:
+    """Its commands up to verify, with the files that they name, at a registry whose folder names it."""
+    (init,) = (command for command in COMMANDS if command.startswith("rasura-registry init"))
+    assert "--url http://127.0.0.1:8440" in init
+    (recipe,) = (text for kind, text in BLOCKS if kind == "text" and "statement person" in text)
+    site = Path(shutil.copytree(workshop.registry_site, workshop.folder / "Workshop"))
+    with (site / "site.toml").open("a") as settings:
+        settings.write(f'registry = "{workshop.registry}"\n')
+    workshop.erase(workshop.drive())
+    (certificate,) = workshop.sent()
+    (workshop.folder / "certificate.json").write_bytes(certificate.read_bytes())
+    (workshop.folder / "trust.toml").write_bytes(workshop.trust.read_bytes())
+    (workshop.folder / "passphrase").write_text("correct horse battery")
+    asked = {"RASURA_PERSON_PASSPHRASE_FILE": str(workshop.folder / "passphrase")}
+    said: list[str] = []
+    ran = []
+    for line in recipe.splitlines():
+        words = shlex.split(line.split("#")[0].replace("registry/sites/Workshop", str(site)))
+        if words[1:3] == ["statement", "revoke"]:
+            continue  # the registry is that of other tests too
+        words = [one for word in words for one in (said if word.startswith("STATEMENT.json") else [word])]
+        done = workshop.run(*words, **asked)
+        assert done.code == 0, f"{line}\n{done.out}{done.err}"
+        if words[2] == "accept":
+            assert "logged" in done.out
+            said = [re.search(r"\S+\.json", done.out)[0]]  # type: ignore[index]
+        ran.append(words[2] if words[1] == "statement" else words[1])
+    assert ran == ["person", "accept", "send", "verify", "pdf"]
 
 
 @pytest.mark.parametrize(

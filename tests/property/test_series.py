@@ -34,6 +34,7 @@ def station(number: int, lengths: list[int], *, days: int = 0) -> list[Member]:
         members.append(
             Member(
                 name=f"{number}-{sequence}.json",
+                id=f"id-{number}-{sequence}",
                 payload_sha256=digest("payload", number, sequence),
                 site="Lyon",
                 station=f"station-{number}",
@@ -108,7 +109,15 @@ def link_before_the_first(members: list[Member]) -> list[Member]:
 def twice(members: list[Member]) -> list[Member]:
     (one,) = [one for one in members if one.name == "0-0.json"]
     (other,) = station(66, [10])[:1]
-    return [*members, replace(one, name="other.json", payload_sha256="cd" * 32, drive=other.drive)]
+    return [
+        *members,
+        replace(one, name="other.json", id="other", payload_sha256="cd" * 32, drive=other.drive),
+    ]
+
+
+def namesake(members: list[Member]) -> list[Member]:
+    (other,) = station(66, [10])[:1]
+    return [*members, replace(other, id="id-0-0")]
 
 
 def back_in_time(members: list[Member]) -> list[Member]:
@@ -172,6 +181,7 @@ FAULTS: dict[Callable[[list[Member]], list[Member]], WarningKind] = {
     no_link: WarningKind.BROKEN_LINK,
     link_before_the_first: WarningKind.BROKEN_LINK,
     twice: WarningKind.SAME_NUMBER,
+    namesake: WarningKind.SAME_ID,
     back_in_time: WarningKind.TIME_BACK,
     elsewhere: WarningKind.TWO_PLACES,
     younger: WarningKind.POWER_ON_BACK,
@@ -240,13 +250,14 @@ def test_a_hundred_thousand_take_seconds() -> None:
 
 
 def test_the_worst_of_sets_is_not_quadratic() -> None:
-    """All of one station, of one serial, overlapping, with one number."""
+    """All of one station, of one serial, overlapping, with one number and few ids."""
     one = station(0, [60])[0]
     assert one.drive is not None
     odd = [
         replace(
             one,
             name=f"{number}.json",
+            id=f"id-{number % 7}",
             payload_sha256=digest(number),
             station=f"station-{number % 7}",
             drive=replace(one.drive, capacity_bytes=number),
@@ -258,6 +269,7 @@ def test_the_worst_of_sets_is_not_quadratic() -> None:
     assert time.process_time() - began < 10
     assert {one.kind for one in found} == {
         WarningKind.SAME_NUMBER,
+        WarningKind.SAME_ID,
         WarningKind.TWO_PLACES,
         WarningKind.CHANGED,
     }

@@ -18,7 +18,7 @@ from rasura.bundle import Bundle
 from rasura.cli import cli as rasura
 from rasura.client import RegistryAwayError
 from rasura.envelope import key_id
-from rasura.errors import ExitCode, RasuraError, UsageError
+from rasura.errors import ExitCode, UsageError
 from rasura.keys import load_certificates, load_private_key, p256_public_key, private_key_pem
 from rasura.person_kit import PersonKit, write_person_kit
 from rasura.side_signing import Person, sign_revocation
@@ -406,7 +406,11 @@ def test_bad_calls_of_the_registry_change_nothing(
         ("person {site} {judge} --name x --role y", "is there already"),
         ("person {site} new --name '' --role y", "needs a name"),
         ("person {site} new --name {long} --role y", "64 characters"),
+        ("correct other.json --as {judge} --field drive.serial --right x --reason x", "cannot read"),
         ("send certificate.json --as {judge}", "not a statement"),
+        ("send {judge}/person.pem --as {judge}", "not JSON"),
+        ("send certificate.json --as missing", "cannot read missing/site.toml"),
+        ("accept certificate.json --as missing", "cannot read missing/person.pem"),
         ("accept certificate.json --as {judge} -o certificate.json", "is there already"),
     ],
 )
@@ -415,9 +419,53 @@ def test_bad_calls_are_one_sentence_and_write_nothing(
 ) -> None:
     Path("certificate.json").write_bytes(Station.of_folder(pristine_folder).bundle().encode())
     site = pristine_folder / "sites" / "Lyon"
-    with pytest.raises(RasuraError, match=why):
+    with pytest.raises(UsageError, match=why):
         run("statement", *shlex.split(words.format(judge=claire_folder, site=site, long="x" * 65)))
     assert [one.name for one in Path().iterdir()] == ["certificate.json"]
+
+
+def test_who_has_no_folder_is_told_how_a_person_gets_one(
+    pristine_folder: Path, run: Callable[..., Result]
+) -> None:
+    Path("certificate.json").write_bytes(Station.of_folder(pristine_folder).bundle().encode())
+    with pytest.raises(UsageError) as caught:
+        run("statement", "accept", "certificate.json", "--as", "missing")
+    assert "rasura statement person" in str(caught.value.hint)
+
+
+def test_nobody_speaks_of_a_statement(
+    pristine_folder: Path, claire_folder: Path, judge: Person, run: Callable[..., Result]
+) -> None:
+    said = judge.decide(Station.of_folder(pristine_folder).bundle(), Ruling.ACCEPTED, None, now())
+    Path("said.json").write_bytes(said.encode())
+    with pytest.raises(UsageError, match=r"said\.json holds .*, not a certificate or a machine report"):
+        run("statement", "accept", "said.json", "--as", claire_folder)
+
+
+def test_what_was_signed_without_a_registry_is_sent_to_the_one_that_is_named(
+    own_folder: Path, tmp_path: Path, claire_folder: Path, run: Callable[..., Result]
+) -> None:
+    judge = Path(shutil.copytree(claire_folder, tmp_path / "judge"))
+    shutil.copy(own_folder / "trust.toml", judge / "trust.toml")
+    about = Station.of_folder(own_folder).bundle()
+    Path("certificate.json").write_bytes(about.encode())
+    done = run("statement", "accept", "certificate.json", "--as", judge, "-o", "accepted.json")
+    assert "the folder names no registry" in done.output
+    assert "rasura statement send" in done.output
+    with pytest.raises(UsageError, match="names no registry, so nothing is sent") as caught:
+        run("statement", "send", "accepted.json", "--as", judge)
+    assert "--registry URL" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="give both"):
+        run("statement", "send", "accepted.json", "--as", judge, "--registry-ca", "sha256:" + "ab" * 32)
+    assert Bundle.parse(Path("accepted.json").read_bytes()).receipt is None
+    server = Server(own_folder, tmp_path)
+    try:
+        assert server.put(about.certificate_id, about.encode()).status == 201
+        done = run("statement", "send", "accepted.json", "--as", judge, "--registry", server.url)
+    finally:
+        server.kill()
+    assert done.return_value is ExitCode.DONE
+    assert Bundle.parse(Path("accepted.json").read_bytes()).receipt is not None
 
 
 def test_a_registry_that_is_away_loses_nothing(

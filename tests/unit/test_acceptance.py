@@ -38,6 +38,7 @@ def report(*names: str) -> Report:
         ("", "version"),
         ("version = 2", "version"),
         ("version = true", "version"),
+        ("version = 1.0", "version"),
         ("version =", "TOML"),
         ("version = 1\nstrange = 1", "unknown key 'strange'"),
         ('version = 1\nlogged = "yes"', "true or false"),
@@ -193,3 +194,36 @@ def test_a_drive_that_was_not_erased_stays_what_it_is(desk: Path) -> None:
     for name, code in (("drive-unknown_fail", 4), ("drive-failed_fail", 3), ("payload-changed_fail", 1)):
         (desk / "bundle.json").write_bytes((VECTORS / name / "bundle.json").read_bytes())
         assert verified(desk, *rules) == code
+
+
+@pytest.mark.parametrize(
+    "side", ["accepted", "rejected_fail", "corrected", "superseded_fail", "rotated-later"]
+)
+def test_a_statement_is_measured_by_what_is_asked_of_the_log(side: str, desk: Path) -> None:
+    """Sites and classes are rules for work on drives; what is genuine is never said not to be."""
+    said = min((VECTORS / side / "with").iterdir())
+    found = verify(said.read_bytes(), TRUST)
+    assert found.statement is not None
+    nothing_suffices = Acceptance(
+        sites=frozenset(), classes=(("internal", DataClass(frozenset({Method.DESTROY}), None)),)
+    )
+    assert nothing_suffices.unmet(found) == ()
+    (sentence,) = Acceptance(quorum=1, witnesses=KEYS).unmet(found)
+    assert "must have cosigned" in sentence
+
+
+def test_an_acceptance_beside_its_certificate_suffices(desk: Path) -> None:
+    (desk / "bundle.json").write_bytes((VECTORS / "accepted/bundle.json").read_bytes())
+    said = str(VECTORS / "accepted/with/statement-1.json")
+    rules = ("--accept", str(desk / "accept.toml"), "--class", "internal")
+    assert verified(desk, said, *rules) is ExitCode.DONE
+
+
+def test_a_statement_that_no_log_holds_is_held_to_the_rules(desk: Path) -> None:
+    said = VECTORS / "validation-not-logged_fail/bundle.json"
+    if verify(said.read_bytes(), TRUST).statement is None:
+        (said,) = (VECTORS / "validation-not-logged_fail/with").iterdir()
+    found = verify(said.read_bytes(), TRUST)
+    assert found.statement is not None
+    assert Acceptance().unmet(found) == ("it must be in a trusted log, and is in none yet",)
+    assert Acceptance(logged=False).unmet(found) == ()

@@ -77,6 +77,8 @@ def test_a_trust_file_round_trips(world: TrustWorld) -> None:
     [
         ("", "version"),
         ("version = 2", "version"),
+        ("version = true", "not of version 1"),
+        ("version = 1.0", "not of version 1"),
         ("version = 1", "no registry authority"),
         ("version", "not TOML"),
         ("version = 1\nauthorities = []", "unknown key"),

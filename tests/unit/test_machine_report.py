@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -11,13 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from rasura.bundle import Bundle
-from rasura.certificate import Outcome
+from rasura.certificate import Method, Outcome, Technique
 from rasura.claims import ClaimsError
 from rasura.consistency import contradictions
 from rasura.entry import EntryKind
 from rasura.envelope import sign
 from rasura.machine_report import MachineReport, ReportedDrive
-from rasura.machine_set import Held, check_set
+from rasura.machine_set import Held, _name, check_set
 from rasura.show import claims_text
 from rasura.verifier import State, Verdict, check_submission, verify
 from rasura_agent.confirm import DriveOutcome
@@ -233,6 +234,80 @@ def test_a_certificate_that_was_altered_and_signed_again(world: TrustWorld, edit
     missing, wrong = checked(bundle, *held(edited))
     assert missing == ()
     assert any(word in sentence for sentence in wrong), wrong
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"serial": "VICTIM-DISK"}, "says serial {drive.serial}, the report VICTIM-DISK"),
+        ({"serial": None}, "says serial {drive.serial}, the report none"),
+        ({"manufacturer": "Acme"}, "says manufacturer {drive.manufacturer}, the report Acme"),
+        ({"model": "Victim 4TB"}, "says model {drive.model}, the report Victim 4TB"),
+        ({"media_type": "ssd"}, "says media type {drive.media_type}, the report ssd"),
+        ({"transport": "nvme"}, "says transport sata, the report nvme"),
+        (
+            {"capacity_bytes": 4 * 10**12},
+            "says capacity in bytes {drive.capacity_bytes}, the report 4000000000000",
+        ),
+        ({"block_device": "/dev/sdz"}, "says block device {drive.block_device}, the report /dev/sdz"),
+        ({"method": Method.PURGE}, "says method Clear, the report Purge"),
+        (
+            {"technique": Technique.NVME_SANITIZE_BLOCK},
+            "says technique overwrite, the report nvme-sanitize-block-erase",
+        ),
+        ({"reason": "all is well"}, "says reason none, the report all is well"),
+    ],
+)
+def test_a_drive_that_the_report_lists_otherwise(
+    world: TrustWorld, changes: dict[str, Any], sentence: str
+) -> None:
+    one = world.bundle()
+    bundle = report(world, replace(of_certificate(one), **changes))
+    told = sentence.format(drive=one.certificate.drive)
+    assert checked(bundle, *held(one)) == (
+        (),
+        (f"the certificate {one.certificate_id} of {_name(machine(bundle).drives[0])} {told}",),
+    )
+
+
+def test_a_report_names_the_capacity_that_the_certificate_has(world: TrustWorld) -> None:
+    """Lifting a hidden area made the drive larger than it was when it was planned."""
+    one = resigned(world, world.bundle(), lambda s: s["predicate"]["drive"].update(capacityBytes=1 << 20))
+    assert of_certificate(one).capacity_bytes == 1 << 20
+    assert not any(
+        "capacity" in sentence for sentence in checked(report(world, of_certificate(one)), *held(one))[1]
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_certificates_of_one_id_are_told_apart_by_their_hashes(
+    world: TrustWorld, order: tuple[int, ...]
+) -> None:
+    one, stranger = world.bundle(), TrustWorld().bundle()
+    namesake = resigned(world, stranger, lambda s: s["predicate"].update(id=one.certificate_id))
+    bundle = report(world, of_certificate(one))
+    # A copy that is not genuine takes nothing from the one that is.
+    all_three = (*held(one, namesake), *held(one, genuine=False))
+    assert checked(bundle, *(all_three[at] for at in order)) == ((), ())
+    without = tuple(all_three[at] for at in order if at == 1)
+    assert any("its hash is another" in sentence for sentence in checked(bundle, *without)[1])
+
+
+def test_a_certificate_under_another_id(world: TrustWorld) -> None:
+    one = world.bundle()
+    drive = of_certificate(one)
+    assert drive.certificate is not None
+    name = replace(drive.certificate, id=str(uuid.uuid4()))
+    wrong = checked(report(world, replace(drive, certificate=name)), *held(one))[1]
+    assert wrong[0].endswith(f"is not the one that the report names: its id is {name.id} there")
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_number_that_was_signed_twice_breaks_no_chain(world: TrustWorld, back: bool) -> None:
+    one = world.bundle()
+    other = resigned(world, one, lambda s: s["predicate"].update(id=str(uuid.uuid4())))
+    both = held(one, other)
+    assert checked(report(world, of_certificate(one)), *(both[::-1] if back else both)) == ((), ())
 
 
 def test_a_certificate_for_another_drive(world: TrustWorld) -> None:

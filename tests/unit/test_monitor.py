@@ -295,9 +295,39 @@ def test_checkpoints_of_certificates_must_be_on_the_same_history(tmp_path: Path)
         desk.state.unlink()
         registry.leaves = leaves[:4]
         assert "rollback" in desk.monitor(tmp_path / "one.json").output
+        statement = VECTORS / "validation-alone_fail/bundle.json"
+        assert "rollback" in desk.monitor(statement).output, "statements have receipts too"
         done = desk.monitor(VECTORS / "checkpoint-changed_fail/bundle.json")
         assert ended(done) is ExitCode.REFUSED
         assert "does not hold" in str(done.exception)
+
+
+@pytest.mark.parametrize("trusted_too", [False, True])
+def test_bundles_of_another_log_are_said_not_to_be_compared(
+    desk: Desk, registry: Registry, trusted_too: bool
+) -> None:
+    """Its checkpoints are no contradiction, and no proof of anything here: that is not what was asked for."""
+    from vectors.world import ORIGIN as THEIRS
+    from vectors.world import log_key
+
+    if trusted_too:
+        logs = (VerifierKey.of(ORIGIN, KEY), VerifierKey.of(THEIRS, log_key()))
+        desk.trust.write_text(Trust((authority(),), logs).to_toml())
+    others = [VECTORS / name / "bundle.json" for name in ("overwrite", "accepted", "validation-alone_fail")]
+    done = desk.monitor(*others)
+    assert ended(done) is ExitCode.REFUSED
+    assert "consistent: log.example" in done.output
+    for path in others:
+        assert f"NOT COMPARED: {path} holds no checkpoint of log.example" in done.output
+    told = json.loads(desk.monitor(*others, "--json").output)
+    assert (told["result"], told["notCompared"]) == ("consistent", [str(path) for path in others])
+    assert json.loads(desk.monitor("--json").output)["notCompared"] == []
+
+
+def test_a_contradiction_counts_before_what_was_not_compared(desk: Desk, registry: Registry) -> None:
+    desk.monitor()
+    registry.leaves[0] = leaf_hash(b"changed")
+    assert ended(desk.monitor(VECTORS / "overwrite/bundle.json")) is ExitCode.CONTRADICTED
 
 
 @given(old=st.integers(0, 40), more=st.integers(0, 40), bent=st.integers(-1, 39), back=st.booleans())

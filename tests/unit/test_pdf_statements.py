@@ -346,3 +346,16 @@ def test_a_page_stands_exactly_where_verify_accepts(names: list[str]) -> None:
     code, _ = with_statements(reports[0], gather(reports, allow_unlogged=False), ExitCode.DONE, "")
     accepted = code is ExitCode.DONE and reports[0].verdict is Verdict.GENUINE
     assert lay_beside(bundles)[SHARED.certificate.payload_sha256].stands == accepted
+
+
+def test_a_rejected_namesake_takes_nothing_from_a_reports_drive() -> None:
+    """Ids are anybody's to write: what a report means is what has the hash that it names."""
+    world = TrustWorld()
+    one = paper.hdd(world)
+    namesake = paper.hdd(world, "NAMESAKE", id=one.certificate_id)
+    report = world.logged(paper.machine(world, paper.reported(one)))
+    says = person(world)
+    for about, rejected in ((namesake, False), (one, True)):
+        said = world.logged(says.decide(about, Ruling.REJECTED, "no label", NOW))
+        told = telling_text(tell_all([report, world.logged(about), said], ENGLISH)[0], ENGLISH)
+        assert ("REJECTED" in told) is rejected

@@ -96,13 +96,33 @@ def test_the_protocol_of_the_readme_is_this_one() -> None:
     assert words[1:] == arguments("overwrite")
 
 
+ROWS = [
+    [cell.strip() for cell in line.split("|")[1:-1]]
+    for line in THREATS.splitlines()
+    if line.startswith("| ") and not line.startswith("| Lie ")
+]
+"""Of the table of threats: the lie, what stops it, what remains, the vectors."""
+PAGE = 13
+"""The check of a PDF's page, which no vector is."""
+
+
 def test_the_threats_name_vectors_and_each_refusal_is_in_a_row() -> None:
-    rows = [line.split("|")[1:-1] for line in THREATS.splitlines() if line.startswith("| ")]
-    named = [name.strip() for row in rows if row[0].strip() != "Lie" for name in row[3].split(",")]
+    named = [name.strip() for row in ROWS for name in row[3].split(",")]
     there = {name.removesuffix("_fail") for name in NAMES}
     assert set(named) <= there, set(named) - there
     assert {name.removesuffix("_fail") for name in NAMES if name.endswith("_fail")} <= set(named)
-    assert all(row[1].strip() for row in rows), "each lie is stopped by something"
+    assert all(row[1] for row in ROWS), "each lie is stopped by something"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_the_checks_that_a_row_numbers_are_those_that_refuse_its_vectors(row: list[str]) -> None:
+    """Each number is that of a check which fails in a vector there, and each refusal is by one of them."""
+    told = re.findall(r"\((?:check )?(\d+(?:, \d+)*)\)", row[1])
+    numbers = {int(one) for group in told for one in group.split(", ")}
+    of = {case.name.removesuffix("_fail"): {int(one.split()[0]) for one in case.failed} for case in CASES}
+    failed = [(name, of[name]) for name in map(str.strip, row[3].split(",")) if of[name]]
+    assert numbers - {PAGE} <= {one for _, them in failed for one in them}
+    assert not numbers or [name for name, them in failed if not them & numbers] == []
 
 
 _BY_HAND = {

@@ -13,6 +13,7 @@ from rasura.note import Note, NoteSignature, VerifierKey, sign
 from rasura.receipt import Receipt
 from rasura.tree import inclusion_proof, leaf_hash
 from vectors.claims import certificate, overwrite, report, sanitized
+from vectors.side import by_person, decision, with_certificate
 from vectors.world import LOGGED, Case, Made, fillers, log_key, made, note, receipt, station_place
 
 __all__ = ["CASES"]
@@ -226,6 +227,20 @@ CASES = (
         f'version = 1\nclass = "confidential"\n{CLASSES}',
         "drive VECTOR-1 was erased by Clear",
         _machine,
+    ),
+    _case(
+        "statement",
+        "A person accepted a certificate. Rules for the work on a drive are none for their word.",
+        'version = 1\nsites = ["Atelier"]\nclass = "secret"\n' + CLASSES,
+        "GENUINE: accepted by operator 7",
+        lambda: with_certificate(by_person(decision())),
+    ),
+    _case(
+        "statement-no-witness_fail",
+        "A person accepted a certificate, and nobody cosigned the log that holds their word.",
+        _quorum(1),
+        "0 did",
+        lambda: with_certificate(by_person(decision())),
     ),
 )
 

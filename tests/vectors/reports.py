@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vectors.claims import certificate, edited, overwrite, report
-from vectors.world import Case, Made, made, station_place
+from vectors.world import Case, Made, made, site, station, station_place
 
 __all__ = ["CASES"]
 
@@ -46,6 +46,18 @@ def _report(
     return Made(found.bundle, found.trust, with_it)
 
 
+def _told_otherwise(what: str, why: str, says: str, **changes: Any) -> Case:
+    """The report names a certificate that is there, and lists its drive otherwise than the certificate."""
+    return _case(
+        f"machine-{what}",
+        why,
+        1,
+        "12 set",
+        says,
+        lambda: _report(_certificates(), change=lambda drives: [drives[0], {**drives[1], **changes}]),
+    )
+
+
 def _left_alone(drive: dict[str, Any], outcome: str = "SKIPPED") -> dict[str, Any]:
     return {
         **drive,
@@ -76,6 +88,18 @@ def _swapped_payload() -> Made:
     bundles = _certificates()
     other = _certificates(drive__propertyNumber="P-99")
     return _report(bundles, hand_over=lambda them: [them[0], other[1]])
+
+
+def _with_namesake(*, last: bool) -> Made:
+    """A certificate by another station that has the id of the first drive's; its name is ``last``."""
+    place = {**station_place(), "name": "station-namesake"}
+    theirs = made(
+        certificate(place, serial="NAMESAKE", id=IDS[0]),
+        chain=(station("station-namesake"), site()),
+    ).bundle
+    found = _report(_certificates())
+    name = "namesake.json" if last else "a-namesake.json"
+    return Made(found.bundle, found.trust, {**found.others, name: theirs})
 
 
 CASES = (
@@ -133,6 +157,48 @@ CASES = (
         "12 set",
         "the report ERASED",
         lambda: _report(_failing_second()),
+    ),
+    _told_otherwise(
+        "another-serial",
+        "The report lists another drive's serial beside a certificate that is there: its page would say that "
+        "the other drive was erased.",
+        "says serial VECTOR-2, the report VICTIM-DISK",
+        serial="VICTIM-DISK",
+    ),
+    _told_otherwise(
+        "another-model",
+        "The report lists another make of drive than the certificate.",
+        "says manufacturer Example, the report Another; ",
+        manufacturer="Another",
+        model="Disk 4000",
+    ),
+    _told_otherwise(
+        "another-capacity",
+        "The report lists a larger drive than the certificate.",
+        "says capacity in bytes 500107862016, the report 4000787030016",
+        capacityBytes=4_000_787_030_016,
+    ),
+    _told_otherwise(
+        "another-media-type",
+        "The report lists a hard disk, which the certificate says, as flash.",
+        "says media type hdd, the report ssd",
+        mediaType="ssd",
+    ),
+    _told_otherwise(
+        "another-technique",
+        "The report says another technique than the certificate, of the same method.",
+        "says technique overwrite, the report ata-security-erase",
+        technique="ata-security-erase",
+    ),
+    Case(
+        "machine-certificate-of-one-id",
+        "Another genuine certificate has the id of one that the report names: the hash tells which is meant.",
+        lambda: _with_namesake(last=True),
+    ),
+    Case(
+        "machine-certificate-of-one-id-first",
+        "The same, handed over in the other order.",
+        lambda: _with_namesake(last=False),
     ),
     _case(
         "machine-of-another",

@@ -31,7 +31,7 @@ from vectors.world import (
     trust,
 )
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "by_person", "decision", "with_certificate"]
 
 DAY = timedelta(days=1)
 WHEN = "2026-03-03T09:00:00Z"
@@ -68,10 +68,10 @@ def _document(digest: str | None = None, kind: str = "erasure-certificate") -> d
     return {"kind": kind, "payloadSha256": digest or _digest(_certificate())}
 
 
-def _decision(
-    decision: str = "accepted", reason: str | None = None, number: int = 1, **changes: Any
+def decision(
+    ruling: str = "accepted", reason: str | None = None, number: int = 1, **changes: Any
 ) -> dict[str, Any]:
-    said = {"document": _document(), "decision": decision, "location": None, "contact": None}
+    said = {"document": _document(), "decision": ruling, "location": None, "contact": None}
     return edited({**_common(number, reason), **said}, **changes)
 
 
@@ -93,7 +93,7 @@ def _revocation(
     return edited({**_common(4, "the stick was lost", signer), **said}, **changes)
 
 
-def _by_person(claims: dict[str, Any], after: timedelta = DAY, **changes: Any) -> Made:
+def by_person(claims: dict[str, Any], after: timedelta = DAY, **changes: Any) -> Made:
     usual = {
         "chain": (person(), site()),
         "by": key("operator 7"),
@@ -116,29 +116,29 @@ def _about(*said: Made) -> Made:
     )
 
 
-def _said(said: Made, *others: Made) -> Made:
+def with_certificate(said: Made, *others: Made) -> Made:
     """A statement, with the certificate that it speaks of, and perhaps more statements."""
     beside = {f"statement-{at + 1}.json": one.bundle for at, one in enumerate(others)}
     return Made(said.bundle, said.trust, {"certificate.json": _certificate(), **beside})
 
 
-def _other_person(decision: str, reason: str | None, after: timedelta) -> Made:
+def _other_person(ruling: str, reason: str | None, after: timedelta) -> Made:
     signer = {"name": "B. Petit", "role": ROLE, "site": SITE}
-    claims = _decision(decision, reason, 7, signer=signer)
-    return _by_person(claims, after, chain=(person("B. Petit"), site()), by=key("B. Petit"))
+    claims = decision(ruling, reason, 7, signer=signer)
+    return by_person(claims, after, chain=(person("B. Petit"), site()), by=key("B. Petit"))
 
 
 _TOLD = (
     Case(
         "accepted",
         "A person of the site accepted it.",
-        lambda: _about(_by_person(_decision())),
+        lambda: _about(by_person(decision())),
         says="accepted by operator 7",
     ),
     Case(
         "rejected_fail",
         "Genuine, and a person rejected it: it must not pass for an erasure.",
-        lambda: _about(_by_person(_decision("rejected", "the wrong drive was confirmed"))),
+        lambda: _about(by_person(decision("rejected", "the wrong drive was confirmed"))),
         3,
         (),
         "REJECTED by operator 7",
@@ -147,8 +147,8 @@ _TOLD = (
         "rejected-then-accepted",
         "The same person rejected it, and accepted it two days later: their last word counts.",
         lambda: _about(
-            _by_person(_decision("rejected", "no label")),
-            _by_person(_decision(number=5), 3 * DAY, sequence=(9, 11)),
+            by_person(decision("rejected", "no label")),
+            by_person(decision(number=5), 3 * DAY, sequence=(9, 11)),
         ),
         says="accepted by operator 7",
     ),
@@ -156,7 +156,7 @@ _TOLD = (
         "rejected-and-accepted-by-another_fail",
         "One person rejected it and another accepted it later: nobody lifts another's rejection.",
         lambda: _about(
-            _by_person(_decision("rejected", "the wrong drive was confirmed")),
+            by_person(decision("rejected", "the wrong drive was confirmed")),
             _other_person("accepted", None, 3 * DAY),
         ),
         3,
@@ -166,13 +166,13 @@ _TOLD = (
     Case(
         "corrected",
         "The property number was corrected: the certificate stays, and the correction is told.",
-        lambda: _about(_by_person(_correction())),
+        lambda: _about(by_person(_correction())),
         says="CORRECTED by operator 7",
     ),
     Case(
         "superseded_fail",
         "Another certificate takes its place.",
-        lambda: _about(_by_person(_supersession())),
+        lambda: _about(by_person(_supersession())),
         3,
         (),
         "SUPERSEDED by operator 7",
@@ -224,12 +224,12 @@ def _enough(name: str, why: str, says: str, make: Callable[[], Made]) -> Case:
 
 def _by_station() -> Made:
     signer = {"name": "station-vector", "role": None, "site": SITE}
-    claims = _decision(signer=signer, signedAt="2026-03-02T10:05:00Z")
-    return _said(_by_person(claims, chain=(station(), site()), by=key("station")))
+    claims = decision(signer=signer, signedAt="2026-03-02T10:05:00Z")
+    return with_certificate(by_person(claims, chain=(station(), site()), by=key("station")))
 
 
 def _with_person(claims: dict[str, Any] | None = None, after: timedelta = DAY, **bent: Any) -> Made:
-    return _said(_by_person(claims or _decision(), after, chain=(person(**bent), site())))
+    return with_certificate(by_person(claims or decision(), after, chain=(person(**bent), site())))
 
 
 def _certificate_by_a_person() -> Made:
@@ -285,7 +285,7 @@ _ROLE = (
         "A person's key signed a revocation.",
         "3 chain",
         "not marked as a revoker's",
-        lambda: _said(
+        lambda: with_certificate(
             _by_revoker(
                 _revocation("station", signer=OPERATOR), chain=(person(), site()), by=key("operator 7")
             )
@@ -296,7 +296,7 @@ _ROLE = (
         "The site's own key, which signs signing certificates only.",
         "2 signature",
         "another key",
-        lambda: _said(_by_revoker(_revocation("station"), by=key(f"site {SITE}"))),
+        lambda: with_certificate(_by_revoker(_revocation("station"), by=key(f"site {SITE}"))),
     ),
 )
 
@@ -314,8 +314,8 @@ _CHAIN = (
         "The authority certified the person itself: no site vouches for them.",
         "3 chain",
         "1 signing",
-        lambda: _said(
-            _by_person(_decision(), chain=(person(issuer=authority(), issuer_key=key("authority")),))
+        lambda: with_certificate(
+            by_person(decision(), chain=(person(issuer=authority(), issuer_key=key("authority")),))
         ),
     ),
     _case(
@@ -330,21 +330,21 @@ _CHAIN = (
         "The site revoked the person's key since before the log included the statement.",
         "9 validity",
         "revoked on 2026-03-02 09:00",
-        lambda: _said(_by_person(_decision()), _by_revoker(_revocation("operator 7"))),
+        lambda: with_certificate(by_person(decision()), _by_revoker(_revocation("operator 7"))),
     ),
     _case(
         "validation-before-its-person",
         "Dated before the person's certificate begins.",
         "5 clock",
         "at the time claimed",
-        lambda: _with_person(_decision(signedAt="2025-12-01T00:00:00Z")),
+        lambda: _with_person(decision(signedAt="2025-12-01T00:00:00Z")),
     ),
     _case(
         "revocation-by-a-stranger",
         "An authority that is not trusted revokes a trusted site.",
         "3 chain",
         "trusted registry authority",
-        lambda: _said(
+        lambda: with_certificate(
             _by_revoker(
                 _revocation(f"site {SITE}", None),
                 None,
@@ -357,14 +357,16 @@ _CHAIN = (
         "The authority's revoker names a site: for a site the site's certificate must be there.",
         "3 chain",
         "names a site",
-        lambda: _said(_by_revoker(_revocation("station"), chain=(revoker(None, org=SITE, name=SITE),))),
+        lambda: with_certificate(
+            _by_revoker(_revocation("station"), chain=(revoker(None, org=SITE, name=SITE),))
+        ),
     ),
     _case(
         "revocation-by-a-revoked-site",
         "A thief of a site's key revokes stations, after the authority had revoked that key.",
         "9 validity",
         "revoked on 2026-03-02 09:00",
-        lambda: _said(
+        lambda: with_certificate(
             _by_revoker(_revocation("station", id=_id(8))),
             _by_revoker(_revocation(f"site {SITE}", None), None),
         ),
@@ -374,7 +376,7 @@ _CHAIN = (
         "A site revokes its own key: the registry's authority does that.",
         "4 identity",
         "cannot revoke its own key",
-        lambda: _said(_by_revoker(_revocation(f"site {SITE}"))),
+        lambda: with_certificate(_by_revoker(_revocation(f"site {SITE}"))),
     ),
 )
 
@@ -398,31 +400,29 @@ _CLAIMS = (
         "The claims name another person than the signing certificate.",
         "4 identity",
         "the claims say signer",
-        lambda: _with_person(_decision(signer__name="B. Petit")),
+        lambda: _with_person(decision(signer__name="B. Petit")),
     ),
     _case(
         "validation-in-another-role",
         "The claims give the person a higher role than the site did.",
         "4 identity",
         "the claims say role",
-        lambda: _with_person(_decision(signer__role="director")),
+        lambda: _with_person(decision(signer__role="director")),
     ),
     _case(
         "validation-for-another-site",
         "The claims name another site than the person's.",
         "4 identity",
         "the claims say site",
-        lambda: _with_person(_decision(signer__site="Other")),
+        lambda: _with_person(decision(signer__site="Other")),
     ),
     _case(
         "validation-subject-of-another",
         "The subject is another certificate than the claims speak of.",
         "1 bundle",
         "subject",
-        lambda: _said(
-            _by_person(
-                _decision(), document=lambda one: edited(one, subject__0__digest={"sha256": "cd" * 32})
-            )
+        lambda: with_certificate(
+            by_person(decision(), document=lambda one: edited(one, subject__0__digest={"sha256": "cd" * 32}))
         ),
     ),
     _case(
@@ -430,21 +430,21 @@ _CLAIMS = (
         "A decision that is neither accepted nor rejected.",
         "1 bundle",
         "malformed",
-        lambda: _with_person(_decision("accepted with reserves")),
+        lambda: _with_person(decision("accepted with reserves")),
     ),
     _case(
         "validation-format-2",
         "Another major version.",
         "1 bundle",
         "format version",
-        lambda: _with_person(_decision(formatVersion="2.0")),
+        lambda: _with_person(decision(formatVersion="2.0")),
     ),
     _case(
         "rejection-without-reason",
         "Nobody is told why.",
         "6 claims",
         "without a reason",
-        lambda: _with_person(_decision("rejected", "  ")),
+        lambda: _with_person(decision("rejected", "  ")),
     ),
     _case(
         "correction-of-the-outcome",
@@ -479,14 +479,14 @@ _CLAIMS = (
         "What it revokes is no SHA-256.",
         "6 claims",
         "not named by a SHA-256",
-        lambda: _said(_by_revoker(_revocation("station", key="ab" * 31))),
+        lambda: with_certificate(_by_revoker(_revocation("station", key="ab" * 31))),
     ),
     _case(
         "revocation-since-some-day",
         "Since when is not told in RFC 3339.",
         "6 claims",
         "RFC 3339",
-        lambda: _said(_by_revoker(_revocation("station", since="2026-03-02"))),
+        lambda: with_certificate(_by_revoker(_revocation("station", since="2026-03-02"))),
     ),
 )
 
@@ -495,19 +495,19 @@ _BESIDE = (
         "validation-alone",
         "Genuine, without the certificate that it speaks of: it attests no erasure.",
         "not among the files",
-        lambda: _by_person(_decision()),
+        lambda: by_person(decision()),
     ),
     _enough(
         "validation-not-logged",
         "In no log: it may have been made yesterday, by a key that was stolen long ago.",
         "in no log yet",
-        lambda: _said(_by_person(_decision(), logged=None)),
+        lambda: with_certificate(by_person(decision(), logged=None)),
     ),
     _enough(
         "validation-of-another-kind",
         "It speaks of a machine report, and the hash is a certificate's.",
         "which is an erasure-certificate",
-        lambda: _with_person(_decision(document__kind="machine-report")),
+        lambda: _with_person(decision(document__kind="machine-report")),
     ),
     _enough(
         "correction-of-a-missing-member",
@@ -519,13 +519,13 @@ _BESIDE = (
         "correction-by-another-site",
         "A person of another site corrects this site's certificate.",
         "another site's work",
-        lambda: _said(_by_other_site(_correction(signer__site="Other"))),
+        lambda: with_certificate(_by_other_site(_correction(signer__site="Other"))),
     ),
     _enough(
         "supersession-by-another-site",
         "A person of another site replaces this site's certificate.",
         "another site's work",
-        lambda: _said(_by_other_site(_supersession(signer__site="Other"))),
+        lambda: with_certificate(_by_other_site(_supersession(signer__site="Other"))),
     ),
     _enough(
         "revocation-alone",
@@ -537,13 +537,13 @@ _BESIDE = (
         "revocation-not-logged",
         "In no log: anybody who holds the site's key could have dated it.",
         "in no log yet",
-        lambda: _said(_by_revoker(_revocation("station"), logged=None)),
+        lambda: with_certificate(_by_revoker(_revocation("station"), logged=None)),
     ),
 )
 
 
 def _by_other_site(claims: dict[str, Any]) -> Made:
-    return _by_person(claims, chain=(person(at="Other"), site("Other")))
+    return by_person(claims, chain=(person(at="Other"), site("Other")))
 
 
 CASES = (*_TOLD, *_ROLE, *_CHAIN, *_CLAIMS, *_BESIDE)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import struct
-import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,8 +18,9 @@ from rasura import __version__, strict_json
 from rasura.errors import RasuraError, UsageError
 from rasura.language import Language
 from rasura.pdf.terms import PdfError
+from rasura.toml_text import toml_table
 
-__all__ = ["MEDIA_TYPE", "SETTINGS_NAME", "Letterhead", "PageSettings", "made_by"]
+__all__ = ["MEDIA_TYPE", "SETTINGS_NAME", "Letterhead", "PageSettings", "letterhead_files", "made_by"]
 
 MEDIA_TYPE = "application/vnd.rasura.page+json;version=1"
 SETTINGS_NAME = "page.json"
@@ -70,7 +71,7 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     def load(cls, path: Path) -> Letterhead:
         """Read a letterhead's TOML; its logo is a PNG file named there. Raises :class:`UsageError`."""
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = _table(path.read_bytes().decode("utf-8"), path)
             logo = document.pop("logo", None)
             if logo is not None and not isinstance(logo, str):
                 raise UsageError(f"{path}: logo is the name of a PNG file")
@@ -78,6 +79,8 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             png = (path.parent / logo).read_bytes() if logo is not None else None
         except OSError as error:
             raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} is no letterhead: it is not UTF-8") from None
         except (ValueError, msgspec.ValidationError) as error:
             raise UsageError(
                 f"{path} is no letterhead: {error}",
@@ -89,6 +92,12 @@ class Letterhead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         encoded = base64.b64encode(png).decode() if png is not None else None
         registry = letterhead.registry.rstrip("/") if letterhead.registry is not None else None
         return msgspec.structs.replace(letterhead, logo=encoded, registry=registry)
+
+
+def letterhead_files(path: Path) -> tuple[Path, ...]:
+    """The files of a letterhead that :meth:`Letterhead.load` takes: its TOML, and its logo if it has one."""
+    logo = _table(path.read_text(encoding="utf-8"), path).get("logo")
+    return (path, path.parent / logo) if logo is not None else (path,)
 
 
 class PageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -125,6 +134,10 @@ def made_by() -> str:
     """The tools that set a page here: pages of the same tools are the same to the byte."""
     typst, segno = (importlib.metadata.version(name) for name in ("typst", "segno"))
     return f"rasura {__version__}, typst {typst}, segno {segno}"
+
+
+def _table(text: str, path: Path) -> dict[str, Any]:
+    return toml_table(text, f"{path} is no letterhead: it", UsageError)
 
 
 def _is_url(text: str) -> bool:
