@@ -277,6 +277,9 @@ def test_a_missing_program_is_named_with_its_package() -> None:
 def test_a_program_that_fails_is_quoted() -> None:
     with pytest.raises(BuildError, match="the reason"):
         run(["sh", "-c", "echo the reason >&2; exit 3"])
+    with pytest.raises(BuildError) as raised:
+        run(["sh", "-c", "printf 'one\\n\\n  two\\n' >&2; exit 3"])
+    assert str(raised.value) == "sh failed (3): one; two", "on one line, as sentences are shown"
 
 
 def test_the_settings_of_the_documentation_are_understood() -> None:
