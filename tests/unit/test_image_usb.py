@@ -356,6 +356,54 @@ def _command(*words: str | Path, folder: Path, typed: str = "") -> subprocess.Co
     return done
 
 
+def test_a_file_that_holds_something_is_asked_about(iso: Path, stick: Path, tmp_path: Path) -> None:
+    stick.write_bytes(b"a disk image of somebody".ljust(128 * MIB, b"\0"))
+    before = stick.read_bytes()
+    for typed in ("", "no\n"):
+        done = _command(stick, "--iso", iso, folder=tmp_path, typed=typed)
+        assert "Type stick.img to go on" in done.stderr
+        assert done.returncode in {1, 2}
+        assert stick.read_bytes() == before
+    done = _command(stick, "--iso", iso, folder=tmp_path, typed="stick.img\n")
+    assert done.returncode == 0, done.stderr
+    done = _command(stick, "--iso", iso, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), "a stick of ours is brought up to date"
+    stick.write_bytes(before)
+    done = _command(stick, "--iso", iso, "--yes", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_missing_is_told_with_what_makes_it(iso: Path, stick: Path, tmp_path: Path) -> None:
+    done = _command("none.img", "--iso", iso, folder=tmp_path)
+    assert (done.returncode, "there is no none.img" in done.stderr) == (2, True)
+    assert "build-image" not in done.stderr
+    done = _command(stick, "--iso", iso, "--policy", "none.toml", folder=tmp_path)
+    assert (done.returncode, "there is no none.toml" in done.stderr) == (2, True)
+    assert "build-image" not in done.stderr
+    done = _command(stick, "--iso", "none.iso", folder=tmp_path)
+    assert (done.returncode, "./scripts/build-image makes" in done.stderr) == (2, True)
+    os.mkfifo(tmp_path / "pipe")
+    done = _command("pipe", "--iso", iso, folder=tmp_path)
+    assert (done.returncode, "neither a drive nor a file" in done.stderr) == (2, True)
+
+
+def test_restored_by_the_command_and_written_afresh(iso: Path, stick: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (kept / CERTIFICATE).parent.mkdir(parents=True)
+    (kept / CERTIFICATE).write_text("{}")
+    done = _command(stick, "--iso", iso, "--restore", kept, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"the files of {kept} are on it: that folder may be removed" in done.stdout
+    assert on_data_partition(stick, CERTIFICATE) == b"{}"
+    done = _command(stick, "--iso", iso, "--afresh", folder=tmp_path, typed="no\n")
+    assert (done.returncode, "Everything on it will be lost" in done.stderr) == (2, True)
+    assert on_data_partition(stick, CERTIFICATE) == b"{}"
+    done = _command(stick, "--iso", iso, "--afresh", "--yes", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(subprocess.CalledProcessError):
+        on_data_partition(stick, CERTIFICATE)
+
+
 @pytest.mark.root
 def test_a_real_device_is_written_twice(iso: Path, tmp_path: Path) -> None:
     if os.geteuid() != 0 or shutil.which("losetup") is None:
