@@ -35,6 +35,7 @@ from rasura_agent.live.stick import append_data_partition
 from rasura_image.data_partition import PROGRAMS, copy_out, make_volume, used_bytes
 from rasura_image.errors import BuildError
 from rasura_image.menus import data_partition_cfg
+from rasura_image.netboot_folder import policy_warning
 from rasura_image.settings import Settings
 from rasura_image.tools import require, run
 
@@ -120,6 +121,8 @@ def write_stick(
                 partition = grow(table, target.size_bytes // SECTOR_BYTES, unique, DATA_LABEL).new
                 _lay_tree(scratch / "tree", kept, contents)
                 make_volume(scratch / "volume", partition, scratch / "tree")
+                if (warning := policy_warning(contents.settings, scratch / "tree/policies")) is not None:
+                    say(f"  warning: {warning}")
             except BaseException as error:
                 # The stick still has its files itself.
                 _remove(kept)

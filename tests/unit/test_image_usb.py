@@ -288,6 +288,19 @@ def test_what_is_no_policy_is_refused_before_anything_is_written(
     assert stick.read_bytes() == before
 
 
+def test_a_policy_that_the_stick_does_not_have_is_warned_of(iso: Path, stick: Path, tmp_path: Path) -> None:
+    text = '[station]\npolicy = "school"\n'
+    said: list[str] = []
+    write_stick(stick, iso, StickContents(parse_settings(text), text), said.append)
+    assert [line for line in said if "the policy school is neither built in" in line]
+    policy = tmp_path / "school.toml"
+    policy.write_text(POLICY)
+    for policies in ((policy,), ()):  # the second time it is on the stick
+        said.clear()
+        write_stick(stick, iso, StickContents(parse_settings(text), text, policies=policies), said.append)
+        assert not [line for line in said if "warning" in line]
+
+
 def _large_iso(path: Path) -> Path:
     """As large as the real one."""
     size = 124 * MIB
