@@ -12,12 +12,14 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rasura import __version__
+from rasura.errors import UsageError
 from rasura_image import agent_layer, keep, kernel, payload, tree
 from rasura_image.errors import BuildError
 from rasura_image.iso import write_iso
@@ -30,6 +32,7 @@ from rasura_image.tree import Entry
 
 __all__ = ["Builder", "Built"]
 
+_SUMS = "SHA256SUMS"
 _NEEDED = {"apt-get": "apt", "dpkg-deb": "dpkg", "mmdebstrap": "mmdebstrap"}
 
 
@@ -56,9 +59,11 @@ class Builder:
         ``notes`` makes RELEASE.md of what names the build.
 
         Raises:
+            UsageError: ``target`` holds something that is no build, or a folder cannot be written to.
             BuildError: something failed; ``target`` is as it was.
             HostError: this computer lacks a program.
         """
+        _require_places(target, self._cache)
         require(_NEEDED if os.geteuid() == 0 else {**_NEEDED, "newuidmap": "uidmap"})
         started = time.monotonic()
         self._step("packages")
@@ -243,14 +248,54 @@ def _sha256(path: Path) -> str:
 def _write_sums(folder: Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in files]
-    (folder / "SHA256SUMS").write_text("".join(lines))
+    (folder / _SUMS).write_text("".join(lines))
+
+
+def _require_places(target: Path, cache: Path) -> None:
+    """See that both folders can be written to, and that ``target`` may be replaced whole.
+
+    Raises:
+        UsageError: it cannot, or something else than a build of ours would be lost.
+    """
+    place = target.resolve()
+    if place.is_relative_to(cache) or cache.is_relative_to(place):
+        raise UsageError(
+            f"{target} and the cache {cache} must not lie in each other", hint="name another --output"
+        )
+    try:
+        found = {path.name for path in place.iterdir()} if place.exists() else set()
+    except NotADirectoryError:
+        raise UsageError(f"{target} is no folder", hint="name another --output") from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot look into {target}: {error.strerror}", hint="name another --output"
+        ) from None
+    if found and not found >= {BUILD_FILE, _SUMS}:
+        raise UsageError(
+            f"{target} is neither empty nor an image built before: it would be replaced whole",
+            hint="name a folder that does not exist yet",
+        )
+    for option, folder in (("output", place.parent), ("cache", cache)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            Path(tempfile.mkdtemp(prefix=".rasura-", dir=folder)).rmdir()
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to {folder}: {error.strerror}", hint=f"name another --{option}"
+            ) from None
 
 
 def _replace(new: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f"{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    shutil.move(new, target)
-    shutil.rmtree(old, ignore_errors=True)
+    place = target.resolve()
+    # Beside it under a name of our own, so that a folder is never seen half filled, and no other is touched.
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+        shutil.move(new, beside / "new")
+        if place.exists():
+            place.rename(beside / "old")
+        (beside / "new").rename(place)
+    except OSError as error:
+        raise BuildError(
+            f"the image is built and cannot be put at {target}: {error.strerror or error}"
+        ) from None
+    shutil.rmtree(beside, ignore_errors=True)

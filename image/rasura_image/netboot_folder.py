@@ -13,11 +13,12 @@ from pathlib import Path
 import msgspec
 
 from rasura.errors import RefusedError, UsageError
+from rasura_agent.erase.policy import BUILT_IN
 from rasura_image.dnsmasq import BIOS_PROGRAM, IPXE_MENU, UEFI_PROGRAM
 from rasura_image.menus import ipxe_script, netboot_grub_cfg
 from rasura_image.settings import Settings
 
-__all__ = ["assemble", "refuse_private_keys", "served_policy"]
+__all__ = ["assemble", "policy_warning", "refuse_private_keys", "served_policy"]
 
 INITRD, KERNEL = "rasura/initrd", "rasura/vmlinuz"
 _NEEDED = (BIOS_PROGRAM, UEFI_PROGRAM, "grubx64.efi", KERNEL, INITRD)
@@ -50,6 +51,17 @@ def served_policy(settings: Settings, policies: Path) -> Path | None:
     name = settings.station.policy
     path = policies / f"{name}.toml"
     return path if name is not None and "/" not in name and path.is_file() else None
+
+
+def policy_warning(settings: Settings, policies: Path) -> str | None:
+    """A sentence, if the settings name a policy that is neither built in nor in the folder ``policies``."""
+    name = settings.station.policy
+    if name is None or "/" in name or name in BUILT_IN or served_policy(settings, policies) is not None:
+        return None
+    return (
+        f"the policy {name} is neither built in nor there as policies/{name}.toml: machines look for it on"
+        " their own stick, and stop where it is not"
+    )
 
 
 def assemble(target: Path, netboot: Path, settings: Settings, policy: Path | None, url: str) -> Settings:

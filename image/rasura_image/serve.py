@@ -26,7 +26,7 @@ from rasura.text import printable
 from rasura_image.dnsmasq import NetbootNetwork, dnsmasq_conf
 from rasura_image.errors import HostError
 from rasura_image.netboot_events import Board, dnsmasq_event, nginx_event
-from rasura_image.netboot_folder import assemble, refuse_private_keys, served_policy
+from rasura_image.netboot_folder import assemble, policy_warning, refuse_private_keys, served_policy
 from rasura_image.netboot_host import (
     address_of,
     hardware_address,
@@ -102,6 +102,8 @@ def serve(
         server.mode, interface, address_of(interface), server.http_port, server.addresses()
     )
     policy = served_policy(settings, folder / "policies")
+    if (warning := policy_warning(settings, folder / "policies")) is not None:
+        _warn(warning)
     refuse_private_keys(netboot, *([policy.parent] if policy is not None else []))
     tls = _tls(server, folder)
     _require_ports(network, tls)

@@ -65,8 +65,10 @@ def run(
         if source is not None:
             source.close()
     if done.returncode != 0:
-        said = (done.stderr + done.stdout).decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
-        raise BuildError(f"{Path(command[0]).name} failed ({done.returncode}):\n  " + "\n  ".join(said))
+        lines = (line.strip() for line in (done.stderr + done.stdout).decode(errors="replace").splitlines())
+        # On one line: newlines of a sentence are shown as escapes.
+        said = [line for line in lines if line][-_SHOWN_LINES:] or ["it said nothing"]
+        raise BuildError(f"{Path(command[0]).name} failed ({done.returncode}): {'; '.join(said)}")
     return done.stdout.decode(errors="replace")
 
 

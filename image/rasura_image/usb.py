@@ -1,13 +1,14 @@
 """Writing a stick: the ISO, read back, and a data partition with what a site wants to have on it.
 
-Nothing is mounted: the partition's files are written through mtools, so that the same code writes to a
-device and to a file. A stick that already has a data partition keeps what is in it.
+The stick is held open from the first look to the last byte, so that nobody mounts it meanwhile. Nothing is
+written to it before all that goes on it is made, and a stick that already has a data partition keeps what is
+in it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -18,18 +19,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from rasura.errors import RefusedError, UsageError
+from rasura.command import read_file as read_named
+from rasura.errors import RasuraError, RefusedError, UsageError
 from rasura.key_box import is_sealed
 from rasura.site_kit import KEY_FILE, SitePapers
+from rasura_agent.erase.policy import parse_policy
 from rasura_agent.inventory.labels import DATA_LABEL, fat32_labels
 from rasura_agent.live.boot_facts import Build, parse_build
-from rasura_agent.live.gpt import SECTOR_BYTES, GptError, Partition, parse_table
+from rasura_agent.live.gpt import SECTOR_BYTES, GptError, Partition, Table, grow, parse_table
 from rasura_agent.live.iso9660 import read_file
 from rasura_agent.live.medium import lay_out
 from rasura_agent.live.stick import append_data_partition
+from rasura_image.data_partition import PROGRAMS, copy_out, make_volume, used_bytes
 from rasura_image.errors import BuildError
 from rasura_image.menus import data_partition_cfg
+from rasura_image.netboot_folder import policy_warning
 from rasura_image.settings import Settings
 from rasura_image.tools import require, run
 
@@ -37,18 +43,21 @@ __all__ = ["StickContents", "write_stick"]
 
 _CHUNK_BYTES = 4 << 20
 _LEAST_DATA_BYTES = 64 << 20
-_NEEDED = {"mkfs.vfat": "dosfstools", "mcopy": "mtools", "mmd": "mtools"}
-_MTOOLS = {"MTOOLS_SKIP_CHECK": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class StickContents:
-    """What goes on the data partition. ``settings_text`` is the file that ``settings`` was read from."""
+    """What goes on the data partition. ``settings_text`` is the file that ``settings`` was read from.
+
+    The files of the folders ``restored`` win over those that the partition has, a later folder's over an
+    earlier one's; what is named beside them wins over both.
+    """
 
     settings: Settings
     settings_text: str | None = None
     site: Path | None = None
     policies: tuple[Path, ...] = ()
+    restored: tuple[Path, ...] = ()
 
 
 class _Target:
@@ -81,59 +90,130 @@ class _Target:
         os.fsync(self._descriptor)
 
 
-def write_stick(path: Path, iso: Path, contents: StickContents, say: Callable[[str], None]) -> None:
+def write_stick(
+    path: Path, iso: Path, contents: StickContents, say: Callable[[str], None], *, afresh: bool = False
+) -> None:
     """Write the live image and a data partition to ``path``, a whole block device or a file that exists.
 
-    Whether ``path`` may be written to is the caller's question. ``say`` is told each step.
+    Whether ``path`` may be written to is the caller's question. ``say`` is told each step. With ``afresh``
+    nothing of an older data partition is kept.
 
     Raises:
         UsageError: something named is not what it must be; nothing was written.
-        RefusedError: a site key without a passphrase would go on the stick, or the stick is in use.
-        BuildError: the stick does not keep what is written to it, or a program failed.
+        RefusedError: a site key without a passphrase would go on the stick; nothing was written.
+        BuildError: a program failed, it was interrupted, or the stick does not keep what is written to it.
+            The sentence says so if nothing was written; otherwise the hint says how to go on.
     """
-    require(_NEEDED)
-    build = parse_build(_build_file(iso))
-    if build is None or not build.is_sound:
-        raise UsageError(f"{iso} is no image of ours", hint="./scripts/build-image makes one")
+    require(PROGRAMS)
+    build, table = _image(iso)
+    _require_sound(contents)
+    with _opened(path) as target:
+        size = iso.stat().st_size
+        if target.size_bytes < size + _LEAST_DATA_BYTES:
+            raise UsageError(f"{path} is too small: {(size + _LEAST_DATA_BYTES) // 10**6} MB are needed")
+        kept = None if afresh else _kept(target)
+        if kept is not None:
+            say(f"  the data partition's files are kept in {kept} meanwhile")
+        unique = secrets.token_bytes(16)
+        with contextlib.ExitStack() as stack:
+            try:
+                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rasura-stick-")))
+                partition = grow(table, target.size_bytes // SECTOR_BYTES, unique, DATA_LABEL).new
+                _lay_tree(scratch / "tree", kept, contents)
+                make_volume(scratch / "volume", partition, scratch / "tree")
+                if (warning := policy_warning(contents.settings, scratch / "tree/policies")) is not None:
+                    say(f"  warning: {warning}")
+            except BaseException as error:
+                # The stick still has its files itself.
+                _remove(kept)
+                if not isinstance(error, (OSError, RasuraError)):
+                    raise
+                raise BuildError(f"nothing was written to {path}: {_reason(error)}") from None
+            try:
+                partition = _write(target, iso, build, unique, say)
+                say("  data partition")
+                _pour(scratch / "volume", target, partition.first * SECTOR_BYTES)
+                if target.is_device:
+                    run(["blockdev", "--flushbufs", path])
+            except (OSError, RasuraError, KeyboardInterrupt) as error:
+                # What the stick held is nowhere else now.
+                hint = _how_to_go_on(kept, contents.restored)
+                raise BuildError(f"{path} could not be written: {_reason(error)}", hint=hint) from None
+    _remove(kept)
+
+
+def _require_sound(contents: StickContents) -> None:
     if contents.site is not None and not _is_sealed_site(contents.site):
         raise RefusedError(
             f"the site key in {contents.site} has no passphrase: who finds the stick could sign with it",
             hint=f"rasura-registry seal {contents.site}",
         )
-    kept = Path(tempfile.mkdtemp(prefix="rasura-stick-kept-", dir=Path.cwd()))
-    try:
-        _write(path, iso, build, contents, kept, say)
-    except (OSError, BuildError) as error:
-        # What the stick held is nowhere else now.
-        hint = f"the files of its data partition are in {kept}" if any(kept.iterdir()) else None
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        raise BuildError(f"{path} could not be written: {reason}", hint=hint) from None
-    finally:
-        if not any(kept.iterdir()):
-            kept.rmdir()
+    for policy in contents.policies:
+        raw = read_named(policy)
+        try:
+            parse_policy(raw)
+        except RasuraError as error:
+            raise UsageError(f"{policy} is no policy: {error}", hint=error.hint) from None
+    for folder in contents.restored:
+        if not folder.is_dir():
+            raise UsageError(
+                f"{folder} is no folder", hint="--restore names the one that an earlier write-usb told of"
+            )
 
 
-def _write(
-    path: Path, iso: Path, build: Build, contents: StickContents, kept: Path, say: Callable[[str], None]
-) -> None:
-    with _opened(path) as target, tempfile.TemporaryDirectory(prefix="rasura-stick-") as scratch:
-        size = iso.stat().st_size
-        if target.size_bytes < size + _LEAST_DATA_BYTES:
-            raise UsageError(f"{path} is too small: {(size + _LEAST_DATA_BYTES) // 10**6} MB are needed")
-        if _keep(target, kept):
-            say("  the data partition's files are kept")
-        say(f"  writing {size // 10**6} MB")
-        digest = _copy(iso, target)
-        say("  reading back")
-        if _digest(target, size) != digest:
-            raise BuildError("it does not hold what was written: use another stick")
-        say("  data partition")
-        partition = append_data_partition(target, build, secrets.token_bytes(16))
-        _fill(target, partition, contents, kept, Path(scratch))
-        if target.is_device:
-            run(["blockdev", "--flushbufs", path])
-    for one in kept.iterdir():
-        shutil.rmtree(one) if one.is_dir() else one.unlink()
+def _reason(error: BaseException) -> str:
+    match error:
+        case KeyboardInterrupt():
+            return "interrupted"
+        case shutil.Error(args=[[(_, name, why), *_], *_]):
+            return f"{name}: {why}"
+        case OSError(strerror=str(why)):
+            return f"{error.filename}: {why}" if error.filename is not None else why
+        case _:
+            return str(error)
+
+
+def _how_to_go_on(kept: Path | None, restored: tuple[Path, ...]) -> str:
+    folders = [*([kept] if kept is not None else []), *restored]
+    if not folders:
+        return "it is no stick to start from now: write it again"
+    words = " ".join(f"--restore {folder}" for folder in folders)
+    where = f"the files of its data partition are in {kept}: " if kept is not None else ""
+    return f"{where}write it again with {words}"
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder)
+
+
+def _write(target: _Target, iso: Path, build: Build, unique: bytes, say: Callable[[str], None]) -> Partition:
+    size = iso.stat().st_size
+    say(f"  writing {size // 10**6} MB")
+    digest = hashlib.sha256()
+    with iso.open("rb") as stream:
+        _copy(stream, target, 0, size, digest.update)
+    say("  reading back")
+    if _digest(target, 0, size) != digest.hexdigest():
+        raise BuildError("it does not hold what was written: use another stick")
+    return append_data_partition(target, build, unique)
+
+
+def _pour(volume: Path, target: _Target, base: int) -> None:
+    """Copy the file system in ``volume`` to where the partition begins, and read it back.
+
+    Its first sector comes last: interrupted before, it has no label, and nobody takes it for a data partition
+    whose files must be kept.
+    """
+    size = used_bytes(volume)
+    target.write(base, bytes(SECTOR_BYTES))
+    with volume.open("rb") as stream:
+        first = stream.read(SECTOR_BYTES)
+        digest = hashlib.sha256(first)
+        _copy(stream, target, base + SECTOR_BYTES, size - SECTOR_BYTES, digest.update)
+    target.write(base, first)
+    if _digest(target, base, size) != digest.hexdigest():
+        raise BuildError("its data partition does not hold what was written: use another stick")
 
 
 def _is_sealed_site(folder: Path) -> bool:
@@ -149,22 +229,31 @@ def _is_sealed_site(folder: Path) -> bool:
         raise UsageError(f"cannot read {folder / KEY_FILE}: {error.strerror}") from None
 
 
-def _build_file(iso: Path) -> bytes:
+def _image(iso: Path) -> tuple[Build, Table]:
+    """What the image is, and its table."""
     try:
         with iso.open("rb") as stream:
 
             def read(offset: int, length: int) -> bytes:
                 return os.pread(stream.fileno(), length, offset)
 
-            return read_file(read, "rasura", "build.json") or b""
+            build = parse_build(read_file(read, "rasura", "build.json") or b"")
+            if build is not None and build.is_sound:
+                return build, parse_table(read)
+    except GptError:
+        pass
     except OSError as error:
         raise UsageError(f"cannot read {iso}: {error.strerror}") from None
+    raise UsageError(f"{iso} is no image of ours", hint="./scripts/build-image makes one")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Target]:
     try:
-        is_device = stat.S_ISBLK(path.stat().st_mode)
+        mode = path.stat().st_mode
+        if not (stat.S_ISBLK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise UsageError(f"{path} is neither a drive nor a file", hint="'lsblk' lists drives")
+        is_device = stat.S_ISBLK(mode)
         # Exclusively: a device that is mounted or otherwise in use does not open.
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_EXCL if is_device else 0)
         descriptor = os.open(path, flags)
@@ -178,60 +267,77 @@ def _opened(path: Path) -> Iterator[_Target]:
         os.close(descriptor)
 
 
-def _copy(iso: Path, target: _Target) -> str:
-    digest, offset = hashlib.sha256(), 0
-    with iso.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            target.put(offset, chunk)
-            offset += len(chunk)
+def _copy(
+    source: BinaryIO, target: _Target, offset: int, length: int, told: Callable[[bytes], object]
+) -> None:
+    """Copy the next ``length`` bytes; ``told`` each chunk of them."""
+    end = offset + length
+    while offset < end and (chunk := source.read(min(_CHUNK_BYTES, end - offset))):
+        told(chunk)
+        target.put(offset, chunk)
+        offset += len(chunk)
     target.flush()
-    return digest.hexdigest()
 
 
-def _digest(target: _Target, size: int) -> str:
-    digest, offset = hashlib.sha256(), 0
-    while offset < size:
-        chunk = target.read(offset, min(_CHUNK_BYTES, size - offset))
-        if not chunk:
-            break
+def _digest(target: _Target, offset: int, length: int) -> str:
+    digest, end = hashlib.sha256(), offset + length
+    while offset < end and (chunk := target.read(offset, min(_CHUNK_BYTES, end - offset))):
         digest.update(chunk)
         offset += len(chunk)
     return digest.hexdigest()
 
 
-def _keep(target: _Target, folder: Path) -> bool:
-    """Copy the files of a data partition that is there already; whether there was one."""
+def _kept(target: _Target) -> Path | None:
+    """A new folder with the files of a data partition that is there already, if it has some."""
     try:
         partitions = parse_table(target.read).partitions
     except GptError:
-        return False
+        return None
+    except OSError as error:
+        raise UsageError(f"nothing was written: cannot read {target.path}: {error.strerror}") from None
     for partition in partitions:
         base = partition.first * SECTOR_BYTES
         if DATA_LABEL in fat32_labels(partial(_read_within, target, base)):
-            run(["mcopy", "-s", "-m", "-Q", "-i", _volume(target, partition), "::", folder], env=_MTOOLS)
-            return True
-    return False
+            return _copied(f"{target.path}@@{base}", target.path)
+    return None
+
+
+def _copied(volume: str, path: Path) -> Path | None:
+    # Not among temporary files: it may be all there is of certificates that were not sent yet.
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="rasura-stick-kept-", dir=Path.cwd()))
+    except OSError as error:
+        raise UsageError(
+            "nothing was written: the current folder cannot take the files of the stick's data partition:"
+            f" {error.strerror}",
+            hint="change to a folder that can be written to",
+        ) from None
+    try:
+        copy_out(volume, folder)
+        if any(folder.iterdir()):
+            return folder
+    except BuildError as error:
+        shutil.rmtree(folder)
+        raise BuildError(
+            f"nothing was written: the data partition of {path} cannot be read: {error}",
+            hint="--afresh writes the stick and keeps nothing of what is in its data partition",
+        ) from None
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    folder.rmdir()
+    return None
 
 
 def _read_within(target: _Target, base: int, offset: int, length: int) -> bytes:
     return target.read(base + offset, length)
 
 
-def _volume(target: _Target, partition: Partition) -> str:
-    return f"{target.path}@@{partition.first * SECTOR_BYTES}"
-
-
-def _fill(target: _Target, partition: Partition, contents: StickContents, kept: Path, scratch: Path) -> None:
-    sectors = partition.last - partition.first + 1
-    run(
-        [
-            *("mkfs.vfat", "-F", "32", "-n", DATA_LABEL, f"--offset={partition.first}"),
-            *(target.path, str(sectors * SECTOR_BYTES // 1024)),
-        ]
-    )
-    tree = scratch / "tree"
-    shutil.copytree(kept, tree)
+def _lay_tree(tree: Path, kept: Path | None, contents: StickContents) -> None:
+    """Make the folder ``tree``: all that the data partition is to have."""
+    tree.mkdir()
+    for folder in (*([kept] if kept is not None else []), *contents.restored):
+        shutil.copytree(folder, tree, dirs_exist_ok=True)
     lay_out(tree)
     if contents.settings_text is not None or not (tree / "boot/rasura.cfg").exists():
         (tree / "boot/settings.toml").write_text(contents.settings_text or "")
@@ -241,21 +347,3 @@ def _fill(target: _Target, partition: Partition, contents: StickContents, kept: 
         shutil.copytree(contents.site, tree / "site")
     for policy in contents.policies:
         shutil.copy(policy, tree / "policies")
-    volume = _volume(target, partition)
-    run(["mcopy", "-s", "-Q", "-i", volume, *sorted(tree.iterdir()), "::"], env=_MTOOLS)
-    target.flush()
-    _compare(volume, tree, scratch / "again")
-
-
-def _compare(volume: str, tree: Path, again: Path) -> None:
-    again.mkdir()
-    run(["mcopy", "-s", "-Q", "-i", volume, "::", again], env=_MTOOLS)
-    if _listing(tree) != _listing(again):
-        raise BuildError("its data partition does not hold what was written: use another stick")
-
-
-def _listing(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return json.dumps(
-        [(str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
-    )

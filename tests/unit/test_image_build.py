@@ -16,7 +16,10 @@ from cyclonedx.validation.json import JsonStrictValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rasura.errors import UsageError
+from rasura_image import build
 from rasura_image.agent_layer import locked_wheels, needed_distributions
+from rasura_image.build import Builder
 from rasura_image.cpio import write_cpio
 from rasura_image.errors import BuildError, HostError
 from rasura_image.keep import ModuleRules, Patterns, parse_dependencies, parse_keep
@@ -277,11 +280,73 @@ def test_a_missing_program_is_named_with_its_package() -> None:
 def test_a_program_that_fails_is_quoted() -> None:
     with pytest.raises(BuildError, match="the reason"):
         run(["sh", "-c", "echo the reason >&2; exit 3"])
+    with pytest.raises(BuildError) as raised:
+        run(["sh", "-c", "printf 'one\\n\\n  two\\n' >&2; exit 3"])
+    assert str(raised.value) == "sh failed (3): one; two", "on one line, as sentences are shown"
 
 
 def test_the_settings_of_the_documentation_are_understood() -> None:
     text = (ROOT / "image/NETBOOT.md").read_text().split("```toml\n", 1)[1].split("```", 1)[0]
     assert parse_settings(text).station.policy == "purge"
+
+
+@pytest.fixture
+def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    """A builder that must not come to build."""
+
+    def nothing(_programs: object) -> None:
+        raise AssertionError("it began to build")
+
+    monkeypatch.setattr(build, "require", nothing)
+    return Builder(ROOT, tmp_path / "cache", lambda _step: None)
+
+
+def _earlier(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_only_an_empty_folder_or_an_earlier_build_is_replaced(building: Builder, tmp_path: Path) -> None:
+    photos, empty = _earlier(tmp_path / "photos", "a.jpg", "build.json"), _earlier(tmp_path / "empty")
+    image, file = _earlier(tmp_path / "image", "build.json", "SHA256SUMS", "rasura.iso"), tmp_path / "file"
+    file.write_text("")
+    for target, reason in (
+        (photos, "neither empty nor an image"),
+        (file, "is no folder"),
+        (tmp_path / "cache/image", "must not lie in each other"),
+        (tmp_path, "must not lie in each other"),
+        (Path("/proc/x/image"), "cannot write to /proc/x"),
+        (file / "image", "cannot look into|cannot write to|is no folder"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            building.build(target)
+    assert {path.name for path in photos.iterdir()} == {"a.jpg", "build.json"}
+    for target in (empty, image, tmp_path / "new", tmp_path / "a/b/new"):
+        with pytest.raises(AssertionError, match="began"):
+            building.build(target)
+    assert len(list(image.iterdir())) == 3
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_cache_that_cannot_be_is_one_sentence(building: Builder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for cache in (Path("/proc/nope"), Path("/proc"), tmp_path / "file"):
+        with pytest.raises(UsageError, match=f"cannot write to {cache}") as raised:
+            Builder(ROOT, cache, lambda _step: None).build(tmp_path / "image")
+        assert raised.value.hint == "name another --cache"
+
+
+def test_what_lies_beside_an_image_stays(tmp_path: Path) -> None:
+    new, target, old = tmp_path / "new", tmp_path / "image", tmp_path / "image.old"
+    for folder, content in ((new, "new"), (target, "before"), (old, "somebody's")):
+        folder.mkdir()
+        (folder / "file").write_text(content)
+    build._replace(new, target)
+    assert (target / "file").read_text() == "new"
+    assert (old / "file").read_text() == "somebody's"
+    assert {path.name for path in tmp_path.iterdir()} == {"image", "image.old"}
 
 
 class TestSystem:

@@ -11,7 +11,7 @@ import pytest
 
 from rasura.errors import RefusedError, UsageError
 from rasura_image.netboot_events import Board, Event, Stage, dnsmasq_event, nginx_event
-from rasura_image.netboot_folder import assemble, refuse_private_keys, served_policy
+from rasura_image.netboot_folder import assemble, policy_warning, refuse_private_keys, served_policy
 from rasura_image.netboot_nginx import Tls, nginx_conf
 from rasura_image.settings import Settings, parse_settings
 
@@ -66,6 +66,16 @@ def test_a_policy_beside_the_settings_is_served_and_pinned(netboot: Path, tmp_pa
 def test_a_policy_from_elsewhere_keeps_its_name(policy: str, tmp_path: Path) -> None:
     (tmp_path / "bench.toml").write_text("")
     assert served_policy(parse_settings(f"[station]\n{policy}"), tmp_path) is None
+
+
+def test_a_policy_that_is_nowhere_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "bench.toml").write_text("")
+    for there in ("purge", "bench", "http://example.org/other.toml"):
+        assert policy_warning(parse_settings(f'[station]\npolicy = "{there}"'), tmp_path) is None
+    assert policy_warning(Settings(), tmp_path) is None
+    warning = policy_warning(parse_settings('[station]\npolicy = "no-such-policy"'), tmp_path)
+    assert warning is not None
+    assert "no-such-policy is neither built in" in warning
 
 
 def test_a_folder_that_was_not_built_to_its_end_is_not_served(netboot: Path, tmp_path: Path) -> None:
