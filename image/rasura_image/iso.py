@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from datetime import UTC, datetime
@@ -29,28 +30,26 @@ _BIOS_MODULES = (
     "normal",
 )
 
-_FIND = """search --no-floppy --set=root --file /rasura/build.json
-set prefix=($root)/boot/grub
-"""
-_ESP_STUB = f"{_FIND}configfile $prefix/grub.cfg\n"
-"""The signed GRUB runs this as its menu; the BIOS' core goes on to its own menu by itself."""
+_BUILD = "rasura/build.json"
 
 
 def write_iso(
     target: Path, files: list[Entry], payload: Path, tools: ToolTree, work: Path, epoch: int
 ) -> None:
     """Write the ISO with ``files`` in it; ``payload`` holds shim, GRUB and its modules, unpacked."""
+    mark = _mark(files)
     shutil.rmtree(work, ignore_errors=True)
     tree = work / "tree"
     grub = payload / "usr/lib/grub"
     core = work / "core.img"
     tools.run(
         "grub-mkimage", "--format", "i386-pc", "--directory", grub / "i386-pc", "--output", core,
-        "--prefix", "/boot/grub", "--config", _written(work / "early.cfg", _FIND), *_BIOS_MODULES,
+        "--prefix", "/boot/grub", "--config", _written(work / "early.cfg", _find(mark)), *_BIOS_MODULES,
     )  # fmt: skip
     bios = (grub / "i386-pc/cdboot.img").read_bytes() + core.read_bytes()
     files = [
         *files,
+        Entry.file(mark, b""),
         Entry.file("boot/grub/bios.img", bios),
         *(
             Entry.file(f"boot/grub/i386-pc/{path.name}", path)
@@ -70,7 +69,8 @@ def write_iso(
             path.write_bytes(entry.read())
     for path in (tree, *tree.rglob("*")):
         os.utime(path, (epoch, epoch))
-    esp = _write_esp(work, payload, tools, epoch)
+    # The signed GRUB runs this as its menu; the BIOS' core goes on to its own menu by itself.
+    esp = _write_esp(work, payload, tools, epoch, f"{_find(mark)}configfile $prefix/grub.cfg\n")
     stamp = datetime.fromtimestamp(epoch, UTC).strftime("%Y%m%d%H%M%S00")
     target.unlink(missing_ok=True)
     tools.run(
@@ -92,9 +92,24 @@ def _written(path: Path, text: str) -> Path:
     return path
 
 
-def _write_esp(work: Path, payload: Path, tools: ToolTree, epoch: int) -> Path:
+def _mark(files: list[Entry]) -> str:
+    """The name of an empty file that only this build has.
+
+    GRUB looks for it on every drive. A drive that is here to be erased may hold an older image, which must not
+    decide what is booted.
+    """
+    (build,) = (one for one in files if str(one.path) == _BUILD)
+    return f"rasura/{hashlib.sha256(build.read()).hexdigest()[:16]}"
+
+
+def _find(mark: str) -> str:
+    """What sets GRUB's root and prefix to the medium with ``mark``."""
+    return f"search --no-floppy --set=root --file /{mark}\nset prefix=($root)/boot/grub\n"
+
+
+def _write_esp(work: Path, payload: Path, tools: ToolTree, epoch: int, menu: str) -> Path:
     """The EFI system partition: shim, the signed GRUB for media, and a stub that finds the ISO's menu."""
-    stub = _written(work / "grub.cfg", _ESP_STUB)
+    stub = _written(work / "grub.cfg", menu)
     files = {
         "EFI/BOOT/BOOTX64.EFI": payload / "usr/lib/shim/shimx64.efi.signed",
         "EFI/BOOT/grubx64.efi": payload / "usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed",
