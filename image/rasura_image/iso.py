@@ -95,10 +95,10 @@ def _written(path: Path, text: str) -> Path:
 def _mark(files: list[Entry]) -> str:
     """The name of an empty file that only this build has.
 
-    GRUB looks for it on every drive. A drive that is here to be erased may hold an older image, which must not
+    GRUB looks for it on every drive. One that is here to be erased may hold an older image, which must not
     decide what is booted.
     """
-    (build,) = (one for one in files if str(one.path) == _BUILD)
+    (build,) = (one for one in files if one.path == _BUILD)
     return f"rasura/{hashlib.sha256(build.read()).hexdigest()[:16]}"
 
 
