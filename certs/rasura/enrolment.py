@@ -1,7 +1,7 @@
 """Enrolment: a station with a key in its memory is certified by its site, after a person has compared a code.
 
 A machine that boots from the network carries no secret. It makes a key, the registry's operator reads
-eight characters from its screen and types them, and the registry certifies that key for hours::
+eight characters from its screen and types them, and the registry certifies that key for a week::
 
     station                                       registry
     POST /enrolments      {"commitment": HEX}  →

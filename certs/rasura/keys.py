@@ -7,7 +7,7 @@ link        subject                    basicConstraints       keyUsage          
 ==========  =========================  =====================  ==================  ===============
 authority   CN=registry name           CA, pathlen 1          keyCertSign         20 years
 site        O=site, CN=site            CA, pathlen 0          keyCertSign         2 years
-station     O=site, CN=station         not a CA               digitalSignature    hours
+station     O=site, CN=station         not a CA               digitalSignature    a week
 person      O=site, CN=name, T=role    not a CA               digitalSignature    months
 revoker     O=site, CN=site            not a CA               digitalSignature    a month
 ==========  =========================  =====================  ==================  ===============
@@ -207,7 +207,7 @@ def issue_station(
     station: str,
     now: datetime,
 ) -> x509.Certificate:
-    """Certify a station's key for one working day; ``now`` is the station's own clock."""
+    """Certify a station's key for one boot; ``now`` is the station's own clock."""
     subject = _name(station, organization(site))
     return _issue(subject, station_key, site.subject, site_key, now, STATION_LIFETIME, None)
 
@@ -381,6 +381,10 @@ def chain_problems(
             *_form_problems(signer, role.certificate),
             *_profile_problems(site, "the site's signing certificate", 0),
         ]
+        if role is Role.STATION and _lasts(signer) > _BACKDATE + STATION_LIFETIME:
+            problems.append(
+                f"{role.certificate} is valid for more than the {STATION_LIFETIME.days} days of one"
+            )
         if organization(signer) != organization(site):
             problems.append(f"{role.certificate} names another site than the one that issued it")
         if not _issued_by(signer, site):
@@ -443,6 +447,10 @@ def _profile_problems(
     if strange:
         problems.append(f"{what} has a critical extension we do not know ({', '.join(strange)})")
     return problems
+
+
+def _lasts(certificate: x509.Certificate) -> timedelta:
+    return certificate.not_valid_after_utc - certificate.not_valid_before_utc
 
 
 def _is_marked(certificate: x509.Certificate, role: Role) -> bool:

@@ -14,17 +14,17 @@ from rasura.certificate import (
     VerificationMethod,
 )
 
-__all__ = ["disposition_problems", "own_command_problems"]
+__all__ = ["SENT", "disposition_problems", "own_command_problems"]
 
 _DONE, _REFUSED, _UNKNOWN = "done", "refused", "unknown"
 _DISPOSITIONS = frozenset({_DONE, _REFUSED, _UNKNOWN})
 
-_SENT = {
+SENT = {
     Technique.ATA_SANITIZE_CRYPTO: "CRYPTO SCRAMBLE EXT",
     Technique.ATA_SANITIZE_BLOCK: "BLOCK ERASE EXT",
     Technique.ATA_SANITIZE_OVERWRITE: "OVERWRITE EXT",
     Technique.ATA_SECURITY_ERASE_ENHANCED: "SECURITY ERASE UNIT (ENHANCED)",
-    Technique.ATA_SECURITY_ERASE: "SECURITY ERASE UNIT",
+    Technique.ATA_SECURITY_ERASE: "SECURITY ERASE UNIT (NORMAL)",
     Technique.NVME_SANITIZE_CRYPTO: "SANITIZE CRYPTO ERASE",
     Technique.NVME_SANITIZE_BLOCK: "SANITIZE BLOCK ERASE",
     Technique.NVME_SANITIZE_OVERWRITE: "SANITIZE OVERWRITE",
@@ -74,7 +74,7 @@ def _sending(certificate: ErasureCertificate) -> list[str]:
     found = []
     if all(one.disposition != _DONE for one in commands):
         found.append("ERASED by the drive's own commands although it carried out none of those recorded")
-    wanted = _SENT.get(technique) if technique is not None else None
+    wanted = SENT.get(technique) if technique is not None else None
     sent = any(one.name == wanted and one.disposition != _REFUSED for one in commands)
     if wanted is not None and not sent and not certificate.commands_omitted:
         found.append(f"ERASED by {technique}, and no {wanted} is recorded that the drive did not refuse")

@@ -149,6 +149,7 @@ _OURS = {
     "rejected-and-accepted-by-another",
     "superseded",
     "station-is-an-authority",  # the profile is narrower than X.509
+    "station-for-years",
     "site-with-a-longer-path",
     "station-signed-with-sha384",
     "station-key-p384",

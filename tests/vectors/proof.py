@@ -329,6 +329,13 @@ _CHAIN = (
         "SHA-256",
         lambda: made(chain=(station(algorithm=hashes.SHA384()), site())),
     ),
+    _case(
+        "station-for-years",
+        "A station's certificate lasts a week; this one would outlive the theft of the site's key.",
+        "3 chain",
+        "more than the 7 days",
+        lambda: made(chain=(station(begin=ISSUED, end=ISSUED + timedelta(days=365)), site())),
+    ),
     _case("station-key-p384", "A key on another curve.", "2 signature, 3 chain", "P-256", _other_curve),
     _case(
         "claims-of-another-site",
@@ -542,7 +549,7 @@ _LOG = (
         lambda: made(
             bundle=lambda one: {
                 **one,
-                "chain": [b64(station(end=STARTED + 2 * WEEK).public_bytes(Encoding.DER)), one["chain"][1]],
+                "chain": [b64(station(end=STARTED + WEEK / 2).public_bytes(Encoding.DER)), one["chain"][1]],
             }
         ),
     ),
