@@ -98,12 +98,12 @@ def test_a_stick_of_any_writer_gets_its_data_partition(tmp_path: Path) -> None:
     assert "RASURADATA" in subprocess.run(label, capture_output=True, text=True, check=True).stdout
 
 
-def check_boot(facts: dict[str, str], firmware: Firmware) -> None:
-    """Whether it is this build, booted from a medium with that firmware."""
+def check_boot(facts: dict[str, str], firmware: Firmware, boot: str = "medium") -> None:
+    """Whether it is this build, booted in that way with that firmware."""
     assert facts["build"] == build_hash()
     assert facts["firmware"] == ("bios" if firmware is Firmware.BIOS else "uefi")
     # Firmware without it says nothing of it: "-".
     assert (facts["secureboot"] == "on") is (firmware is Firmware.SECURE_BOOT)
     assert facts["lockdown"] == ("integrity" if firmware is Firmware.SECURE_BOOT else "none")
-    assert facts["boot"] == "medium"
+    assert facts["boot"] == boot
     assert facts["entry"] == "serial"
