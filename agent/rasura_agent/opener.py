@@ -75,8 +75,8 @@ class DriveOpener:
         """What an earlier boot left unfinished on the drive of ``plan``."""
         if self.progress is None or not plan.runnable:
             return None
-        record = self.progress.load(plan.drive.identity_sha256).record
-        return interrupted(plan, record) if record is not None and record.has_begun else None
+        record = self.progress.load(plan.drive.identity_sha256).begun
+        return interrupted(plan, record) if record is not None else None
 
     def open(self, plan: DrivePlan) -> Ports:
         """Open the drive of ``plan`` for erasing; raises ``RefusedError``."""

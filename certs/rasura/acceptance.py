@@ -37,7 +37,7 @@ from rasura.certificate import ErasureCertificate, Method, Outcome, Technique
 from rasura.errors import UsageError
 from rasura.machine_report import MachineReport
 from rasura.note import KeyType, Note, NoteError, VerifierKey
-from rasura.toml_text import toml_table
+from rasura.toml_text import is_of_version, toml_table
 from rasura.trust import Trust
 from rasura.verifier import Report, Verdict
 
@@ -78,8 +78,7 @@ class Acceptance(msgspec.Struct, frozen=True):
                 that contradicts another.
         """
         document = toml_table(text, "the file of the rules of acceptance", AcceptanceError)
-        version = document.get("version")
-        if type(version) is not int or version != _VERSION:  # true and 1.0 are equal to 1
+        if not is_of_version(document, _VERSION):
             raise AcceptanceError(f"the rules of acceptance are not of version {_VERSION}")
         _only(document, _MEMBERS, "the rules of acceptance")
         logged = document.get("logged", True)

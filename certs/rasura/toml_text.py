@@ -7,7 +7,7 @@ from typing import Any
 
 from rasura.errors import RasuraError
 
-__all__ = ["toml_table"]
+__all__ = ["is_of_version", "toml_table"]
 
 
 def toml_table(text: str, what: str, error: type[RasuraError]) -> dict[str, Any]:
@@ -22,3 +22,9 @@ def toml_table(text: str, what: str, error: type[RasuraError]) -> dict[str, Any]
         raise error(f"{what} is not TOML that anybody wrote: it is nested too deeply") from None
     except ValueError as problem:
         raise error(f"{what} is not TOML: {str(problem)[:200]}") from None
+
+
+def is_of_version(document: dict[str, Any], version: int) -> bool:
+    """Whether ``document`` says so, by that integer: ``true`` and ``1.0`` are equal to 1, and are not it."""
+    said = document.get("version")
+    return type(said) is int and said == version

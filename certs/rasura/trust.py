@@ -12,7 +12,7 @@ from cryptography import x509
 from rasura.errors import UsageError
 from rasura.keys import KeyFormatError, certificate_pem, load_certificates
 from rasura.note import NoteError, VerifierKey
-from rasura.toml_text import toml_table
+from rasura.toml_text import is_of_version, toml_table
 
 __all__ = ["Revocation", "Trust", "TrustError"]
 
@@ -77,8 +77,7 @@ class Trust(msgspec.Struct, frozen=True):
             TrustError: not TOML, another version, an unknown or missing key, or a key that cannot be read.
         """
         document = toml_table(text, "the trust file", TrustError)
-        version = document.get("version")
-        if type(version) is not int or version != _VERSION:  # true and 1.0 are equal to 1
+        if not is_of_version(document, _VERSION):
             raise TrustError(f"the trust file is not of version {_VERSION}")
         unknown = sorted(document.keys() - {"version", "authority", "log", "timestamp_authority", "revoked"})
         if unknown:

@@ -27,6 +27,7 @@ from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import answered
 from rasura_agent.erase.progress_record import (
     JournalPace,
+    Loaded,
     Place,
     ProgressRecord,
     ProgressStore,
@@ -80,17 +81,17 @@ class Found(msgspec.Struct, frozen=True):
     checked_bytes: int
 
 
-def find(around: Surroundings, wanted: Wanted, make: Patterns) -> Found | None:
-    """What an earlier boot left of this very overwrite; a record that is not used is spoken of."""
+def find(around: Surroundings, left: Loaded, wanted: Wanted, make: Patterns) -> Found | None:
+    """What an earlier boot left of this very overwrite, of all that it ``left`` of the drive.
+
+    A record that is not used is spoken of. An overwrite that is not written down is not gone on with either.
+    """
     if around.store is None:
         return None
-    loaded = around.store.load(wanted.drive.identity_sha256)
-    record = loaded.record
+    if left.record is None and left.damaged:
+        around.say(_afresh("its record is damaged"))
+    record = left.begun
     if record is None:
-        if loaded.damaged:
-            around.say(_afresh("its record is damaged"))
-        return None
-    if not record.has_begun:
         return None
     problem = misfit(record, wanted)
     if problem is not None:

@@ -82,8 +82,9 @@ def _go_on(run: Run) -> EraseResult | None:
     if way is None or wanted is None:
         return None
     # Whether or not it is continued: samples may miss what an earlier boot, or this one, found wrong.
-    run.read_all = run.is_unfinished()
-    found = find(run.surroundings(way), wanted, functools.partial(patterns, way.passes))
+    left = run.left_behind()
+    run.read_all = left.is_unfinished
+    found = find(run.surroundings(way), left, wanted, functools.partial(patterns, way.passes))
     if found is None:
         return None
     if _is_past_reading(way, found.record.place):

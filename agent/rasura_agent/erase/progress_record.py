@@ -157,6 +157,16 @@ class Loaded(msgspec.Struct, frozen=True):
     record: ProgressRecord | None
     damaged: bool = False
 
+    @property
+    def begun(self) -> ProgressRecord | None:
+        """The record, if there is something to go on with."""
+        return self.record if self.record is not None and self.record.has_begun else None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether an overwrite was begun and not ended, for all that is known."""
+        return self.damaged or self.begun is not None
+
 
 class ProgressStore(Protocol):
     """Where records outlive the power."""

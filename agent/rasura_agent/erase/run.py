@@ -19,7 +19,7 @@ from rasura_agent.erase.firmware.line import CommandRecord, Line, Running
 from rasura_agent.erase.meter import Meter, command_left_s
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.plan import DrivePlan, Way
-from rasura_agent.erase.progress_record import ProgressStore
+from rasura_agent.erase.progress_record import Loaded, ProgressStore
 from rasura_agent.erase.result import EraseResult
 from rasura_agent.inventory.model import Drive
 from rasura_agent.sentence import Sentence
@@ -157,12 +157,9 @@ class Run:
             self.plan.limits,
         )
 
-    def is_unfinished(self) -> bool:
-        """Whether an earlier boot, or this one, left an overwrite of the drive unfinished."""
-        if self.store is None:
-            return False
-        loaded = self.store.load(self.drive.identity_sha256)
-        return loaded.damaged or (loaded.record is not None and loaded.record.has_begun)
+    def left_behind(self) -> Loaded:
+        """What an earlier boot, or this one, left of an overwrite of the drive."""
+        return self.store.load(self.drive.identity_sha256) if self.store is not None else Loaded(None)
 
     def changed(self) -> str | None:
         """What is wrong with the drive behind the descriptor now, or ``None``."""
