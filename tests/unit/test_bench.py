@@ -21,7 +21,19 @@ from rasura_agent.bench.held import RATE_BYTES_S, held_to_a_rate
 from rasura_agent.bench.runs import DRIVES, PASSES, Row
 
 ROWS = [
-    Row("ram", 1, "zero", 4000.0, 3200.0, "fio 1M", 0.02, 0.2, 40.0, {"nwipe": 100.0}),
+    Row(
+        "ram",
+        1,
+        "zero",
+        4000.0,
+        3200.0,
+        "fio 1M",
+        0.02,
+        0.2,
+        40.0,
+        {"fio": 3200.0, "dd": 9.0},
+        {"nwipe": 100.0},
+    ),
     Row("disk", 16, "random+verify", 99.0, 100.0, "dd <4M> + fio 1M", 0.5, 0.1, 90.0),
 ]
 
@@ -40,6 +52,7 @@ def test_what_is_no_size(text: str) -> None:
 def test_only_narrows_what_it_names() -> None:
     assert choose(()) == (tuple(Medium), DRIVES, PASSES)
     assert choose(("ram", "4", "zero")) == ((Medium.RAM,), (4,), ("zero",))
+    assert choose(("64", "held"))[1] == (64,)
     assert choose(("verify",)) == (tuple(Medium), DRIVES, ("verify",))
     with pytest.raises(UsageError, match="--only tape"):
         choose(("tape",))
@@ -55,7 +68,7 @@ def test_facts_of_a_row() -> None:
 
 def test_table_and_plot_have_a_line_for_every_row() -> None:
     text = table(ROWS, 0.15)
-    assert "| ram | 1 | zero | 4000 | 3200 | fio 1M | 1.25 |" in text
+    assert "| ram | 1 | zero | 4000 | 3200 | fio 1M | 1.25 | 1.25 |" in text
     assert "nwipe 100" in text
     assert "0.150 CPU s/GB" in text
     drawing = ET.fromstring(plot(ROWS))
@@ -142,6 +155,7 @@ def test_a_small_run(tmp_path: Path) -> None:
         ("ram", drives, name) for drives in (1, 4) for name in ("zero", "random+verify")
     ]
     assert all(row["ours_mb_s"] > 0 and row["ratio"] > 0 and row["peak_rss_mb"] < 300 for row in rows)
+    assert all(max(row["programs_mb_s"].values()) <= row["limit_mb_s"] for row in rows)
     assert (tmp_path / "plot.svg").exists()
 
 

@@ -13,7 +13,7 @@ from rasura.command import print_json, run
 from rasura.errors import ExitCode, RefusedError, UsageError
 from rasura_agent.bench.devices import Medium
 from rasura_agent.bench.figures import plot, table
-from rasura_agent.bench.runs import DRIVES, PASSES, Wanted, run_bench
+from rasura_agent.bench.runs import DRIVES, MANY, PASSES, Wanted, run_bench
 from rasura_agent.bench.tools import cipher_s_per_gb
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -34,12 +34,12 @@ def choose(only: tuple[str, ...]) -> tuple[tuple[Medium, ...], tuple[int, ...], 
     Raises:
         UsageError: a word is none of them.
     """
-    known = [*Medium, *map(str, DRIVES), *PASSES]
+    known = [*Medium, *map(str, (*DRIVES, MANY)), *PASSES]
     for word in only:
         if word not in known:
             raise UsageError(f"--only {word}: there is {', '.join(known)}")
     media = tuple(one for one in Medium if one in only) or tuple(Medium)
-    drives = tuple(one for one in DRIVES if str(one) in only) or DRIVES
+    drives = tuple(one for one in (*DRIVES, MANY) if str(one) in only) or DRIVES
     return media, drives, tuple(one for one in PASSES if one in only) or PASSES
 
 
@@ -52,7 +52,7 @@ def choose(only: tuple[str, ...]) -> tuple[tuple[Medium, ...], tuple[int, ...], 
     "--only",
     multiple=True,
     metavar="WORD",
-    help="ram, disk, held (to an SSD's rate), 1, 4, 16, or a pass; repeatable.",
+    help="ram, disk, held (to an SSD's rate), 1, 4, 16, 64 (only where named), or a pass; repeatable.",
 )
 @click.option("--disk-folder", default="/var/tmp", show_default=True, type=_FILE, help="For disk.")  # noqa: S108
 @click.option("--no-peers", is_flag=True, help="Leave shred and nwipe out.")

@@ -15,13 +15,16 @@ _OURS, _LIMIT = "#1f6feb", "#9aa4ae"
 
 def table(rows: Sequence[Row], cipher_s_per_gb: float | None) -> str:
     """A Markdown table; below it what the cipher costs by itself."""
-    heads = "Medium|Drives|Pass|Ours MB/s|Device MB/s|by|Ratio|CPU s/GB|theirs|Peak MB|Peers MB/s"
-    lines = [f"| {heads.replace('|', ' | ')} |", "|---|--:|---|--:|--:|---|--:|--:|--:|--:|---|"]
+    heads = "Medium|Drives|Pass|Ours MB/s|Device MB/s|by|Ratio|of fio|CPU s/GB|theirs|Peak MB|Peers MB/s"
+    lines = [f"| {heads.replace('|', ' | ')} |", "|---|--:|---|--:|--:|---|--:|--:|--:|--:|--:|---|"]
     for row in rows:
+        fio = row.programs_mb_s.get("fio")
+        of_fio = f"{row.ours_mb_s / fio:.2f}" if fio else ""
         peers = ", ".join(f"{name} {speed:.0f}" for name, speed in row.peers_mb_s.items())
         lines.append(
             f"| {row.medium} | {row.drives} | {row.name} | {row.ours_mb_s:.0f} | {row.limit_mb_s:.0f} "
-            f"| {row.limit_tool} | {row.ratio:.2f} | {row.cpu_s_per_gb:.3f} | {row.limit_cpu_s_per_gb:.3f} "
+            f"| {row.limit_tool} | {row.ratio:.2f} | {of_fio} "
+            f"| {row.cpu_s_per_gb:.3f} | {row.limit_cpu_s_per_gb:.3f} "
             f"| {row.peak_rss_mb:.0f} | {peers} |"
         )
     if cipher_s_per_gb is not None:

@@ -32,6 +32,11 @@ class Tool(msgspec.Struct, frozen=True):
     name: str
     run: Callable[[list[str], int], Speed]
 
+    @property
+    def program(self) -> str:
+        """What is run, whatever the block size."""
+        return self.name.partition(" ")[0]
+
 
 def limit_tools(*, write: bool) -> list[Tool]:
     """Every way of asking for the device's limit: dd and fio, past the page cache, in several block sizes."""

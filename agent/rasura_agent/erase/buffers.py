@@ -10,6 +10,8 @@ import os
 import threading
 from functools import lru_cache
 
+import msgspec
+
 from rasura_agent.drive.memory import address
 from rasura_agent.drive.port import Transfers
 
@@ -60,6 +62,14 @@ def aligned_buffer(size: int = BLOCK_BYTES) -> memoryview:
     return memoryview(room)[start : start + size]
 
 
+class _Buffer(msgspec.Struct):
+    """Memory of the pool."""
+
+    room: memoryview
+    is_uniform: bool = False
+    """Whether one byte is known to be everywhere in it, which no part of a random stream is."""
+
+
 class Pool:
     """Buffers that all drives share. Used by many threads.
 
@@ -68,22 +78,22 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self._free: dict[int, list[memoryview]] = {}
+        self._free: dict[int, list[_Buffer]] = {}
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> memoryview:
+    def take(self, size: int) -> _Buffer:
         """A buffer of ``size`` bytes with anything in it; as many as are wanted."""
         with self._lock:
             free = self._free.setdefault(size, [])
             if not free:
                 room = aligned_buffer(max(size, BLOCK_BYTES))
-                free.extend(room[at : at + size] for at in range(0, len(room) - size + 1, size))
+                free.extend(_Buffer(room[at : at + size]) for at in range(0, len(room) - size + 1, size))
             return free.pop()
 
-    def give_back(self, buffer: memoryview) -> None:
+    def give_back(self, buffer: _Buffer) -> None:
         """Nobody uses it any more, the kernel included."""
         with self._lock:
-            self._free[len(buffer)].append(buffer)
+            self._free[len(buffer.room)].append(buffer)
 
 
 _SHARED = Pool()
@@ -94,19 +104,43 @@ class Borrowed:
 
     def __init__(self, size: int, pool: Pool = _SHARED) -> None:
         self.size, self._pool = size, pool
-        self._held: memoryview | None = None
+        self._held: _Buffer | None = None
 
     def take(self, length: int) -> memoryview:
-        """The first ``length`` bytes of a buffer; the same one until :meth:`end`."""
-        if self._held is None:
-            self._held = self._pool.take(self.size)
-        return self._held[:length]
+        """The first ``length`` bytes of a buffer, to be changed; the same one until :meth:`end`."""
+        held = self._buffer()
+        held.is_uniform = False
+        return held.room[:length]
+
+    def take_spoilt(self, length: int, *, for_random: bool) -> memoryview:
+        """As :meth:`take`, with nothing in it that a read could pass off as what is expected.
+
+        ``for_random``: what is expected is a random stream.
+        """
+        known = for_random and self._buffer().is_uniform
+        piece = self.take(length)
+        if not known:
+            spoil(piece)
+        return piece
+
+    def repeats(self, length: int, unit: bytes) -> bool:
+        """Whether its first ``length`` bytes hold ``unit`` over and over; if they do, that is remembered."""
+        held = self._buffer()
+        if not repeats(held.room[:length], unit):
+            return False
+        held.is_uniform = length == self.size and len(unit) == 1
+        return True
 
     def end(self) -> None:
         """The transfer is over. Not to be called for one that the kernel may still be at."""
         if self._held is not None:
             self._pool.give_back(self._held)
             self._held = None
+
+    def _buffer(self) -> _Buffer:
+        if self._held is None:
+            self._held = self._pool.take(self.size)
+        return self._held
 
 
 @lru_cache(maxsize=8)

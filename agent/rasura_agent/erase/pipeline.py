@@ -45,7 +45,7 @@ class Lane(Protocol):
         ...
 
     def prepare(self, offset: int, length: int) -> memoryview:
-        """The bytes to write, or the room for those to be read; the same until :meth:`end`."""
+        """Before each try: the bytes to write, or the room for those to read; the same until :meth:`end`."""
         ...
 
     def finish(self, offset: int, length: int) -> None:
@@ -179,15 +179,15 @@ def _serve(mover: Mover, number: int, transfer: Transfer) -> Callable[[], None]:
 
 def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> Callable[[], None]:
     """What the thread of all lanes does: keep as many transfers under way as there are lanes."""
-    under_way: dict[int, tuple[Work, memoryview]] = {}
+    under_way: dict[int, Work] = {}
     free = list(range(len(lanes)))
     turn = Turn(MACHINE_TURNS, mover.clock)
 
     def send(number: int) -> None:
-        work, piece = under_way[number]
+        work, lane = under_way[number], lanes[number]
         while True:
             try:
-                queue.start(number, work.offset, piece, write=lanes[number].writes)
+                queue.start(number, work.offset, lane.prepare(work.offset, work.length), write=lane.writes)
             except OSError as error:
                 if mover.settle(number, work, error):
                     continue
@@ -201,7 +201,7 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
 
     def begin(work: Work) -> None:
         number = free.pop()
-        under_way[number] = work, lanes[number].prepare(work.offset, work.length)
+        under_way[number] = work
         send(number)
 
     def fill() -> None:
@@ -213,7 +213,7 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
 
     def collect() -> None:
         for number, problem in queue.ended():
-            work, _ = under_way[number]
+            work = under_way[number]
             if problem is None:
                 lanes[number].finish(work.offset, work.length)
             if mover.settle(number, work, problem):

@@ -11,7 +11,7 @@ import msgspec
 from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
-from rasura_agent.erase.buffers import ROOM_BYTES, Borrowed, differing_sectors, repeats, spoil
+from rasura_agent.erase.buffers import ROOM_BYTES, Borrowed, differing_sectors
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
@@ -150,14 +150,12 @@ class _Compared(msgspec.Struct, frozen=True):
     writes = False
 
     def prepare(self, offset: int, length: int) -> memoryview:  # noqa: ARG002  wherever it lies
-        piece = self.buffer.take(length)
-        spoil(piece)
-        return piece
+        return self.buffer.take_spoilt(length, for_random=self.pattern.cipher is not None)
 
     def finish(self, offset: int, length: int) -> None:
         found = self.buffer.take(length)
         unit = self.pattern.reduce(offset, found)
-        if not repeats(found, unit):
+        if not self.buffer.repeats(length, unit):
             self.differing.add(offset, found, unit)
 
     def end(self) -> None:
