@@ -168,9 +168,9 @@ def test_a_device_that_is_held_is_no_faster_than_its_rate() -> None:
         pytest.skip(ran.stderr.strip().splitlines()[-1])
     assert ran.returncode == 0, ran.stderr
     (row,) = json.loads(ran.stdout)
-    # Its group may be given a tenth of a second of rate in advance.
-    assert row["limit_mb_s"] < 1.3 * RATE_BYTES_S / 1e6
-    assert row["ours_mb_s"] < 1.3 * RATE_BYTES_S / 1e6
+    # Of the half second that it takes, two tenths may be given in advance; not held it takes a twentieth.
+    assert row["limit_mb_s"] < 1.8 * RATE_BYTES_S / 1e6
+    assert row["ours_mb_s"] < 1.8 * RATE_BYTES_S / 1e6
 
 
 @pytest.mark.root
