@@ -185,7 +185,8 @@ def _resumption(result: EraseResult) -> Resumption | None:
         return None
     return Resumption(
         interruptions=tuple(
-            Interruption(step=one.step, position=one.position) for one in resumed.interruptions
+            Interruption(step=one.step, position=one.position, bytes_written=one.written)
+            for one in resumed.interruptions
         ),
         bytes_before=resumed.bytes_before,
         bytes_now=sum(one.bytes_written for one in result.passes) - resumed.bytes_before,

@@ -7,7 +7,7 @@ pipe and never through the arguments, which every process can see. Both sides ta
     parent  {"path", "virtual", "capacity", "pattern", "room", "start", "sector", "limits"}
     child   {"identity", "capacity", "diskseq"}        which drive it has opened
     parent  {"stop": null}                             or why it must not go on
-    child   {"mark": bytes, "failed": [[offset, length]]}     each answered with {"stop"}, often
+    child   {"done": bytes, "failed": [[offset, length]]}     each answered with {"stop"}, often
     child   {"read", "errors", "stopped"}              the end; {"refused": why} at any time
 """
 
@@ -31,8 +31,8 @@ from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.drive.transport.block import open_to_read_back
 from rasura_agent.erase.buffers import ROOM_BYTES
+from rasura_agent.erase.covered import Span
 from rasura_agent.erase.limits import Limits
-from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import SECTOR_BYTES
 from rasura_agent.erase.pattern import Constant, Pattern, RandomStream
 from rasura_agent.inventory.clock import SystemClock
@@ -111,10 +111,10 @@ def _conduct(
                 found = (identity, size, diskseq)
                 same = found == (expected.identity_sha256, expected.capacity_bytes, expected.diskseq)
                 process.say({"stop": None if same else "it opened another drive"})
-            case {"mark": int(mark), "failed": list(failed)}:
+            case {"done": int(done), "failed": list(failed)}:
                 for offset, length in failed:
                     on_failed((int(offset), int(length)))
-                process.say({"stop": on_progress(mark)})
+                process.say({"stop": on_progress(done)})
             case {"read": int(read), "errors": list(errors), "stopped": (str() | None) as stopped}:
                 ranges = tuple(
                     Range(offset=int(offset), length=int(length), kind=RangeKind(kind))
@@ -205,9 +205,9 @@ def serve(orders: IO[str], answers: IO[str]) -> None:
 
     failed: list[Span] = []
 
-    def on_progress(mark: int) -> str | None:
+    def on_progress(done: int) -> str | None:
         told, failed[:] = list(failed), []
-        return ask({"mark": mark, "failed": told})
+        return ask({"done": done, "failed": told})
 
     try:
         order = json.loads(orders.readline())

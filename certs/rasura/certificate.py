@@ -299,13 +299,15 @@ class PassClaims(Claims, frozen=True):
 
 
 class Interruption(Claims, frozen=True):
-    """Where an overwrite was cut off: pass ``step`` (from 1) was done below byte ``position``.
+    """Where an overwrite was cut off: of pass ``step`` (from 1) all below byte ``position`` had been tried.
 
     One step after the last pass is verification, which always begins again at 0.
     """
 
     step: Count
     position: Count
+    bytes_written: Count
+    """Of this pass: without what had failed, with what lies past a bad zone that was passed over."""
 
 
 class Resumption(Claims, frozen=True):

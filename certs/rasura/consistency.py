@@ -108,7 +108,7 @@ def _resumed(certificate: ErasureCertificate) -> list[str]:
     steps, places = len(result.passes) + 1, resumed.interruptions
     if not places:
         found.append("a resumed erasure that was never interrupted")
-    if any(not (1 <= one.step <= steps and one.position <= capacity) for one in places):
+    if any(not _is_within(one, steps, capacity) for one in places):
         found.append("an interruption lies outside of the passes or of the drive")
     if any(_order(one) > _order(two) for one, two in itertools.pairwise(places)):
         found.append("a resumed erasure went back behind an earlier interruption")
@@ -117,6 +117,12 @@ def _resumed(certificate: ErasureCertificate) -> list[str]:
     if result.outcome is Outcome.ERASED:
         found.extend(_resumed_and_erased(certificate, resumed))
     return found
+
+
+def _is_within(one: Interruption, steps: int, capacity: int) -> bool:
+    if one.step == steps:
+        return one.position == one.bytes_written == 0
+    return 1 <= one.step < steps and max(one.position, one.bytes_written) <= capacity
 
 
 def _order(one: Interruption) -> tuple[int, int]:
@@ -130,9 +136,9 @@ def _resumed_and_erased(certificate: ErasureCertificate, resumed: Resumption) ->
     if certificate.verification.method is not VerificationMethod.FULL_READ_BACK:
         found.append("ERASED after an interruption without reading all of the drive back")
     if resumed.interruptions:
-        last = resumed.interruptions[-1]
-        if resumed.bytes_before != (last.step - 1) * certificate.drive.capacity_bytes + last.position:
-            found.append("the bytes written before are not those below the last interruption")
+        last, capacity = resumed.interruptions[-1], certificate.drive.capacity_bytes
+        if resumed.bytes_before != (last.step - 1) * capacity + last.bytes_written:
+            found.append("the bytes written before are not those written before the last interruption")
     return found
 
 

@@ -78,7 +78,7 @@ def test_reset_in_an_overwrite_it_goes_on_by_the_stick(tmp_path: Path, registry:
     assert outcome == "ERASED"
     (cut,) = resumed["interruptions"]
     assert cut["step"] == 1
-    assert 0 < cut["position"] == resumed["bytesBefore"]
+    assert 0 < cut["position"] == cut["bytesWritten"] == resumed["bytesBefore"]
     assert reached - AHEAD <= cut["position"] < SIZE_MIB * MIB
     assert resumed["bytesNow"] == SIZE_MIB * MIB - cut["position"]
     said = _rasura("verify", "--allow-unlogged", *kept, "--trust", registry.folder / "trust.toml")

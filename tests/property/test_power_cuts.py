@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from rasura.certificate import ErasureCertificate, Outcome, RangeKind
 from rasura.consistency import contradictions
+from rasura_agent.drive.port import Disposition
 from rasura_agent.erase import continuing
 from rasura_agent.erase.engine import execute
 from rasura_agent.erase.events import Event, Phase, Progress
@@ -38,14 +39,16 @@ ERASURES = int(os.environ.get("RASURA_POWER_CUTS", "1000"))
 BLOCK = 4096
 BLOCKS = 24
 CAPACITY = BLOCKS * BLOCK
+LARGE = 4 * CAPACITY
+"""Room for bad zones and what lies between them, and for several requests of Write Zeroes."""
 INTERVAL = 4 * BLOCK
 MOST_BOOTS = 40
 WORLD = TrustWorld()
 
 
-def policy(pattern: PatternKind) -> Policy:
+def policy(pattern: PatternKind, *, offload: bool = False) -> Policy:
     pace = JournalPace(interval_bytes=INTERVAL, interval_s=1e9)
-    return replace(overwrite_policy(), pattern=pattern, journal_pace=pace)
+    return replace(overwrite_policy(), pattern=pattern, journal_pace=pace, offload=offload)
 
 
 @dataclass
@@ -55,17 +58,26 @@ class Machine:
     seed: int
     pattern: PatternKind = PatternKind.RANDOM
     transport: Transport = Transport.SATA
-    content: Callable[[Random], bytes] = lambda draw: draw.randbytes(CAPACITY)
+    content: Callable[[Random], bytes] | None = None
+    """What the drive holds at the beginning; random bytes by default."""
+    capacity: int = CAPACITY
+    offload: bool = False
+    """Whether the drive may zero itself, and does."""
     drive: VolatileDrive = field(init=False)
     store: TornStore = field(init=False)
     boots: int = 0
     lanes: int = 1
     queued: bool = False
+    policy: Policy = field(init=False)
 
     def __post_init__(self) -> None:
         self.draw = Random(self.seed)
-        described = simulated_drive(CAPACITY, transport=self.transport, rotational=None)
-        self.drive = VolatileDrive(described, self.draw, self.content(self.draw))
+        described = simulated_drive(self.capacity, transport=self.transport, rotational=None)
+        content = self.content(self.draw) if self.content else self.draw.randbytes(self.capacity)
+        self.drive = VolatileDrive(described, self.draw, content)
+        if self.offload:
+            self.drive.zeroes = Disposition.DONE
+        self.policy = policy(self.pattern, offload=self.offload)
         self.store = TornStore(self.draw)
 
     def boot(
@@ -75,7 +87,7 @@ class Machine:
         self.boots += 1
         power = Power(cut_at)
         self.store.power = power
-        plan = plan_drive(self.drive.drive, policy(self.pattern), ())
+        plan = plan_drive(self.drive.drive, self.policy, ())
         clock = ManualClock()
         try:
             result = execute(
@@ -93,7 +105,7 @@ class Machine:
             return None
         if result.is_settled and result.outcome is not Outcome.ERASED:
             self.store.forget(result.identity_sha256)  # as the job does
-        around = Circumstances(NO_MACHINE, policy(self.pattern), None, None, clock.source, None, {})
+        around = Circumstances(NO_MACHINE, self.policy, None, None, clock.source, None, {})
         bundle = WORLD.station.sign(
             lambda place: erasure_claims(str(uuid.uuid4()), plan, result, around, place)
         )
@@ -108,15 +120,18 @@ class Machine:
 
     @property
     def passes(self) -> int:
-        way = plan_drive(self.drive.drive, policy(self.pattern), ()).overwriting
+        way = plan_drive(self.drive.drive, self.policy, ()).overwriting
         assert way is not None
         return len(way.passes)
 
 
-def at_random(draw: Random) -> Iterator[int | None]:
-    """Cuts anywhere, some of them at once, some of them never; the last boots are left alone."""
+def at_random(draw: Random, times: int = 1) -> Iterator[int | None]:
+    """Cuts anywhere, some of them at once, some of them never; the last boots are left alone.
+
+    ``times`` as late on a drive so much larger.
+    """
     for _ in range(MOST_BOOTS):
-        yield draw.choice([draw.randrange(12), draw.randrange(60), draw.randrange(250), None])
+        yield draw.choice([draw.randrange(12), draw.randrange(60 * times), draw.randrange(250 * times), None])
     yield None
 
 
@@ -127,7 +142,7 @@ def check(machine: Machine, ended: tuple[EraseResult, ErasureCertificate]) -> No
         assert result.reason
         return
     assert not machine.drive.old_sectors()
-    assert [one.bytes_written for one in result.passes] == [CAPACITY] * machine.passes
+    assert [one.bytes_written for one in result.passes] == [machine.capacity] * machine.passes
     last = machine.store.saved[-1]
     assert last.place == Place(step=machine.passes + 1, position=0)
     if certificate.result.resumed is not None:
@@ -164,6 +179,69 @@ def test_cuts_with_many_transfers_under_way() -> None:
         assert machine.drive.written <= machine.passes * CAPACITY + lost, f"seed {seed}"
         resumed += ended[0].resumed is not None
     assert resumed > ERASURES // 20
+
+
+def past_bad_zones(seed: int) -> tuple[Machine, tuple[EraseResult, ErasureCertificate]]:
+    """A drive that is passed over in one place or two, where writing succeeds after some tries."""
+    transport = Random(seed).choice([Transport.SATA, Transport.USB])
+    machine = Machine(seed, PatternKind.RANDOM, transport, capacity=LARGE)
+    machine.lanes, machine.queued = (1, False) if seed % 3 == 0 else (4, seed % 2 == 1)
+    for _ in range(machine.draw.randint(1, 2)):
+        zone = machine.draw.randrange(LARGE // BLOCK - 8)
+        for block in range(zone, zone + machine.draw.randint(4, 7)):
+            machine.drive.weak[block * BLOCK // 512 + machine.draw.randrange(8)] = 3
+    return machine, machine.until_it_ends(at_random(machine.draw, LARGE // CAPACITY))
+
+
+def test_cuts_past_a_bad_zone_lose_no_more_than_others() -> None:
+    """What was written beyond it, from either end, is written down as well."""
+    beyond = 0
+    for seed in range(ERASURES // 4):
+        machine, ended = past_bad_zones(seed)
+        result, certificate = ended
+        check(machine, ended)
+        lost = (machine.boots - 1) * (3 * INTERVAL + 2 * BLOCK)
+        assert machine.drive.written <= machine.passes * LARGE + lost, f"seed {seed}"
+        resumed = certificate.result.resumed
+        if resumed is not None and result.outcome is Outcome.ERASED:
+            last = resumed.interruptions[-1]
+            beyond += last.bytes_written > last.position
+    assert beyond > ERASURES // 50
+
+
+@pytest.mark.parametrize("transport", [Transport.SATA, Transport.USB], ids=["one pass", "two passes"])
+def test_a_sector_that_stays_bad_is_no_reason_to_begin_again(transport: Transport) -> None:
+    """The read-back finds old data there, as everybody knew: nothing else speaks against the record."""
+    resumed = 0
+    for seed in range(ERASURES // 8):
+        machine = Machine(seed, PatternKind.RANDOM, transport)
+        machine.drive.bad = {machine.draw.randrange(CAPACITY // 512)}
+        result, _ = ended = machine.until_it_ends(at_random(machine.draw))
+        check(machine, ended)
+        assert (result.outcome, str(result.reason)) == (
+            Outcome.FAILED,
+            "part of the drive could not be written",
+        )
+        assert machine.drive.written <= machine.passes * CAPACITY + (machine.boots - 1) * (INTERVAL + BLOCK)
+        resumed += result.resumed is not None
+    assert resumed > ERASURES // 20
+
+
+@pytest.mark.parametrize("pattern", [PatternKind.ZERO, PatternKind.RANDOM])
+def test_cuts_while_the_drive_zeroes_itself(pattern: PatternKind) -> None:
+    """It is gone on with like another pass, and the certificate says of all of it that nothing was sent."""
+    resumed = 0
+    for seed in range(ERASURES // 8):
+        machine = Machine(seed, pattern, capacity=LARGE, offload=True)
+        result, certificate = ended = machine.until_it_ends(at_random(machine.draw))
+        assert result.outcome is Outcome.ERASED, f"seed {seed}: {result.reason}"
+        check(machine, ended)
+        resumed += result.resumed is not None
+        told = [one.bytes_offloaded for one in certificate.result.passes]
+        assert told == [LARGE if pattern is PatternKind.ZERO else 0]
+        # One request is larger than the interval here.
+        assert machine.drive.written <= LARGE + (machine.boots - 1) * (LARGE // 2 + INTERVAL)
+    assert resumed > ERASURES // 50
 
 
 @pytest.mark.parametrize("transport", [Transport.SATA, Transport.USB], ids=["one pass", "two passes"])
@@ -217,10 +295,16 @@ def forge(record: ProgressRecord, draw: Random) -> ProgressRecord:
     step = draw.randint(1, steps + 1)
     position = 0 if step > steps else draw.randrange(0, CAPACITY + 1, 512)
     begun = min(step, steps)
+    beyond = ()
+    if step <= steps and position < CAPACITY - 1024 and draw.random() < 0.5:
+        offset = draw.randrange(position + 512, CAPACITY, 512)
+        beyond = ((offset, draw.randrange(512, CAPACITY - offset + 1, 512)),)
     return msgspec.structs.replace(
         record,
         place=Place(step=step, position=position),
+        beyond=beyond,
         failed=((),) * begun,
+        offloaded=(0,) * begun,
         spent_ms=(0,) * begun,
         interruptions=(),
         keys=record.keys if draw.random() < 0.7 else tuple(draw.randbytes(32) for _ in record.keys),
@@ -346,6 +430,14 @@ def test_a_planted_fault_in_the_order_of_flush_and_record_is_found(monkeypatch: 
         test_cuts_at_random_moments(PatternKind.RANDOM, Transport.SATA)
 
 
+def test_a_planted_fault_that_forgets_what_is_past_a_bad_zone_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(continuing, "MOST_BEYOND", 0)
+    with pytest.raises(AssertionError):
+        test_cuts_past_a_bad_zone_lose_no_more_than_others()
+
+
 def test_a_planted_fault_that_believes_the_record_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the full read-back a forged record has old data called erased."""
     from rasura_agent.erase import engine
@@ -369,7 +461,8 @@ def test_bytes_of_the_interrupted_pass_are_counted_once() -> None:
     resumed = certificate.result.resumed
     assert resumed is not None
     assert result.outcome is Outcome.ERASED
-    assert (resumed.interruptions[-1].step, resumed.interruptions[-1].position) == (1, place.position)
+    cut = resumed.interruptions[-1]
+    assert (cut.step, cut.position, cut.bytes_written) == (1, place.position, place.position)
     assert resumed.bytes_before == place.position > 0
     assert resumed.bytes_now == CAPACITY - place.position
     assert any(risk.startswith("resumed: ") for risk in certificate.residual_risks)

@@ -45,6 +45,10 @@ class VolatileDrive:
     forgets_flushes: bool = False
     bad: set[int] = field(default_factory=set)
     """Sectors that cannot be written."""
+    weak: dict[int, int] = field(default_factory=dict)
+    """Sectors that cannot be written for so many tries."""
+    zeroes: Disposition = Disposition.REFUSED
+    """What becomes of Write Zeroes."""
     written: int = 0
     """Bytes of all writes, in all boots."""
 
@@ -98,7 +102,10 @@ class VolatileBlock:
         with self._one:
             self.power.tick()
             sectors = range(offset // SECTOR_BYTES, (offset + len(data)) // SECTOR_BYTES)
-            if self.medium.bad.intersection(sectors):
+            weak = [one for one in sectors if self.medium.weak.get(one)]
+            for one in weak:
+                self.medium.weak[one] -= 1
+            if weak or self.medium.bad.intersection(sectors):
                 raise OSError(errno.EIO, "Input/output error")
             self.medium.put(offset, bytes(data))
             self.power.tick()
@@ -111,8 +118,10 @@ class VolatileBlock:
     def queue(self) -> SimulatedQueue | None:
         return SimulatedQueue(self, self.medium.draw) if self.queued else None
 
-    def write_zeroes(self, _offset: int, _length: int) -> Disposition:
-        return Disposition.REFUSED
+    def write_zeroes(self, offset: int, length: int) -> Disposition:
+        if self.medium.zeroes is Disposition.DONE:
+            self.write(offset, memoryview(bytes(length)))
+        return self.medium.zeroes
 
     def flush(self) -> None:
         with self._one:

@@ -107,8 +107,12 @@ def test_every_integer_of_a_claim_has_bounds() -> None:
     assert seen > 30
 
 
+def cut(step: int, position: int, written: int | None = None) -> dict[str, int]:
+    return {"step": step, "position": position, "bytesWritten": position if written is None else written}
+
+
 RESUMED = {
-    "interruptions": [{"step": 1, "position": 512}, {"step": 1, "position": 8192}],
+    "interruptions": [cut(1, 512), cut(1, 8192)],
     "bytesBefore": 8192,
     "bytesNow": CAPACITY - 8192,
     "durationBeforeMs": 10,
@@ -145,12 +149,15 @@ def test_a_resumed_and_a_sampled_erasure_can_be_consistent(world: TrustWorld) ->
     "changes",
     [
         {"interruptions": []},
-        {"interruptions": [{"step": 1, "position": 8192}, {"step": 1, "position": 512}]},
-        {"interruptions": [{"step": 0, "position": 8192}]},
-        {"interruptions": [{"step": 3, "position": 0}]},
-        {"interruptions": [{"step": 1, "position": CAPACITY + 512}]},
-        {"interruptions": [{"step": 1, "position": 4096}]},
-        {"interruptions": [{"step": 2, "position": 0}]},
+        {"interruptions": [cut(1, 8192), cut(1, 512)]},
+        {"interruptions": [cut(0, 8192)]},
+        {"interruptions": [cut(3, 0)]},
+        {"interruptions": [cut(1, CAPACITY + 512)]},
+        {"interruptions": [cut(1, 4096)]},
+        {"interruptions": [cut(2, 0)]},
+        {"interruptions": [cut(1, 8192, 4096)]},
+        {"interruptions": [cut(1, 8192, 12288)]},
+        {"interruptions": [cut(1, 8192, CAPACITY + 512)]},
         {"bytesBefore": 0},
         {"bytesBefore": 0, "bytesNow": CAPACITY},
         {"bytesNow": 0},

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rasura.certificate import Range, RangeKind
 from rasura_agent.drive.port import Disposition
 from rasura_agent.drive.transport.block import BlockDevice
 from rasura_agent.erase.buffers import BLOCK_BYTES, aligned_buffer, differing_sectors, repeated, repeats
+from rasura_agent.erase.covered import NOTHING, Covered, merged
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.overwrite import PassResult, write_pass
 from rasura_agent.erase.pattern import Constant, Pattern, RandomStream
@@ -41,7 +42,7 @@ def drive(lanes: int = 4, **options: object) -> SimulatedBlock:
     return block
 
 
-def go_on(_position: int) -> None:
+def go_on(_done: object) -> None:
     return None
 
 
@@ -132,7 +133,7 @@ def test_a_bad_zone_is_jumped_and_the_other_end_goes_first() -> None:
 
     moved = move(
         [transfer],
-        start=0,
+        done=NOTHING,
         capacity=CAPACITY,
         block_bytes=BLOCK,
         sector_bytes=BLOCK,
@@ -197,7 +198,7 @@ def test_a_hanging_drive_delays_no_other() -> None:
 
 def test_what_begins_later_leaves_the_rest_alone() -> None:
     block = drive()
-    result = write_pass(block, CAPACITY, Constant(b"\0"), block.clock, go_on, BLOCK, start=30 * BLOCK)
+    result = write_pass(block, CAPACITY, Constant(b"\0"), block.clock, go_on, BLOCK, done=Covered(30 * BLOCK))
     assert result.bytes_written == CAPACITY - 30 * BLOCK
     assert not result.errors
     assert bytes(block.medium[: 30 * BLOCK]) == b"OLD DATA" * (30 * BLOCK // 8)
@@ -206,13 +207,23 @@ def test_what_begins_later_leaves_the_rest_alone() -> None:
     assert (found.bytes_read, found.errors, found.complete) == (CAPACITY - 30 * BLOCK, (), False)
 
 
-@given(bad=st.lists(st.integers(0, 63), max_size=12), lanes=st.integers(1, 5), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
-def test_the_watermark_passes_nothing_unfinished_and_failures_are_told_before(
-    bad: list[int], lanes: int, seed: int
+def sectors(spans: Iterable[tuple[int, int]]) -> set[int]:
+    return {at for offset, length in spans for at in range(offset, offset + length, 512)}
+
+
+@given(
+    bad=st.lists(st.integers(0, 63), max_size=30),
+    done=st.lists(st.tuples(st.integers(0, 63), st.integers(1, 20)), max_size=4),
+    lanes=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_only_what_is_over_is_covered_and_failures_are_told_before(
+    bad: list[int], done: list[tuple[int, int]], lanes: int, seed: int
 ) -> None:
+    before = merged((at * BLOCK, min(size, 64 - at) * BLOCK) for at, size in done)
     moved_bytes, told = set[int](), set[int]()
-    marks = []
+    reports = []
 
     def transfer(offset: int, length: int) -> None:
         if (offset * 7 + seed) % 5 == 0:
@@ -221,35 +232,65 @@ def test_the_watermark_passes_nothing_unfinished_and_failures_are_told_before(
             raise OSError(errno.EIO, "Input/output error")
         moved_bytes.update(range(offset, offset + length, 512))
 
-    def on_progress(mark: int) -> None:
-        marks.append(mark)
-        assert set(range(0, mark, 512)) <= moved_bytes.copy() | told
+    def on_progress(covered: Covered) -> None:
+        reports.append(covered)
+        assert covered.is_within(CAPACITY)
+        assert sectors(covered.spans) <= moved_bytes.copy() | told | sectors(before.spans)
 
     moved = move(
         [transfer] * lanes,
-        start=0,
+        done=before,
         capacity=CAPACITY,
         block_bytes=BLOCK,
         sector_bytes=512,
-        limits=Limits(retries=0, errors=50),
+        limits=Limits(retries=0, errors=50, zone_transfers=2),
         clock=ManualClock(),
         on_progress=on_progress,
         on_failed=lambda span: told.update(range(span[0], sum(span), 512)),
     )
-    assert marks == sorted(marks)
-    assert marks[-1] == CAPACITY or moved.failed
-    failed = {at for offset, length in moved.failed for at in range(offset, offset + length, 512)}
-    assert failed | moved_bytes == set(range(0, CAPACITY, 512))
+    for one, later in pairwise([before, *reports]):
+        assert sectors(one.spans) <= sectors(later.spans)
+    left = sectors(before.gaps(CAPACITY))
+    assert not left or reports[-1] == Covered(CAPACITY) or moved.failed
+    failed = sectors(moved.failed)
+    assert failed | moved_bytes == left
     assert failed.isdisjoint(moved_bytes)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_what_is_past_a_bad_zone_counts_while_it_is_moved(lanes: int) -> None:
+    """Progress does not stand still at the zone, with one or with two of them in the way."""
+    bad = {*range(10, 14), *range(40, 44)}
+    seen = []
+
+    def transfer(offset: int, length: int) -> None:
+        if bad & set(range(offset // BLOCK, -(-(offset + length) // BLOCK))):
+            raise OSError(errno.EIO, "Input/output error")
+
+    move(
+        [transfer] * lanes,
+        done=NOTHING,
+        capacity=CAPACITY,
+        block_bytes=BLOCK,
+        sector_bytes=BLOCK,
+        limits=Limits(retries=0),
+        clock=ManualClock(),
+        on_progress=seen.append,
+        report_bytes=BLOCK,
+    )
+    sizes = [one.size // BLOCK for one in seen]
+    assert sizes == sorted(sizes)
+    assert max(later - one for one, later in pairwise(sizes)) <= 2 * lanes
+    assert any(len(one.beyond) >= 2 for one in seen)
 
 
 def test_while_the_caller_is_slow_no_more_than_the_queue_goes_on() -> None:
     block = drive(1)
     seen = []
 
-    def slow(position: int) -> None:
+    def slow(covered: Covered) -> None:
         time.sleep(0.005)
-        seen.append(block.transfers * BLOCK - position)
+        seen.append(block.transfers * BLOCK - covered.mark)
 
     write_pass(block, CAPACITY, Constant(b"\0"), block.clock, slow, BLOCK)
     assert set(seen) == {0}
@@ -262,7 +303,7 @@ def test_what_is_no_error_of_the_drive_reaches_the_caller() -> None:
     with pytest.raises(KeyError):
         move(
             [transfer] * 3,
-            start=0,
+            done=NOTHING,
             capacity=CAPACITY,
             block_bytes=BLOCK,
             sector_bytes=512,

@@ -17,6 +17,7 @@ from rasura.errors import RasuraError
 from rasura_agent.erase.plan import interrupted, plan_drive
 from rasura_agent.erase.policy import PolicyError, load_policy, parse_policy
 from rasura_agent.erase.progress_record import (
+    Cut,
     Generation,
     Loaded,
     Place,
@@ -40,9 +41,11 @@ RECORD = ProgressRecord(
     passes=("random, inverted", "random"),
     keys=(bytes(range(32)),),
     place=Place(step=2, position=4096),
+    beyond=((8192, 4096),),
     failed=((Range(offset=512, length=512, kind=RangeKind.NOT_WRITTEN),), ()),
+    offloaded=(1 << 19, 0),
     spent_ms=(1000, 10),
-    interruptions=(Place(step=1, position=8192),),
+    interruptions=(Cut(step=1, position=8192, written=7680),),
     first_started_at=datetime(2026, 1, 1, tzinfo=UTC),
     refused=(Refused(technique="ata-sanitize-block-erase", reason="it aborted"),),
 )
@@ -57,11 +60,12 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert found is not None
     assert (found.record, found.sequence) == (RECORD, 7)
     assert RECORD.written(1) == (1 << 20) - 512
-    assert RECORD.written(2) == 4096
+    assert RECORD.written(2) == 8192
+    assert at(RECORD, place=Place(step=1, position=0), beyond=((512, 512),)).has_begun
     assert RECORD.written(3) == 0
     assert RECORD.has_begun
     assert at(RECORD, place=Place(step=2, position=0)).has_begun
-    assert not at(RECORD, place=Place(step=1, position=0)).has_begun
+    assert not at(RECORD, place=Place(step=1, position=0), beyond=()).has_begun
 
 
 def test_a_torn_or_flipped_record_is_none() -> None:
@@ -77,15 +81,27 @@ def test_a_torn_or_flipped_record_is_none() -> None:
     "changes",
     [
         {"place": Place(step=0, position=0)},
-        {"place": Place(step=4, position=0), "failed": ((), ()), "spent_ms": (0, 0)},
+        {"place": Place(step=4, position=0), "beyond": ()},
+        {"place": Place(step=3, position=0), "beyond": ((8192, 4096),)},
+        {"beyond": ((4096, 4096),)},
+        {"beyond": ((8192, 0),)},
+        {"beyond": ((8192, 1 << 20),)},
+        {"beyond": ((16384, 512), (8192, 512))},
+        {"beyond": tuple((8192 * at, 512) for at in range(1, 66))},
+        {"offloaded": (0,)},
+        {"offloaded": (-1, 0)},
+        {"offloaded": (1 << 20, 0)},
         {"place": Place(step=2, position=(1 << 20) + 1)},
         {"place": Place(step=1, position=0)},
         {"place": Place(step=2, position=-512)},
         {"passes": ()},
         {"failed": ((),)},
         {"spent_ms": (1, -1)},
-        {"interruptions": (Place(step=2, position=8192),)},
+        {"interruptions": (Cut(step=2, position=8192, written=8192),)},
+        {"interruptions": (Cut(step=1, position=8192, written=-1),)},
+        {"interruptions": (Cut(step=1, position=8192, written=(1 << 20) + 1),)},
         {"failed": ((), (Range(offset=4096, length=512, kind=RangeKind.NOT_WRITTEN),))},
+        {"failed": ((), (Range(offset=0, length=8192, kind=RangeKind.NOT_WRITTEN),))},
         {"failed": ((), (Range(offset=0, length=0, kind=RangeKind.NOT_WRITTEN),))},
         {"failed": ((Range(offset=0, length=1, kind=RangeKind.NOT_WRITTEN),) * 5000, ())},
     ],
@@ -98,8 +114,8 @@ def test_a_record_that_says_something_impossible_is_none(changes: dict[str, Any]
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda body: body.replace(b'"format":2', b'"format":1'),
-        lambda body: body.replace(b'"format":2', b'"format":2,"more":1'),
+        lambda body: body.replace(b'"format":3', b'"format":1'),
+        lambda body: body.replace(b'"format":3', b'"format":3,"more":1'),
         lambda body: body.replace(b'"step":2', b'"step":"2"'),
         lambda body: b"null",
         lambda body: b"[]",
@@ -112,7 +128,7 @@ def test_another_format_is_none(edit: Callable[[bytes], bytes]) -> None:
 
 
 def test_the_newest_whole_generation_counts() -> None:
-    older, newer = encode(RECORD, 7), encode(at(RECORD, place=Place(step=2, position=8192)), 8)
+    older, newer = encode(RECORD, 7), encode(at(RECORD, place=Place(step=2, position=6144)), 8)
     for raws in ([older, newer], [newer, older]):
         found = newest(raws)
         assert found is not None
@@ -154,7 +170,7 @@ def test_the_plan_says_that_it_goes_on() -> None:
     plan = plan_drive(DRIVE, policy, ())
     record = at(
         RECORD, passes=("zero",), policy_sha256=policy.sha256, place=Place(step=1, position=512),
-        failed=((),), spent_ms=(0,), interruptions=(),
+        beyond=(), failed=((),), offloaded=(0,), spent_ms=(0,), interruptions=(),
     )  # fmt: skip
     assert interrupted(plan, record).misfit is None
     assert interrupted(plan, RECORD).misfit is not None
@@ -169,7 +185,9 @@ def test_a_folder_keeps_the_newest_and_survives_a_torn_one(tmp_path: Path) -> No
     store = FileProgress(tmp_path / "journal")
     assert store.load(DRIVE.identity_sha256) == Loaded(None)
     for position in range(0, 10 * 512, 512):
-        store.save(at(RECORD, place=Place(step=2, position=position), failed=((), ()), interruptions=()))
+        store.save(
+            at(RECORD, place=Place(step=2, position=position), beyond=(), failed=((), ()), interruptions=())
+        )
     files = sorted((tmp_path / "journal").iterdir(), key=lambda path: path.name)
     assert [path.name[-11:] for path in files] == [".progress-0", ".progress-1"]
     loaded = store.load(DRIVE.identity_sha256).record
@@ -217,7 +235,9 @@ def test_a_stick_that_comes_and_goes(tmp_path: Path) -> None:
     store = LiveProgress(tmp_path / "memory", lambda: stick[0])
 
     def save(position: int) -> None:
-        store.save(at(RECORD, place=Place(step=2, position=position), failed=((), ()), interruptions=()))
+        store.save(
+            at(RECORD, place=Place(step=2, position=position), beyond=(), failed=((), ()), interruptions=())
+        )
 
     def position() -> int:
         record = store.load(DRIVE.identity_sha256).record

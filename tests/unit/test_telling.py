@@ -134,7 +134,10 @@ def test_an_interruption_is_told() -> None:
         TrustWorld(),
         result__resumed={
             "firstStartedAt": "2026-01-01T00:00:00Z",
-            "interruptions": [{"step": 1, "position": 4096}, {"step": 2, "position": 0}],
+            "interruptions": [
+                {"step": 1, "position": 4096, "bytesWritten": 4096},
+                {"step": 2, "position": 0, "bytesWritten": 0},
+            ],
             "bytesBefore": paper.HDD_BYTES,
             "bytesNow": 0,
             "durationBeforeMs": 1000,

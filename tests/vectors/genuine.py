@@ -52,7 +52,7 @@ def _r1() -> Made:
 def resumed(**changes: object) -> dict[str, object]:
     """An overwrite that a power cut interrupted half-way."""
     return {
-        "interruptions": [{"step": 1, "position": CAPACITY // 2}],
+        "interruptions": [{"step": 1, "position": CAPACITY // 2, "bytesWritten": CAPACITY // 2}],
         "bytesBefore": CAPACITY // 2,
         "bytesNow": CAPACITY - CAPACITY // 2,
         "durationBeforeMs": 1000,

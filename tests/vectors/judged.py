@@ -320,8 +320,8 @@ _EVIDENCE = (
     ),
     _case(
         "resumed-and-skipped",
-        "More is counted as written before the interruption than lies below it.",
-        "below the last interruption",
+        "More is counted as written before the interruption than was written then.",
+        "before the last interruption",
         result__resumed=resumed(bytesBefore=CAPACITY - 512, bytesNow=512),
     ),
     _case(
@@ -329,7 +329,10 @@ _EVIDENCE = (
         "A later interruption lies before an earlier one.",
         "went back",
         result__resumed=resumed(
-            interruptions=[{"step": 1, "position": CAPACITY // 2}, {"step": 1, "position": 512}],
+            interruptions=[
+                {"step": 1, "position": CAPACITY // 2, "bytesWritten": CAPACITY // 2},
+                {"step": 1, "position": 512, "bytesWritten": 512},
+            ],
             bytesBefore=512,
             bytesNow=CAPACITY - 512,
         ),

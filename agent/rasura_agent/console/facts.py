@@ -63,7 +63,7 @@ def plan_facts(plan: DrivePlan) -> dict[str, Any]:
 def _interrupted_facts(cut: Interrupted | None) -> dict[str, Any] | None:
     if cut is None:
         return None
-    return {"step": cut.place.step, "position": cut.place.position, "misfit": cut.misfit}
+    return {"step": cut.cut.step, "done": cut.cut.written, "misfit": cut.misfit}
 
 
 def event_facts(event: Event) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def event_facts(event: Event) -> dict[str, Any]:
                 "event": "continues",
                 "step": event.step,
                 "steps": event.steps,
-                "position": event.position,
+                "done": event.done,
                 "total": event.total,
                 "interruptions": event.interruptions,
             }

@@ -101,15 +101,15 @@ def interrupted_words(plan: DrivePlan, cut: Interrupted) -> str:
     if cut.misfit is not None or way is None:
         words = _("an interrupted erasure of this drive is begun afresh: {reason}")
         return words.format(reason=fact(cut.misfit))
-    where = _goes_on(cut.place.step, len(way.passes) + 1, cut.place.position, plan.drive.capacity_bytes)
+    where = _goes_on(cut.cut.step, len(way.passes) + 1, cut.cut.written, plan.drive.capacity_bytes)
     return _("interrupted before: {goes_on}").format(goes_on=where)
 
 
-def _goes_on(step: int, steps: int, position: int, total: int) -> str:
+def _goes_on(step: int, steps: int, done: int, total: int) -> str:
     if step == steps:
         return _("all was written, verification begins again")
     words = _("it goes on in pass {step} of {passes} at {done} of {total}")
-    return words.format(step=step, passes=steps - 1, done=size(position), total=size(total))
+    return words.format(step=step, passes=steps - 1, done=size(done), total=size(total))
 
 
 def plan_count(plans: tuple[DrivePlan, ...]) -> str:
@@ -185,7 +185,7 @@ def _event_words(event: Continues | Noted | Paused) -> str:
     drive = shortened(event.drive, _DRIVE_COLUMNS, keep_end=True)
     match event:
         case Continues():
-            words = _goes_on(event.step, event.steps, event.position, event.total)
+            words = _goes_on(event.step, event.steps, event.done, event.total)
         case Paused(over=True):
             words = _("{degrees} °C: it goes on").format(degrees=round(event.celsius))
         case Paused():

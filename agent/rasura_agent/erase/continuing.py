@@ -7,7 +7,7 @@ anything else than was written, the record was wrong, and the engine begins afre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,12 +20,14 @@ from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Transfers
 from rasura_agent.erase.awaited import Awaited
 from rasura_agent.erase.buffers import aligned_buffer, read_for_sure
+from rasura_agent.erase.covered import NOTHING, Covered, Span
 from rasura_agent.erase.limits import Limits
-from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import PassResult
 from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import answered
 from rasura_agent.erase.progress_record import (
+    MOST_BEYOND,
+    Cut,
     JournalPace,
     Loaded,
     Place,
@@ -41,7 +43,7 @@ from rasura_agent.verify.spots import SEED_BYTES, SPOT_BYTES, places
 __all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "find"]
 
 _SPOTS = 64
-"""On either side of the place where an earlier boot was cut off."""
+"""Of what an earlier boot was through with when it was cut off, and of what it was not."""
 _SECTOR_BYTES = 512
 _WHOLE_BYTES = 4096
 """Places are whole multiples: a file with direct I/O can be written from there on."""
@@ -65,7 +67,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 class Resumed(msgspec.Struct, frozen=True):
     """What earlier boots did, in bytes. ``checked_bytes`` were looked at before their word was taken."""
 
-    interruptions: tuple[Place, ...]
+    interruptions: tuple[Cut, ...]
     bytes_before: int
     duration_before_s: float
     first_started_at: datetime
@@ -117,11 +119,11 @@ def _afresh(reason: str) -> str:
 
 
 class _Check(msgspec.Struct):
-    """Seeded places on both sides of where it was cut off.
+    """Seeded places in what the pass that was cut off is said to be through with, and in what it is not.
 
-    Below, every sector holds the pass that was under way. Above, it holds that one or the one before:
-    what was written after the last record may or may not have arrived. Before the first pass there was
-    old data, of which nothing is known. A place that cannot be read below speaks against the record.
+    In the first, every sector holds that pass; elsewhere it holds that one or the one before: what was
+    written after the last record may or may not have arrived. Before the first pass there was old data, of
+    which nothing is known. A place that cannot be read speaks against the record where it was written.
     """
 
     port: Transfers
@@ -132,21 +134,27 @@ class _Check(msgspec.Struct):
 
     def agrees(self) -> bool:
         record = self.record
-        step, position = record.place.step, record.place.position
         if len(self.patterns) != len(record.passes):
             return False
-        over = step > len(self.patterns)
-        current = self.patterns[-1 if over else step - 1]
-        if over:
-            position = record.capacity_bytes
-        below = places(self.seed, "below", position, _SPOTS)
-        if not all(self._holds(offset, [current], unreadable=False) for offset in below):
+        step = min(record.place.step, len(self.patterns))
+        covered = record.covered(step)
+        current = self.patterns[step - 1]
+        written = self._spots("written", covered.spans)
+        if not all(self._holds(offset, [current], unreadable=False) for offset in written):
             return False
-        if over or step == 1:
+        if step == 1:
             return True
-        above = places(self.seed, "above", record.capacity_bytes - position, _SPOTS)
+        left = self._spots("left", covered.gaps(record.capacity_bytes))
         either = [current, self.patterns[step - 2]]
-        return all(self._holds(position + offset, either, unreadable=True) for offset in above)
+        return all(self._holds(offset, either, unreadable=True) for offset in left)
+
+    def _spots(self, purpose: str, spans: Sequence[Span]) -> Iterator[int]:
+        """Shared out among the spans by their length, the first and the last block of each included."""
+        size = sum(length for _, length in spans)
+        for begin, length in spans:
+            count = -(-_SPOTS * length // size)
+            for offset in places(self.seed, f"{purpose} {begin}", length, count):
+                yield begin + offset
 
     def _holds(self, offset: int, patterns: Sequence[Pattern], *, unreadable: bool) -> bool:
         failed = (one for ranges in self.record.failed for one in ranges)
@@ -182,7 +190,7 @@ class Continuing:
         self.patterns, self.resumed = patterns, resumed
         self._around, self._record = around, record
         self._complained = False
-        self._pass = _Pass(self.start(record.place.step), 0.0, 0)
+        self._pass = _Pass(NOTHING, (), 0.0, 0, 0)
         self._save(record)
 
     @classmethod
@@ -204,7 +212,9 @@ class Continuing:
             passes=wanted.passes,
             keys=tuple(keys),
             place=Place(step=1, position=0),
+            beyond=(),
             failed=((),),
+            offloaded=(0,),
             spent_ms=(0,),
             interruptions=(),
             first_started_at=around.clock.wall(),
@@ -217,7 +227,7 @@ class Continuing:
         """Go on from where an earlier boot was cut off."""
         record = found.record
         resumed = Resumed(
-            interruptions=(*record.interruptions, record.place),
+            interruptions=(*record.interruptions, record.cut),
             bytes_before=sum(record.written(step) for step in range(1, len(record.passes) + 1)),
             duration_before_s=sum(record.spent_ms) / 1000,
             first_started_at=record.first_started_at,
@@ -227,12 +237,13 @@ class Continuing:
         ahead = msgspec.structs.replace(record, interruptions=resumed.interruptions)
         return cls(around, ahead, found.patterns, resumed)
 
-    def start(self, step: int) -> int:
-        """How many bytes of pass ``step``, not yet begun in this boot, earlier boots are through with."""
-        place = self._record.place
-        if step < place.step:
-            return self._record.capacity_bytes
-        return place.position if step == place.step else 0
+    def done(self, step: int) -> tuple[Covered, list[Span]]:
+        """What of pass ``step``, not yet begun in this boot, earlier boots are through with.
+
+        And what of that they could not write. An earlier boot's limits, cable or heat are not this one's.
+        """
+        failed = self._record.failed[step - 1] if step == self._record.place.step else ()
+        return self._record.covered(step), [(one.offset, one.length) for one in failed]
 
     def before(self, step: int) -> PassResult | None:
         """Pass ``step``, if earlier boots have done all of it."""
@@ -241,21 +252,22 @@ class Continuing:
             return None
         pattern, spent_s = self.patterns[step - 1], record.spent_ms[step - 1] / 1000
         written, failed = record.written(step), record.failed[step - 1]
-        return PassResult(pattern.label, pattern.cipher, written, spent_s, failed, None)
+        offloaded = record.offloaded[step - 1]
+        return PassResult(pattern.label, pattern.cipher, written, spent_s, failed, None, offloaded)
 
-    def following(self, step: int, report: Callable[[int], str | None]) -> Callable[[int], str | None]:
-        """What pass ``step`` is to call as it goes on: ``report``, and the place is written down too."""
+    def following(self, step: int, report: Callable[[int], str | None]) -> Callable[[Covered], str | None]:
+        """What pass ``step`` is to call as it goes on: ``report``, in bytes, and it is written down too."""
         record, now = self._record, self._around.clock.monotonic()
-        self._pass = under_way = _Pass(self.start(step), now, record.spent_ms[step - 1])
-        under_way.failed = [(one.offset, one.length) for one in record.failed[step - 1]]
+        done, again = self.done(step)
+        self._pass = _Pass(done, tuple(again), now, record.spent_ms[step - 1], record.offloaded[step - 1])
 
-        def on_progress(position: int) -> str | None:
+        def on_progress(covered: Covered) -> str | None:
             # Before ``report``, which may let the drive rest: a cut in the pause costs nothing then.
-            due = position < record.capacity_bytes and self._is_due(position)
-            problem = self._keep(step, position) if due else None
-            stop = report(position)
+            due = covered.size < record.capacity_bytes and self._is_due(covered)
+            problem = self._keep(step, covered) if due else None
+            stop = report(covered.size)
             if stop is not None and not due:
-                problem = self._keep(step, position)
+                problem = self._keep(step, covered)
             return problem or stop
 
         return on_progress
@@ -264,44 +276,64 @@ class Continuing:
         """Hear of what could not be written; parts of it may be written later, which changes nothing."""
         self._pass.failed.append(span)
 
+    def offloaded(self, length: int) -> None:
+        """Hear of what the drive was only told to zero; from any thread."""
+        self._pass.offloaded.append(length)
+
     def ended(self, step: int, result: PassResult) -> PassResult:
         """Pass ``step`` as a whole: what earlier boots did of it, and ``result``."""
-        under_way = self._pass
-        failed = _below(under_way.failed, under_way.start)
-        errors, reached = (*failed, *result.errors), under_way.start
-        written = result.bytes_written
+        under_way, capacity = self._pass, self._record.capacity_bytes
+        errors = result.errors
+        before = under_way.done.size - sum(length for _, length in under_way.again)
+        written = before + result.bytes_written
         if under_way.unflushed:
             # What was written since the last flush may lie in a cache that is lost.
-            reached, capacity = under_way.flushed, self._record.capacity_bytes
-            failed = _below(under_way.failed, reached)
-            rest = Range(offset=reached, length=capacity - reached, kind=RangeKind.NOT_WRITTEN)
-            errors, written = (*failed, rest), 0
-        written += reached - sum(one.length for one in failed)
+            failed = self._failed_in(under_way.flushed)
+            rest = ((*gap, RangeKind.NOT_WRITTEN) for gap in under_way.flushed.gaps(capacity))
+            errors = gathered((*map(_told, failed), *rest), capacity)
+            written = under_way.flushed.size - sum(one.length for one in failed)
         spent_s = under_way.earlier_ms / 1000 + result.duration_s
+        result = replace(
+            result,
+            bytes_written=written,
+            duration_s=spent_s,
+            errors=errors,
+            bytes_offloaded=min(written, sum(under_way.offloaded)),
+        )
         if result.stopped is None:
-            self._over(step, errors, round(spent_s * 1000))
-        return replace(result, bytes_written=written, duration_s=spent_s, errors=errors)
+            self._over(step, result)
+        return result
 
-    def _over(self, step: int, errors: tuple[Range, ...], spent_ms: int) -> None:
-        last = step == len(self._record.passes)
+    def _over(self, step: int, result: PassResult) -> None:
+        record, last = self._record, step == len(self._record.passes)
+        spent_ms = round(result.duration_s * 1000)
         self._save(
             msgspec.structs.replace(
-                self._record,
+                record,
                 place=Place(step=step + 1, position=0),
-                failed=(*self._record.failed[: step - 1], errors, *(() if last else ((),))),
-                spent_ms=(*self._record.spent_ms[: step - 1], spent_ms, *(() if last else (0,))),
+                beyond=(),
+                failed=(*record.failed[: step - 1], result.errors, *(() if last else ((),))),
+                offloaded=(*record.offloaded[: step - 1], result.bytes_offloaded, *(() if last else (0,))),
+                spent_ms=(*record.spent_ms[: step - 1], spent_ms, *(() if last else (0,))),
             )
         )
 
-    def _is_due(self, position: int) -> bool:
+    def _is_due(self, covered: Covered) -> bool:
         pace, under_way = self._around.pace, self._pass
         since = self._around.clock.monotonic() - under_way.kept_at
-        return position - under_way.flushed >= pace.interval_bytes or since >= pace.interval_s
+        return covered.size - under_way.flushed.size >= pace.interval_bytes or since >= pace.interval_s
 
-    def _keep(self, step: int, position: int) -> str | None:
-        """Have all below ``position`` on the medium, then write that down; why to stop, or ``None``."""
-        under_way, clock = self._pass, self._around.clock
-        position -= position % _WHOLE_BYTES
+    def _failed_in(self, covered: Covered) -> tuple[Range, ...]:
+        """What of ``covered`` could not be written."""
+        capacity = self._record.capacity_bytes
+        failed = gathered(((*span, RangeKind.NOT_WRITTEN) for span in self._pass.failed), capacity)
+        # Whatever is told coarsely must not reach into what is still to be written.
+        inside = covered.within((one.offset, one.length) for one in failed)
+        return tuple(Range(offset=at, length=length, kind=RangeKind.NOT_WRITTEN) for at, length in inside)
+
+    def _keep(self, step: int, covered: Covered) -> str | None:
+        """Have all that is ``covered`` on the medium, then write that down; why to stop, or ``None``."""
+        under_way, clock, record = self._pass, self._around.clock, self._record
         if self._around.store is None:
             return None
         try:
@@ -309,14 +341,18 @@ class Continuing:
         except OSError as error:
             under_way.unflushed = True
             return f"the drive could not flush its cache: {error.strerror}"
-        under_way.flushed = position
+        under_way.flushed = covered.whole(_WHOLE_BYTES, record.capacity_bytes, MOST_BEYOND)
+        failed = self._failed_in(under_way.flushed)
+        written = under_way.flushed.size - sum(one.length for one in failed)
         spent_ms = under_way.earlier_ms + round((clock.monotonic() - under_way.began) * 1000)
         self._save(
             msgspec.structs.replace(
-                self._record,
-                place=Place(step=step, position=position),
-                failed=(*self._record.failed[: step - 1], _below(under_way.failed, position)),
-                spent_ms=(*self._record.spent_ms[: step - 1], spent_ms),
+                record,
+                place=Place(step=step, position=under_way.flushed.mark),
+                beyond=under_way.flushed.beyond,
+                failed=(*record.failed[: step - 1], failed),
+                offloaded=(*record.offloaded[: step - 1], min(written, sum(under_way.offloaded))),
+                spent_ms=(*record.spent_ms[: step - 1], spent_ms),
             )
         )
         # From here on, so that many drives do not go on waiting for one stick at the same moment.
@@ -338,22 +374,27 @@ class Continuing:
 
 @dataclass(slots=True)
 class _Pass:
-    """The pass that is under way: where this boot began it and when, and how long earlier boots took."""
+    """The pass that is under way: what this boot found done and when, and what earlier boots took for it."""
 
-    start: int
+    done: Covered
+    again: tuple[Span, ...]
+    """What of it could not be written then."""
     began: float
     earlier_ms: int
-    failed: list[Span] = field(default_factory=list)
-    """What could not be written, by earlier boots too; pieces may overlap."""
-    flushed: int = field(init=False)
-    """Below this everything is on the medium."""
+    earlier_offloaded: int
+    failed: list[Span] = field(init=False)
+    """What could not be written, by earlier boots too; pieces may overlap, and some may be written since."""
+    offloaded: list[int] = field(init=False)
+    """What the drive was only told to zero, by earlier boots too, in bytes."""
+    flushed: Covered = field(init=False)
+    """All of it is on the medium."""
     kept_at: float = field(init=False)
     unflushed: bool = False
 
     def __post_init__(self) -> None:
-        self.flushed, self.kept_at = self.start, self.began
+        self.flushed, self.kept_at = self.done, self.began
+        self.failed, self.offloaded = list(self.again), [self.earlier_offloaded]
 
 
-def _below(spans: Sequence[Span], position: int) -> tuple[Range, ...]:
-    """The spans that could not be written, as far as they lie below ``position``."""
-    return gathered(((*span, RangeKind.NOT_WRITTEN) for span in spans if span[0] < position), position)
+def _told(one: Range) -> tuple[int, int, RangeKind]:
+    return one.offset, one.length, one.kind

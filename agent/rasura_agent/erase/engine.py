@@ -18,13 +18,14 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from rasura.certificate import Outcome, ReadBackExtent, Technique, VerificationStatus
+from rasura.certificate import Outcome, RangeKind, ReadBackExtent, Technique
 from rasura.errors import RasuraError
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import Disposition
 from rasura_agent.erase.awaited import Awaited
 from rasura_agent.erase.buffers import ROOM_BYTES
 from rasura_agent.erase.continuing import Continuing, find
+from rasura_agent.erase.covered import merged
 from rasura_agent.erase.events import Continues, Event, Phase
 from rasura_agent.erase.firmware.family import Family
 from rasura_agent.erase.overwrite import write_pass
@@ -84,7 +85,7 @@ def _go_on(run: Run) -> EraseResult | None:
     # Whether or not it is continued: samples may miss what an earlier boot, or this one, found wrong.
     left = run.left_behind()
     run.read_all = left.is_unfinished
-    found = find(run.surroundings(way), left, wanted, functools.partial(patterns, way.passes))
+    found = find(run.surroundings(), left, wanted, functools.partial(patterns, way.passes))
     if found is None:
         return None
     if _is_past_reading(way, found.record.place):
@@ -95,9 +96,9 @@ def _go_on(run: Run) -> EraseResult | None:
         )
         return None
     run.way = way
-    result = _overwrite(run, way, Continuing.going_on(run.surroundings(way), found))
+    result = _overwrite(run, way, Continuing.going_on(run.surroundings(), found))
     over = run.is_settled and run.changed() is None
-    if not over or result.verification_status is not VerificationStatus.MISMATCH:
+    if not over or not _is_contradicted(run):
         return result
     # Either the drive lies or the record did: what is begun afresh is judged by itself.
     run.say(Sentence("what earlier boots wrote is not what the drive holds: the erasure is begun afresh"))
@@ -106,6 +107,18 @@ def _go_on(run: Run) -> EraseResult | None:
     run.resumed = run.way = None
     run.is_settled = False
     return None
+
+
+def _is_contradicted(run: Run) -> bool:
+    """Whether something is not as it was written that is not known to be unwritten."""
+    unwritten = merged((one.offset, one.length) for done in run.passes for one in done.errors)
+    wrong = [
+        (one.offset, one.length)
+        for read in run.reads.values()
+        for one in read.errors
+        if one.kind is RangeKind.MISMATCH
+    ]
+    return sum(length for _, length in unwritten.within(wrong)) < sum(length for _, length in wrong)
 
 
 def _is_past_reading(way: Way, place: Place) -> bool:
@@ -122,12 +135,7 @@ def _begin(run: Run) -> EraseResult:
         run.way = way
         if way.technique is Technique.OVERWRITE and wanted is not None:
             make = functools.partial(patterns, way.passes)
-            if way.is_offloaded and run.store is not None:
-                # It is not written down itself, and goes over what an older record tells of.
-                run.store.forget(run.drive.identity_sha256)
-            return _overwrite(
-                run, way, Continuing.afresh(run.surroundings(way), wanted, make, tuple(refused))
-            )
+            return _overwrite(run, way, Continuing.afresh(run.surroundings(), wanted, make, tuple(refused)))
         result = _by_command(run, way.technique)
         if isinstance(result, EraseResult):
             return result
@@ -179,9 +187,8 @@ def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
     step, steps = 0, len(numbers) + sum(map(way.is_read_back, numbers))
     if way_on.resumed is not None:
         cuts = way_on.resumed.interruptions
-        place = cuts[-1]
-        places = len(numbers) + 1
-        run.on_event(Continues(run.drive.path, place.step, places, place.position, capacity, len(cuts)))
+        last, parts = cuts[-1], len(numbers) + 1
+        run.on_event(Continues(run.drive.path, last.step, parts, last.written, capacity, len(cuts)))
     run.resumed = way_on.resumed
     run.touched = True
     for number, pattern in enumerate(way_on.patterns):
@@ -190,8 +197,8 @@ def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
         if before is not None:
             run.passes.append(before)
         else:
-            start = way_on.start(number + 1)
-            report = run.progress(Phase.WRITE, step, steps, capacity, start)
+            done, again = way_on.done(number + 1)
+            report = run.progress(Phase.WRITE, step, steps, capacity, done.size)
             result = write_pass(
                 run.ports.block,
                 capacity,
@@ -199,11 +206,13 @@ def _overwrite(run: Run, way: Way, way_on: Continuing) -> EraseResult:
                 run.clock,
                 way_on.following(number + 1, report),
                 run.room_bytes,
-                start,
+                done,
+                again,
                 limits=run.plan.limits,
                 sector_bytes=run.drive.logical_sector_bytes,
                 offload=way.offload and way.passes[number].is_zero,
                 on_failed=way_on.failed,
+                on_offloaded=way_on.offloaded,
                 report_bytes=min(REPORT_BYTES, run.plan.journal_pace.interval_bytes),
             )
             run.passes.append(way_on.ended(number + 1, result))

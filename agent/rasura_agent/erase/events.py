@@ -64,12 +64,12 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Continues(msgspec.Struct, frozen=True):
-    """An interrupted overwrite goes on at byte ``position`` of ``step``; the last step is verification."""
+    """An interrupted overwrite goes on in ``step`` with ``done`` bytes of it; the last is verification."""
 
     drive: str
     step: int
     steps: int
-    position: int
+    done: int
     total: int
     interruptions: int
 

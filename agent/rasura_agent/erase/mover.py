@@ -14,16 +14,17 @@ from __future__ import annotations
 import errno
 import heapq
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 import msgspec
 
 from rasura_agent.clock import Clock
+from rasura_agent.erase.covered import Covered, Span, merged
 from rasura_agent.erase.limits import Limits
 
-__all__ = ["REPORT_S", "Moved", "Mover", "Span", "Work", "is_gone", "unanswered"]
+__all__ = ["REPORT_S", "Moved", "Mover", "Work", "is_gone", "unanswered"]
 
 REPORT_S = 0.1
 """How long the caller waits for news at most, in seconds."""
@@ -33,9 +34,6 @@ _JUMP_BLOCKS = 4
 _JUMP_MAX_BYTES = 1 << 30
 
 _GONE = {errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
-
-Span = tuple[int, int]
-"""Offset and length in bytes."""
 
 
 def is_gone(error: OSError) -> bool:
@@ -76,7 +74,10 @@ class Work(msgspec.Struct):
 class Mover:
     """The state that lanes and caller share; every method that begins with an underscore needs the lock."""
 
-    start: int
+    done: Covered
+    """What was over before."""
+    again: Sequence[Span]
+    """What of that could not be moved then: it is tried once more, last."""
     capacity: int
     block: int
     sector: int
@@ -85,14 +86,14 @@ class Mover:
     step: int
     """So many bytes done are worth a report."""
     ahead: int
-    """So many bytes the lanes may do beyond the last report, and, going forward, beyond its watermark."""
+    """So many bytes the lanes may do beyond the last report, and, going forward, beyond its mark."""
     patience_s: float
     """How long a single transfer may wait behind those of the other lanes."""
     mode: _Mode = _Mode.FORWARD
     low: int = field(init=False)
     high: int = field(init=False)
-    reported: int = field(init=False)
-    """The watermark that the caller was told last."""
+    reported: Covered = field(init=False)
+    """What the caller was told last."""
     finished: int = 0
     """Bytes done since then, wherever they lie."""
     heard: float = field(init=False)
@@ -115,7 +116,13 @@ class Mover:
     news: threading.Condition = field(init=False)
 
     def __post_init__(self) -> None:
-        self.low, self.high, self.reported = self.start, self.capacity, self.start
+        self.reported = self.done
+        # The longest gap is moved from both ends, if need be. The others are bad zones that were left.
+        gaps = sorted(self.done.gaps(self.capacity), key=lambda one: one[1])
+        begin, length = gaps.pop() if gaps else (self.capacity, 0)
+        self.low, self.high = begin, begin + length
+        for offset, size in (*gaps, *self.again):
+            heapq.heappush(self.aside, (-size, False, offset))
         self.heard = self.clock.monotonic()
         self.jump = _JUMP_BLOCKS * self.block
         self.work, self.news = threading.Condition(self.lock), threading.Condition(self.lock)
@@ -179,9 +186,9 @@ class Mover:
     def _is_far_ahead(self) -> bool:
         if self.finished + sum(one.length for one in self.in_flight.values()) >= self.ahead:
             return True
-        # Behind a slow block others are done that no place in a journal can tell: they would be done again.
+        # Behind a slow block others are done that a cut would lose: no more of them than an interval.
         forward = self.mode is _Mode.FORWARD and all(tried for _, tried, _ in self.aside)
-        return forward and self.low - self.reported >= self.ahead
+        return forward and self.low - self.reported.mark >= self.ahead
 
     def _next_piece(self) -> Span | None:
         if not self.aside or self._spent():
@@ -256,16 +263,21 @@ class Mover:
             heapq.heappush(self.aside, (-room, False, begin))
         self.work.notify_all()
 
-    def _watermark(self) -> int:
-        """Below it everything has been moved or has failed; never goes back, while what failed is halved."""
-        marks = [self.low if self.low < self.high else self.capacity]
-        marks.extend(one.offset for one in self.in_flight.values())
-        marks.extend(offset for _, tried, offset in self.aside if not tried)
-        return max(min(marks), self.reported)
+    def _covered(self) -> Covered:
+        """What has been moved or has failed; never less than before, while what failed is halved."""
+        left = [(offset, -size) for size, tried, offset in self.aside if not tried]
+        if not left and self.mode is _Mode.FORWARD and self.high == self.capacity:
+            marks = [self.low if self.low < self.high else self.capacity]
+            marks.extend(one.offset for one in self.in_flight.values())
+            return Covered(min(marks)).also(self.reported)
+        left.extend((one.offset, one.length) for one in self.in_flight.values())
+        if self.low < self.high:
+            left.append((self.low, self.high - self.low))
+        return merged(merged(left).gaps(self.capacity)).also(self.reported)
 
     # The caller's side
 
-    def watch(self, on_progress: Callable[[int], str | None], on_failed: Callable[[Span], None]) -> None:
+    def watch(self, on_progress: Callable[[Covered], str | None], on_failed: Callable[[Span], None]) -> None:
         """Report until everything is over; starts narrowing, looks at the drive's deadline."""
         asked = self.clock.monotonic()
         while True:
@@ -274,7 +286,7 @@ class Mover:
                 if not done and not self.over and self.finished < self.step and not self.news_of_failure:
                     self.news.wait(REPORT_S)
                     done = self._settled()
-                mark, failures = self._watermark(), self.news_of_failure
+                covered, failures = self._covered(), self.news_of_failure
                 self.news_of_failure = []
                 overdue = self._overdue()
                 if overdue is not None:
@@ -285,14 +297,14 @@ class Mover:
             now = self.clock.monotonic()
             if finished or failures or now - asked >= _IDLE_REPORT_S:
                 asked = now
-                self.report(mark, failures, on_progress, on_failed)
+                self.report(covered, failures, on_progress, on_failed)
         self.finish(on_progress, on_failed, failures)
 
     def report(
         self,
-        mark: int,
+        covered: Covered,
         failures: list[Span],
-        on_progress: Callable[[int], str | None],
+        on_progress: Callable[[Covered], str | None],
         on_failed: Callable[[Span], None],
     ) -> None:
         """Tell the caller, failures first; may block for as long as the caller wants to be slow."""
@@ -300,9 +312,9 @@ class Mover:
             on_failed(span)
         with self.lock:
             told = self.finished
-        reason = on_progress(mark)
+        reason = on_progress(covered)
         with self.lock:
-            self.reported = mark
+            self.reported = covered
             self.finished -= told
             if reason is not None:
                 self.stopped, self.over = reason, True
@@ -328,7 +340,7 @@ class Mover:
 
     def finish(
         self,
-        on_progress: Callable[[int], str | None],
+        on_progress: Callable[[Covered], str | None],
         on_failed: Callable[[Span], None],
         failures: list[Span],
     ) -> None:
@@ -342,10 +354,10 @@ class Mover:
                 self.stopped = overdue
             if self.crash is not None:
                 raise self.crash
-            mark = self._watermark()
+            covered = self._covered()
             failures += self.news_of_failure
-        if mark > self.reported or failures:
-            self.report(mark, failures, on_progress, on_failed)
+        if covered != self.reported or failures:
+            self.report(covered, failures, on_progress, on_failed)
 
     def outcome(self) -> Moved:
         """What came of it, after :meth:`finish`; whatever is not known to be moved has failed."""

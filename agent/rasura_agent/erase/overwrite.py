@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -11,8 +11,9 @@ from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, Disposition
 from rasura_agent.erase.buffers import BLOCK_BYTES, ROOM_BYTES, Borrowed
+from rasura_agent.erase.covered import NOTHING, Covered, Span
 from rasura_agent.erase.limits import Limits
-from rasura_agent.erase.mover import Moved, Span
+from rasura_agent.erase.mover import Moved
 from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import REPORT_BYTES, Lane, answered, move, move_blocks
 from rasura_agent.erase.ranges import gathered
@@ -63,23 +64,27 @@ def write_pass(
     capacity: int,
     pattern: Pattern,
     clock: Clock,
-    on_progress: Callable[[int], str | None],
+    on_progress: Callable[[Covered], str | None],
     room_bytes: int = ROOM_BYTES,
-    start: int = 0,
+    done: Covered = NOTHING,
+    again: Sequence[Span] = (),
     *,
     limits: Limits | None = None,
     sector_bytes: int = SECTOR_BYTES,
     offload: bool = False,
     on_failed: Callable[[Span], None] = lambda _span: None,
+    on_offloaded: Callable[[int], None] = lambda _length: None,
     report_bytes: int = REPORT_BYTES,
 ) -> PassResult:
-    """Write ``pattern`` over bytes ``start`` to ``capacity`` and flush the drive's cache.
+    """Write ``pattern`` over all bytes below ``capacity`` and flush the drive's cache.
 
-    What lies before ``start`` was written earlier and is left alone; it is not in ``bytes_written``.
+    What is ``done`` was written earlier and is left alone, but for the spans ``again`` in it, which could
+    not be written then; it is not in ``bytes_written``, and they are.
     How ``on_progress`` and ``on_failed`` are called, what a failing transfer leads to, and how ``limits``
     end it, says :func:`~rasura_agent.erase.pipeline.move`. A flush that fails means that nothing is
     known to be written. ``offload`` has the drive zero itself where it can (for a pattern of zeros only);
-    from the first refusal on zeros are sent. ``room_bytes`` is what the pass may use of memory.
+    from the first refusal on zeros are sent; ``on_offloaded`` gets how many bytes it has zeroed, from any
+    thread. ``room_bytes`` is what the pass may use of memory.
     """
     limits = limits or Limits()
     began = clock.monotonic()
@@ -87,10 +92,11 @@ def write_pass(
     sent, zeroed = lanes[0], None
     run: Callable[..., Moved] = partial(move_blocks, port, lanes, block_bytes=block_bytes)
     if offload and isinstance(sent, _Sent) and not any(sent.block):
-        zeroed = _Zeroed(port, sent.block)
+        zeroed = _Zeroed(port, sent.block, on_offloaded)
         run = partial(move, [zeroed] * port.lanes, block_bytes=_OFFLOAD_BLOCKS * block_bytes)
     moved = run(
-        start=start,
+        done=done,
+        again=again,
         capacity=capacity,
         sector_bytes=sector_bytes,
         limits=limits,
@@ -99,14 +105,14 @@ def write_pass(
         on_failed=on_failed,
         report_bytes=report_bytes,
     )
-    failed, stopped = list(moved.failed), moved.stopped
+    failed, stopped, todo = list(moved.failed), moved.stopped, [*done.gaps(capacity), *again]
     if stopped is None:
         try:
             answered(port.flush, limits, clock)
         except OSError as error:
             stopped = f"the drive could not flush its cache: {error.strerror}"
-            failed = [(start, capacity - start)]
-    written = max(0, capacity - start - sum(length for _, length in failed))
+            failed = todo
+    written = sum(length for _, length in todo) - sum(length for _, length in failed)
     return PassResult(
         pattern.label,
         pattern.cipher,
@@ -167,8 +173,8 @@ class _Filled(msgspec.Struct, frozen=True):
 class _Zeroed:
     """Has the drive zero itself; what it refuses is sent, ``zeros`` at a time."""
 
-    def __init__(self, port: BlockPort, zeros: memoryview) -> None:
-        self._port, self._zeros = port, zeros
+    def __init__(self, port: BlockPort, zeros: memoryview, tell: Callable[[int], None]) -> None:
+        self._port, self._zeros, self._tell = port, zeros, tell
         self._takes = True
         self.offloaded: list[int] = []
 
@@ -176,6 +182,7 @@ class _Zeroed:
         if self._takes:
             if self._port.write_zeroes(offset, length) is Disposition.DONE:
                 self.offloaded.append(length)
+                self._tell(length)
                 return
             self._takes = False
         for at in range(0, length, len(self._zeros)):

@@ -20,8 +20,9 @@ from typing import Protocol
 
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort, TransferQueue
+from rasura_agent.erase.covered import Covered, Span
 from rasura_agent.erase.limits import Limits
-from rasura_agent.erase.mover import REPORT_S, Moved, Mover, Span, Work, unanswered
+from rasura_agent.erase.mover import REPORT_S, Moved, Mover, Work, unanswered
 from rasura_agent.erase.turns import MACHINE_TURNS, Turn
 
 __all__ = ["REPORT_BYTES", "Lane", "Transfer", "answered", "move", "move_blocks"]
@@ -60,27 +61,28 @@ class Lane(Protocol):
 def move(
     lanes: Sequence[Transfer],
     *,
-    start: int,
+    done: Covered,
+    again: Sequence[Span] = (),
     capacity: int,
     block_bytes: int,
     sector_bytes: int,
     limits: Limits,
     clock: Clock,
-    on_progress: Callable[[int], str | None],
+    on_progress: Callable[[Covered], str | None],
     on_failed: Callable[[Span], None] = lambda _span: None,
     report_bytes: int = REPORT_BYTES,
 ) -> Moved:
-    """Move bytes ``start`` to ``capacity`` through ``lanes``, a transfer and a thread each.
+    """Move what is not ``done`` below ``capacity``, and ``again`` what is, by ``lanes``: a thread each.
 
     No span crosses a multiple of ``block_bytes``; failing ones are narrowed to ``sector_bytes``.
-    ``on_progress`` gets the watermark below which everything has been moved or has failed, and answers
-    with why to stop, or ``None``; while it blocks, the lanes finish what is in reach and wait.
-    ``on_failed`` gets every span that failed, before the watermark passes it. Both are called in the
-    caller's thread. A single lane goes in lock-step with ``on_progress``, block by block.
+    ``on_progress`` gets what has been moved or has failed, ``done`` included, and answers with why to stop,
+    or ``None``; while it blocks, the lanes finish what is in reach and wait. ``on_failed`` gets every span
+    that failed, before it is said to be covered. Both are called in the caller's thread. A single lane goes
+    in lock-step with ``on_progress``, block by block.
 
     Raises what a lane raises, other than ``OSError``.
     """
-    mover = _mover(len(lanes), start, capacity, block_bytes, sector_bytes, limits, clock, report_bytes)
+    mover = _mover(len(lanes), done, again, capacity, block_bytes, sector_bytes, limits, clock, report_bytes)
     runs = [_serve(mover, number, transfer) for number, transfer in enumerate(lanes)]
     return _watched(mover, runs, on_progress, on_failed)
 
@@ -89,18 +91,19 @@ def move_blocks(
     port: BlockPort,
     lanes: Sequence[Lane],
     *,
-    start: int,
+    done: Covered,
+    again: Sequence[Span] = (),
     capacity: int,
     block_bytes: int,
     sector_bytes: int,
     limits: Limits,
     clock: Clock,
-    on_progress: Callable[[int], str | None],
+    on_progress: Callable[[Covered], str | None],
     on_failed: Callable[[Span], None] = lambda _span: None,
     report_bytes: int = REPORT_BYTES,
 ) -> Moved:
     """As :func:`move`, with the transfers of ``port``: by its queue, or else by a thread for each lane."""
-    mover = _mover(len(lanes), start, capacity, block_bytes, sector_bytes, limits, clock, report_bytes)
+    mover = _mover(len(lanes), done, again, capacity, block_bytes, sector_bytes, limits, clock, report_bytes)
     queue = port.queue() if len(lanes) > 1 else None
     if queue is not None:
         runs = [_serve_queued(mover, lanes, queue)]
@@ -111,7 +114,8 @@ def move_blocks(
 
 def _mover(
     lanes: int,
-    start: int,
+    done: Covered,
+    again: Sequence[Span],
     capacity: int,
     block: int,
     sector: int,
@@ -121,13 +125,13 @@ def _mover(
 ) -> Mover:
     step = block if lanes == 1 else max(report_bytes, block)
     ahead = step if lanes == 1 else 2 * step
-    return Mover(start, capacity, block, sector, limits, clock, step, ahead, limits.answer_s * lanes)
+    return Mover(done, again, capacity, block, sector, limits, clock, step, ahead, limits.answer_s * lanes)
 
 
 def _watched(
     mover: Mover,
     runs: Sequence[Callable[[], None]],
-    on_progress: Callable[[int], str | None],
+    on_progress: Callable[[Covered], str | None],
     on_failed: Callable[[Span], None],
 ) -> Moved:
     name = threading.current_thread().name

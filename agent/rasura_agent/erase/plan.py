@@ -13,8 +13,8 @@ from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.policy import SAMPLE_LIMIT_BYTES, PatternKind, Policy
 from rasura_agent.erase.progress_record import (
     JOURNAL_PACE,
+    Cut,
     JournalPace,
-    Place,
     ProgressRecord,
     Wanted,
     misfit,
@@ -67,11 +67,6 @@ class Way(msgspec.Struct, frozen=True):
     every_pass: bool = False
     """Whether every pass is read back, not only the last and what the drive zeroed itself."""
 
-    @property
-    def is_offloaded(self) -> bool:
-        """Whether the drive may do all of it by itself."""
-        return self.offload and all(one.is_zero for one in self.passes)
-
     def is_read_back(self, number: int) -> bool:
         """Whether the pass of that number, from 0, is read back before the next one."""
         one = self.passes[number]
@@ -79,12 +74,12 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class Interrupted(msgspec.Struct, frozen=True):
-    """An overwrite that was cut off at ``place``. It goes on, or ``misfit`` says why it is begun afresh.
+    """An overwrite that was ``cut`` off. It goes on, or ``misfit`` says why it is begun afresh.
 
     When it is opened for erasing, the drive itself is asked too whether it holds what was written.
     """
 
-    place: Place
+    cut: Cut
     misfit: str | None
 
 
@@ -213,8 +208,8 @@ def interrupted(plan: DrivePlan, record: ProgressRecord) -> Interrupted:
     """What ``record`` means for ``plan``; total, never raises."""
     wanted = plan.overwrite_of(plan.drive)
     if wanted is None:
-        return Interrupted(record.place, Sentence("the plan does not overwrite"))
-    return Interrupted(record.place, misfit(record, wanted))
+        return Interrupted(record.cut, Sentence("the plan does not overwrite"))
+    return Interrupted(record.cut, misfit(record, wanted))
 
 
 def _judge(way: Way, policy: Policy) -> Way:

@@ -16,10 +16,13 @@ from typing import Protocol
 import msgspec
 
 from rasura.certificate import Range
+from rasura_agent.erase.covered import Covered, Span
 from rasura_agent.inventory.model import Drive
 
 __all__ = [
     "JOURNAL_PACE",
+    "MOST_BEYOND",
+    "Cut",
     "Generation",
     "JournalPace",
     "Loaded",
@@ -34,8 +37,10 @@ __all__ = [
     "newest",
 ]
 
-_FORMAT = 2
-"""1 had another random stream for the same key: what it wrote cannot be made again, so it is begun afresh."""
+_FORMAT = 3
+"""1 had another random stream for the same key, 2 knew nothing past a bad zone: those are begun afresh."""
+MOST_BEYOND = 64
+"""So many spans past a bad zone are written down; a drive that needs more of them loses the smallest."""
 _MOST_RANGES = 4096
 """More failed ranges than that, and the drive is nothing to go on with."""
 
@@ -68,6 +73,17 @@ class Place(_Stored, frozen=True, order=True):
     position: int
 
 
+class Cut(_Stored, frozen=True):
+    """Where an overwrite was cut off: the place, and how many bytes of that pass were written.
+
+    Fewer than lie below where some could not be, more where a bad zone was passed over.
+    """
+
+    step: int
+    position: int
+    written: int
+
+
 class Refused(_Stored, frozen=True):
     """A technique that the drive refused before it was overwritten, and why, in a sentence."""
 
@@ -78,8 +94,10 @@ class Refused(_Stored, frozen=True):
 class ProgressRecord(_Stored, frozen=True):
     """One drive's overwrite. ``keys`` are what its random passes were made from, in the order drawn.
 
-    ``failed`` and ``spent_ms`` have one entry for each pass begun. ``refused`` are the techniques that had
-    been tried before. ``first_started_at`` is by a clock nobody trusts.
+    ``beyond`` is what of the pass at ``place`` is done further on, where a bad zone was passed over.
+    ``failed``, ``offloaded`` and ``spent_ms`` have one entry for each pass begun; ``offloaded`` are bytes
+    that the drive was only told to zero. ``refused`` are the techniques that had been tried before.
+    ``first_started_at`` is by a clock nobody trusts.
     """
 
     drive_identity: str
@@ -88,16 +106,18 @@ class ProgressRecord(_Stored, frozen=True):
     passes: tuple[str, ...]
     keys: tuple[bytes, ...]
     place: Place
+    beyond: tuple[Span, ...]
     failed: tuple[tuple[Range, ...], ...]
+    offloaded: tuple[int, ...]
     spent_ms: tuple[int, ...]
-    interruptions: tuple[Place, ...]
+    interruptions: tuple[Cut, ...]
     first_started_at: datetime
     refused: tuple[Refused, ...]
 
     @property
     def is_sound(self) -> bool:
         """Whether it says something possible."""
-        places = (*self.interruptions, self.place)
+        places = (*(Place(step=one.step, position=one.position) for one in self.interruptions), self.place)
         begun = min(self.place.step, len(self.passes))
         return (
             bool(self.passes)
@@ -106,29 +126,46 @@ class ProgressRecord(_Stored, frozen=True):
                 for one in places
             )
             and list(places) == sorted(places)
-            and len(self.failed) == len(self.spent_ms) == begun
+            and all(0 <= one.written <= self.capacity_bytes for one in self.interruptions)
+            and len(self.beyond) <= (MOST_BEYOND if self.place.step <= len(self.passes) else 0)
+            and self.covered(self.place.step).is_within(self.capacity_bytes)
+            and len(self.failed) == len(self.offloaded) == len(self.spent_ms) == begun
             and sum(map(len, self.failed)) <= _MOST_RANGES
             and all(spent >= 0 for spent in self.spent_ms)
-            and all(
-                0 <= one.offset < one.offset + one.length <= self._reached(step)
-                for step, ranges in enumerate(self.failed, 1)
-                for one in ranges
-            )
+            and all(self._is_possible(step) for step in range(1, begun + 1))
+        )
+
+    def _is_possible(self, step: int) -> bool:
+        """Whether what failed of pass ``step`` is covered, and no more of it offloaded than written."""
+        failed = [(one.offset, one.length) for one in self.failed[step - 1]]
+        return (
+            all(length > 0 for _, length in failed)
+            and list(self.covered(step).within(failed)) == failed
+            and 0 <= self.offloaded[step - 1] <= self.written(step)
         )
 
     @property
     def has_begun(self) -> bool:
         """Whether anything is known to be written; if not, there is nothing to go on with."""
-        return self.place > Place(step=1, position=0)
+        return self.place > Place(step=1, position=0) or bool(self.beyond)
+
+    @property
+    def cut(self) -> Cut:
+        """Where it would be gone on from."""
+        step = self.place.step
+        return Cut(step=step, position=self.place.position, written=self.written(step))
 
     def written(self, step: int) -> int:
         """Bytes of pass ``step`` that are durable."""
         if step > len(self.failed):
             return 0
-        return self._reached(step) - sum(one.length for one in self.failed[step - 1])
+        return self.covered(step).size - sum(one.length for one in self.failed[step - 1])
 
-    def _reached(self, step: int) -> int:
-        return self.place.position if step == self.place.step else self.capacity_bytes
+    def covered(self, step: int) -> Covered:
+        """What pass ``step`` is through with, what failed of it included."""
+        if step == self.place.step:
+            return Covered(self.place.position, self.beyond)
+        return Covered(self.capacity_bytes if step < self.place.step else 0)
 
 
 class Generation(_Stored, frozen=True):

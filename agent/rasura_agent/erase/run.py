@@ -142,13 +142,10 @@ class Run:
         self.notes.append(sentence)
         self.on_event(Noted(self.drive.path, sentence))
 
-    def surroundings(self, way: Way) -> Surroundings:
-        """What continuing an overwrite needs.
-
-        One that the drive may do by itself from beginning to end is over in minutes: it is not written down.
-        """
+    def surroundings(self) -> Surroundings:
+        """What continuing an overwrite needs."""
         return Surroundings(
-            self.store if not way.is_offloaded else None,
+            self.store,
             self.plan.journal_pace,
             self.ports.block,
             self.clock,

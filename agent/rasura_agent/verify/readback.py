@@ -12,8 +12,8 @@ from rasura.certificate import Range, RangeKind
 from rasura_agent.clock import Clock
 from rasura_agent.drive.port import BlockPort
 from rasura_agent.erase.buffers import ROOM_BYTES, Borrowed, differing_sectors
+from rasura_agent.erase.covered import Covered, Span
 from rasura_agent.erase.limits import Limits
-from rasura_agent.erase.mover import Span
 from rasura_agent.erase.overwrite import SECTOR_BYTES, lane_buffers
 from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import move_blocks
@@ -81,14 +81,16 @@ def read_back(
     """Read bytes ``start`` to ``capacity`` and compare each with ``pattern``; the twin of ``write_pass``.
 
     What lies before ``start`` was compared earlier and is not in ``bytes_read``: what is returned is
-    complete only together with it. ``on_failed`` also gets what differs. ``room_bytes`` as there.
+    complete only together with it. ``on_progress`` gets how many bytes are over, wherever they lie, those
+    before ``start`` included, and answers with why to stop. ``on_failed`` also gets what differs.
+    ``room_bytes`` as there.
     """
     differing = _Differing(sector_bytes)
     buffers = lane_buffers(port, room_bytes)
     moved = move_blocks(
         port,
         [_Compared(pattern, buffer, differing) for buffer in buffers],
-        start=start,
+        done=Covered(start),
         capacity=capacity,
         block_bytes=buffers[0].size,
         sector_bytes=sector_bytes,
@@ -128,15 +130,15 @@ class _Differing:
 
     def told(
         self, on_progress: Callable[[int], str | None], on_failed: Callable[[Span], None]
-    ) -> Callable[[int], str | None]:
-        """``on_progress``, with ``on_failed`` called first for what was found since."""
+    ) -> Callable[[Covered], str | None]:
+        """``on_progress``, in bytes, with ``on_failed`` called first for what was found since."""
 
-        def report(mark: int) -> str | None:
+        def report(covered: Covered) -> str | None:
             with self._lock:
                 fresh, self._told = self.spans[self._told :], len(self.spans)
             for span in fresh:
                 on_failed(span)
-            return on_progress(mark)
+            return on_progress(covered.size)
 
         return report
 
