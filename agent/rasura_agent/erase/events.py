@@ -1,4 +1,4 @@
-"""What is going on, as one stream of frozen events that console, journal and registry share."""
+"""What is going on, as one stream of frozen events; ``agent/decisions/events.md`` says who hears it."""
 
 from __future__ import annotations
 
