@@ -170,7 +170,7 @@ class Builder:
             firmware = kernel.firmware_entries(modules, unpacked / "payload", rules.firmware, tools)
             console = kernel.console_entries(unpacked / "payload", tools)
             whole = target.with_suffix(".tar")
-            members = tree.filtered(root, keep.Patterns(rules.files.drop))
+            members = tree.filtered(root, rules.files.left_out(tree.names(root)))
             tree.write_tar(whole, members, [*modules, *firmware, *console], packages.released)
             payload.squash(whole, target, tools, packages.released)
             whole.unlink()

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from rasura_image.keep import Patterns
 
-__all__ = ["Entry", "entries_of", "filtered", "with_folders", "write_tar"]
+__all__ = ["Entry", "entries_of", "filtered", "names", "with_folders", "write_tar"]
 
 _EXECUTABLE, _PLAIN, _FOLDER = 0o755, 0o644, 0o755
 
@@ -78,6 +78,12 @@ def filtered(source: Path, drop: Patterns) -> Iterator[tuple[tarfile.TarInfo, by
                 continue
             stream = archive.extractfile(member) if member.isreg() else None
             yield member, stream.read() if stream is not None else None
+
+
+def names(source: Path) -> tuple[str, ...]:
+    """The paths in a tar file."""
+    with tarfile.open(source) as archive:
+        return tuple(name.removeprefix("./") for name in archive.getnames())
 
 
 def write_tar(
