@@ -28,7 +28,7 @@ from rasura_image.payload import BuildFacts
 from rasura_image.sbom import bill_of_materials
 from rasura_image.settings import parse_settings
 from rasura_image.tools import require, run
-from rasura_image.tree import Entry, entries_of, filtered, with_folders, write_tar
+from rasura_image.tree import Entry, entries_of, filtered, names, picked, with_folders, write_tar
 
 ROOT = Path(__file__).parents[2]
 EPOCH = 1_700_000_000
@@ -265,6 +265,27 @@ def test_a_tar_holds_root_and_one_time_only(tmp_path: Path) -> None:
         stream = archive.extractfile("etc/motd")
         assert stream is not None
         assert stream.read() == b"hello"
+
+
+def test_of_a_tar_files_and_links_are_picked(tmp_path: Path) -> None:
+    source = tmp_path / "a.tar"
+    with tarfile.open(source, "w") as archive:
+        for name, kind, target in (
+            ("./doc", tarfile.DIRTYPE, ""),
+            ("./doc/a", tarfile.REGTYPE, ""),
+            ("./doc/b", tarfile.SYMTYPE, "a"),
+            ("./doc/c", tarfile.LNKTYPE, "./doc/a"),
+            ("./etc/x", tarfile.REGTYPE, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size = kind, target, 5 if kind == tarfile.REGTYPE else 0
+            archive.addfile(info, io.BytesIO(b"hello"))
+    assert list(picked(source, Patterns(["doc"]))) == [
+        Entry.file("doc/a", b"hello"),
+        Entry.link("doc/b", "a"),
+        Entry.file("doc/c", b"hello"),
+    ]
+    assert names(source) == ("doc", "doc/a", "doc/b", "doc/c", "etc/x")
 
 
 def test_of_modes_only_the_executable_bit_is_taken(tmp_path: Path) -> None:
