@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from rasura.errors import UsageError
 from rasura_image import agent_layer, keep, kernel, payload, tree
 from rasura_image.errors import BuildError
 from rasura_image.iso import write_iso
+from rasura_image.licences import ARCHIVE, DOCUMENTS, licence_archive
 from rasura_image.netboot import medium_entries, netboot_entries
 from rasura_image.packages import Package, PackageCache, load_wanted
 from rasura_image.payload import BUILD_FILE, BuildFacts
@@ -81,7 +83,8 @@ class Builder:
         work = self._cache / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        agent = self._agent_layer(lock, tools, work, epoch)
+        wheels = self._wheels(lock)
+        agent = self._agent_layer(wheels, tools, work, epoch)
         self._step("kernel and initrd")
         stage = payload.first_stage(
             self._image / "initrd/init",
@@ -100,6 +103,7 @@ class Builder:
         shutil.copyfile(linux.image, netboot / "rasura/vmlinuz")
         payload.write_initrd(netboot / "rasura/initrd", stage, layers, facts, epoch)
         (netboot / "rasura" / BUILD_FILE).write_bytes(facts.encode())
+        (netboot / ARCHIVE).write_bytes(self._licences(packages, unpacked, lock, wheels))
         self._lay_out(new, unpacked / "payload", tools, work, facts, epoch)
         (new / "sbom.json").write_text(bill_of_materials(facts, _shipped(packages), lock, epoch))
         (new / BUILD_FILE).write_bytes(facts.encode())
@@ -127,6 +131,7 @@ class Builder:
             Entry.file(f"rasura/{BUILD_FILE}", facts.encode()),
             Entry.file("rasura/vmlinuz", netboot / "rasura/vmlinuz"),
             Entry.file("rasura/initrd", netboot / "rasura/initrd"),
+            Entry.file(ARCHIVE, netboot / ARCHIVE),
         ]
         write_iso(new / "rasura.iso", files, unpacked, tools, work / "iso", epoch)
 
@@ -142,14 +147,9 @@ class Builder:
 
         return self._kept("unpacked", _code(kernel) + packages.digest(), make)
 
-    def _base_layer(
-        self,
-        packages: PackageCache,
-        unpacked: Path,
-        tools: ToolTree,
-        linux: kernel.Kernel,
-        rules: keep.Keep,
-    ) -> Path:
+    def _installed(self, packages: PackageCache) -> Path:
+        """The root file system as Debian installs it, whole, as a tar file."""
+
         def install(target: Path) -> None:
             self._step("installing Debian (mmdebstrap)")
             names = ",".join(package.name for package in packages.used_for("root"))
@@ -162,15 +162,25 @@ class Builder:
                 env={"SOURCE_DATE_EPOCH": str(packages.released)},
             )
 
+        return self._kept("root", packages.digest(), install)
+
+    def _base_layer(
+        self,
+        packages: PackageCache,
+        unpacked: Path,
+        tools: ToolTree,
+        linux: kernel.Kernel,
+        rules: keep.Keep,
+    ) -> Path:
         def compose(target: Path) -> None:
             self._step("base layer")
-            root = self._kept("root", packages.digest(), install)
+            root = self._installed(packages)
             work = self._cache / "modules.work"
             modules = linux.chosen_entries(rules.modules, tools, work)
             firmware = kernel.firmware_entries(modules, unpacked / "payload", rules.firmware, tools)
             console = kernel.console_entries(unpacked / "payload", tools)
             whole = target.with_suffix(".tar")
-            members = tree.filtered(root, keep.Patterns(rules.files.drop))
+            members = tree.filtered(root, rules.files.left_out(tree.names(root)))
             tree.write_tar(whole, members, [*modules, *firmware, *console], packages.released)
             payload.squash(whole, target, tools, packages.released)
             whole.unlink()
@@ -179,12 +189,25 @@ class Builder:
         recipe = (self._image / "keep.toml").read_text() + _code(kernel, keep, tree, payload)
         return self._kept("base", packages.digest() + recipe, compose)
 
-    def _agent_layer(self, lock: str, tools: ToolTree, work: Path, epoch: int) -> Path:
-        wheels = self._kept(
+    def _wheels(self, lock: str) -> Path:
+        return self._kept(
             "wheels",
             lock + _code(agent_layer),
             lambda folder: agent_layer.install_wheels(lock, folder, self._cache / "pip"),
         )
+
+    def _licences(self, packages: PackageCache, unpacked: Path, lock: str, wheels: Path) -> bytes:
+        documents = itertools.chain(
+            tree.picked(self._installed(packages), DOCUMENTS),
+            *(
+                tree.entries_of(unpacked / part / "usr/share/doc", "usr/share/doc")
+                for part in ("payload", "kernel")
+            ),
+        )
+        own = (self._root / "LICENSE").read_bytes()
+        return licence_archive(__version__, own, _shipped(packages), documents, lock, tree.entries_of(wheels))
+
+    def _agent_layer(self, wheels: Path, tools: ToolTree, work: Path, epoch: int) -> Path:
         entries = agent_layer.agent_entries(self._root, wheels, work / "agent", tools)
         whole, target = work / "agent.tar", work / "agent.squashfs"
         tree.write_tar(whole, (), entries, epoch)

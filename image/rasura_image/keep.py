@@ -27,12 +27,34 @@ class Patterns:
     """Patterns of fnmatch over paths; a pattern that matches a folder matches all that is in it."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        whole = [f"(?:{translate(pattern)[:-2]})(?:/.*)?" for pattern in patterns]
+        self._patterns = tuple(patterns)
+        whole = [f"(?:{translate(pattern)[:-2]})(?:/.*)?" for pattern in self._patterns]
         self._expression = re.compile(f"(?:{'|'.join(whole)})\\Z" if whole else r"(?!)", re.DOTALL)
 
     def match(self, path: str) -> bool:
         """Whether a pattern matches the path or a folder above it."""
         return self._expression.match(path) is not None
+
+    def require_used(self, paths: Iterable[str], where: str) -> None:
+        """See that every pattern matches one of ``paths``; ``where`` is the list's name in keep.toml.
+
+        One that matches nothing no longer does what it is there for: Debian renamed what it meant, and the
+        image would lack a driver, or have a rule that touches drives, unseen.
+
+        Raises:
+            BuildError: some match nothing.
+        """
+        unused = {pattern: Patterns([pattern]) for pattern in self._patterns}
+        for path in paths:
+            if self.match(path):
+                unused = {name: pattern for name, pattern in unused.items() if not pattern.match(path)}
+            if not unused:
+                return
+        if unused:
+            raise BuildError(
+                f"image/keep.toml, {where}: nothing matches {', '.join(unused)}",
+                hint="write the name that it has now, or remove the pattern",
+            )
 
 
 class ModuleRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,12 +68,14 @@ class ModuleRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The modules that stay, and all they need; ``dependencies`` as in modules.dep, by path.
 
         Raises:
-            BuildError: a pattern matches no module: the list is out of date.
+            BuildError: a pattern matches no module, or leaves out none: the list is out of date.
         """
         names = {path: _plain(path) for path in dependencies}
         keep, drop = Patterns(self.keep), Patterns(self.drop)
-        chosen = {path for path, name in names.items() if keep.match(name) and not drop.match(name)}
-        return with_needs(chosen, dependencies)
+        kept = {path: name for path, name in names.items() if keep.match(name)}
+        keep.require_used(kept.values(), "modules.keep")
+        drop.require_used(kept.values(), "modules.drop")
+        return with_needs({path for path, name in kept.items() if not drop.match(name)}, dependencies)
 
     def first_stage(self, dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
         """The modules of the first stage, each after what it needs; raises :class:`BuildError`."""
@@ -76,9 +100,15 @@ class FirmwareRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FileRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Paths of the packages that are left out."""
+    """Paths of the packages that are left out; those of ``never`` need not be there."""
 
     drop: tuple[str, ...]
+    never: tuple[str, ...]
+
+    def left_out(self, paths: Iterable[str]) -> Patterns:
+        """What is left out of ``paths``; raises :class:`BuildError` if a pattern of ``drop`` matches none."""
+        Patterns(self.drop).require_used(paths, "files.drop")
+        return Patterns((*self.drop, *self.never))
 
 
 class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -94,25 +94,33 @@ def _only_modules(unpacked: Path) -> Path:
 def firmware_entries(
     modules: Iterable[Entry], payload: Path, rules: FirmwareRules, tools: ToolTree
 ) -> tuple[Entry, ...]:
-    """The firmware that the modules name, as far as the unpacked payload has it and ``rules`` let it."""
+    """The firmware that the modules name, as far as the unpacked payload has it and ``rules`` let it.
+
+    Raises:
+        BuildError: a pattern of ``rules`` leaves out nothing.
+    """
     files = [
         entry.content for entry in modules if isinstance(entry.content, Path) and entry.path.endswith(".ko")
     ]
     named = set(tools.run("modinfo", "--field", "firmware", *files).split())
-    drop = Patterns(rules.drop)
-    found: dict[str, Entry] = {}
     folder = payload / "usr/lib/firmware"
-    for name in sorted(named):
+    there = {
+        str(path.relative_to(folder)): path
+        for name in sorted(named)
         # A name may be a pattern, as in MODULE_FIRMWARE("ath10k/*").
-        for path in sorted(folder.glob(name)) if "*" in name else [folder / name]:
-            _take(folder, path, drop, found)
+        for path in (sorted(folder.glob(name)) if "*" in name else [folder / name])
+        if path.resolve().is_file()
+    }
+    drop = Patterns(rules.drop)
+    drop.require_used(there, "firmware.drop")
+    found: dict[str, Entry] = {}
+    for name, path in there.items():
+        if not drop.match(name):
+            _take(folder, name, path, found)
     return tuple(found.values())
 
 
-def _take(folder: Path, path: Path, drop: Patterns, found: dict[str, Entry]) -> None:
-    name = str(path.relative_to(folder))
-    if drop.match(name) or not path.resolve().is_file():
-        return
+def _take(folder: Path, name: str, path: Path, found: dict[str, Entry]) -> None:
     entry = f"usr/lib/firmware/{name}"
     if path.is_symlink():
         target = path.resolve()

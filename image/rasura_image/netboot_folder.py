@@ -15,6 +15,7 @@ import msgspec
 from rasura.errors import RefusedError, UsageError
 from rasura_agent.erase.policy import BUILT_IN
 from rasura_image.dnsmasq import BIOS_PROGRAM, IPXE_MENU, UEFI_PROGRAM
+from rasura_image.licences import ARCHIVE
 from rasura_image.menus import ipxe_script, netboot_grub_cfg
 from rasura_image.settings import Settings
 
@@ -22,7 +23,9 @@ __all__ = ["assemble", "policy_warning", "refuse_private_keys", "served_policy"]
 
 INITRD, KERNEL = "rasura/initrd", "rasura/vmlinuz"
 _NEEDED = (BIOS_PROGRAM, UEFI_PROGRAM, "grubx64.efi", KERNEL, INITRD)
-_OPTIONAL = ("ipxe.efi", "grub/fonts/unicode.pf2", "memtest86+/memtest.bin", "memtest86+/memtest.efi")
+_OPTIONAL = (
+    "ipxe.efi", "grub/fonts/unicode.pf2", "memtest86+/memtest.bin", "memtest86+/memtest.efi", ARCHIVE
+)  # fmt: skip
 _KEY_BYTES = 1 << 20
 """No key file is larger; larger files are not searched."""
 

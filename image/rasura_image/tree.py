@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from rasura_image.keep import Patterns
 
-__all__ = ["Entry", "entries_of", "filtered", "with_folders", "write_tar"]
+__all__ = ["Entry", "entries_of", "filtered", "names", "picked", "with_folders", "write_tar"]
 
 _EXECUTABLE, _PLAIN, _FOLDER = 0o755, 0o644, 0o755
 
@@ -78,6 +78,25 @@ def filtered(source: Path, drop: Patterns) -> Iterator[tuple[tarfile.TarInfo, by
                 continue
             stream = archive.extractfile(member) if member.isreg() else None
             yield member, stream.read() if stream is not None else None
+
+
+def names(source: Path) -> tuple[str, ...]:
+    """The paths in a tar file."""
+    with tarfile.open(source) as archive:
+        return tuple(name.removeprefix("./") for name in archive.getnames())
+
+
+def picked(source: Path, wanted: Patterns) -> Iterator[Entry]:
+    """The files and symbolic links of a tar file that ``wanted`` matches."""
+    with tarfile.open(source) as archive:
+        for member in archive:
+            name = member.name.removeprefix("./")
+            if not wanted.match(name):
+                continue
+            if member.issym():
+                yield Entry.link(name, member.linkname)
+            elif (stream := archive.extractfile(member)) is not None:
+                yield Entry.file(name, stream.read())
 
 
 def write_tar(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from image.places import IMAGE, ISO, NETBOOT, ROOT, missing
+from rasura_agent.live.iso9660 import read_file
 from rasura_image.build import Builder
+from rasura_image.licences import ARCHIVE
 from rasura_image.payload import BuildFacts
 
 pytestmark = [pytest.mark.image, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
@@ -42,6 +46,26 @@ def test_the_build_hash_follows_from_the_parts() -> None:
     assert {"name": "rasura:buildHash", "value": facts.build_hash} in bill["metadata"]["component"][
         "properties"
     ]
+
+
+def test_everything_in_the_bill_of_materials_has_its_licence() -> None:
+    with zipfile.ZipFile(NETBOOT / ARCHIVE) as archive:
+        texts = {name: archive.read(name).decode("utf-8", "replace") for name in archive.namelist()}
+    lines = [line.split() for line in texts["INDEX.txt"].split("\n\n")[-1].splitlines()]
+    licensed = {
+        (kind, name, version)
+        for kind, name, version, file, *_ in lines
+        if re.search("licen[cs]|redistribut|permission", texts[file], re.IGNORECASE)
+    }
+    components = json.loads((IMAGE / "sbom.json").read_text())["components"]
+    kinds = {"pkg:deb": "debian", "pkg:pypi": "python"}
+    named = {(kinds[one["purl"].split("/", 1)[0]], one["name"], one["version"]) for one in components}
+    assert len(named) == len(components) > 150
+    assert not named - licensed
+    assert ("rasura", "rasura", json.loads((IMAGE / "build.json").read_text())["version"]) in licensed
+    with ISO.open("rb") as stream:
+        on_iso = read_file(lambda at, size: os.pread(stream.fileno(), size, at), ARCHIVE)
+    assert on_iso == (NETBOOT / ARCHIVE).read_bytes()
 
 
 def test_no_secret_is_in_what_is_served() -> None:

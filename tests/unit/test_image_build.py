@@ -22,13 +22,13 @@ from rasura_image.agent_layer import locked_wheels, needed_distributions
 from rasura_image.build import Builder
 from rasura_image.cpio import write_cpio
 from rasura_image.errors import BuildError, HostError
-from rasura_image.keep import ModuleRules, Patterns, parse_dependencies, parse_keep
+from rasura_image.keep import FileRules, ModuleRules, Patterns, parse_dependencies, parse_keep
 from rasura_image.packages import Package, PackageCache, load_wanted, parse_stanzas
 from rasura_image.payload import BuildFacts
 from rasura_image.sbom import bill_of_materials
 from rasura_image.settings import parse_settings
 from rasura_image.tools import require, run
-from rasura_image.tree import Entry, entries_of, filtered, with_folders, write_tar
+from rasura_image.tree import Entry, entries_of, filtered, names, picked, with_folders, write_tar
 
 ROOT = Path(__file__).parents[2]
 EPOCH = 1_700_000_000
@@ -121,6 +121,40 @@ def test_what_a_module_needs_comes_along() -> None:
 def test_a_module_that_the_boot_needs_and_that_is_not_there_stops_the_build() -> None:
     with pytest.raises(BuildError, match="no module 'squashfs'"):
         ModuleRules((), (), ("squashfs",)).first_stage(DEPENDENCIES)
+
+
+@pytest.mark.parametrize(
+    ("keep", "drop", "told"),
+    [
+        (
+            ("fs/*", "drivers/vmd/*", "lib/a", "net/*"),
+            (),
+            "modules.keep: nothing matches drivers/vmd/*, net/*",
+        ),
+        (("fs/*",), ("fs/overlayfs", "crypto/*"), "modules.drop: nothing matches crypto/*"),
+        # It is there and nobody keeps it.
+        (("fs/*",), ("drivers/net/wireless/*",), "modules.drop: nothing matches drivers/net/wireless/*"),
+        ((), ("lib/*",), "modules.drop: nothing matches lib/*"),
+    ],
+    ids=["keep", "drop", "not kept", "nothing kept"],
+)
+def test_a_pattern_of_modules_that_does_nothing_stops_the_build(
+    keep: tuple[str, ...], drop: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(BuildError) as raised:
+        ModuleRules(keep, drop, ()).choose(DEPENDENCIES)
+    assert str(raised.value) == f"image/keep.toml, {told}"
+    assert raised.value.hint is not None
+
+
+def test_files_that_never_come_along_need_not_be_there() -> None:
+    rules = FileRules(("usr/share/man", "etc/cron*"), ("usr/sbin/iscsi*",))
+    paths = ["usr/share/man/x.1", "etc/cron.d", "usr/bin/x"]
+    left_out = rules.left_out(paths)
+    assert [path for path in paths if left_out.match(path)] == paths[:2]
+    assert left_out.match("usr/sbin/iscsid")
+    with pytest.raises(BuildError, match=r"files\.drop: nothing matches etc/cron\*$"):
+        rules.left_out([*paths[:1], "usr/sbin/iscsid"])
 
 
 def test_the_lists_of_the_project_can_be_read() -> None:
@@ -231,6 +265,27 @@ def test_a_tar_holds_root_and_one_time_only(tmp_path: Path) -> None:
         stream = archive.extractfile("etc/motd")
         assert stream is not None
         assert stream.read() == b"hello"
+
+
+def test_of_a_tar_files_and_links_are_picked(tmp_path: Path) -> None:
+    source = tmp_path / "a.tar"
+    with tarfile.open(source, "w") as archive:
+        for name, kind, target in (
+            ("./doc", tarfile.DIRTYPE, ""),
+            ("./doc/a", tarfile.REGTYPE, ""),
+            ("./doc/b", tarfile.SYMTYPE, "a"),
+            ("./doc/c", tarfile.LNKTYPE, "./doc/a"),
+            ("./etc/x", tarfile.REGTYPE, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size = kind, target, 5 if kind == tarfile.REGTYPE else 0
+            archive.addfile(info, io.BytesIO(b"hello"))
+    assert list(picked(source, Patterns(["doc"]))) == [
+        Entry.file("doc/a", b"hello"),
+        Entry.link("doc/b", "a"),
+        Entry.file("doc/c", b"hello"),
+    ]
+    assert names(source) == ("doc", "doc/a", "doc/b", "doc/c", "etc/x")
 
 
 def test_of_modes_only_the_executable_bit_is_taken(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from rasura.errors import RefusedError, UsageError
+from rasura_image.licences import ARCHIVE
 from rasura_image.netboot_events import Board, Event, Stage, dnsmasq_event, nginx_event
 from rasura_image.netboot_folder import assemble, policy_warning, refuse_private_keys, served_policy
 from rasura_image.netboot_nginx import Tls, nginx_conf
@@ -36,9 +37,11 @@ def files(folder: Path) -> set[str]:
 def test_the_served_folder_is_the_payload_and_menus_for_the_site(netboot: Path, tmp_path: Path) -> None:
     target = tmp_path / "served"
     target.mkdir()
+    (netboot / ARCHIVE).write_text(ARCHIVE)
     assemble(target, netboot, parse_settings('[station]\nsite = "Workshop"'), None, URL)
-    assert files(target) == {*PROGRAMS, "grub/grub.cfg", "boot.ipxe"}, "and nothing else that lay there"
-    for name in PROGRAMS:
+    programs = {*PROGRAMS, ARCHIVE}
+    assert files(target) == {*programs, "grub/grub.cfg", "boot.ipxe"}, "and nothing else that lay there"
+    for name in programs:
         assert (target / name).read_text() == name
     for menu in ("grub/grub.cfg", "boot.ipxe"):
         text = (target / menu).read_text("utf-8")
