@@ -49,6 +49,8 @@ class VolatileDrive:
     """Sectors that cannot be written for so many tries."""
     zeroes: Disposition = Disposition.REFUSED
     """What becomes of Write Zeroes."""
+    failing_flush: int | None = None
+    """After so many flushes, one fails."""
     written: int = 0
     """Bytes of all writes, in all boots."""
 
@@ -65,6 +67,10 @@ class VolatileDrive:
             self._versions[place].append(data[at : at + SECTOR_BYTES])
 
     def flush(self) -> None:
+        if self.failing_flush is not None:
+            self.failing_flush -= 1
+            if self.failing_flush == 0:
+                raise OSError(errno.EIO, "Input/output error")
         if not self.forgets_flushes:
             self._versions.clear()
 

@@ -22,7 +22,7 @@ from rasura_agent.erase.covered import NOTHING, Covered, merged
 from rasura_agent.erase.limits import Limits
 from rasura_agent.erase.overwrite import PassResult, write_pass
 from rasura_agent.erase.pattern import Constant, Pattern, RandomStream
-from rasura_agent.erase.pipeline import move
+from rasura_agent.erase.pipeline import move, move_blocks
 from rasura_agent.erase.ranges import RANGES_MAX, gathered
 from rasura_agent.verify.readback import ReadBack, read_back
 from simulators.block import BlockFault, SimulatedBlock, simulated_drive
@@ -284,6 +284,74 @@ def test_what_is_past_a_bad_zone_counts_while_it_is_moved(lanes: int) -> None:
     assert any(len(one.beyond) >= 2 for one in seen)
 
 
+@pytest.mark.parametrize(("lanes", "queued"), WAYS)
+@pytest.mark.parametrize("again", [True, False])
+def test_what_is_left_by_transfers_of_another_size_is_written_whole(
+    lanes: int, queued: int | None, again: bool
+) -> None:
+    """It need not begin or end with a block of this boot's."""
+    block, left = drive(lanes, queued=queued), (3 * BLOCK, 6 * BLOCK)
+    done = Covered(CAPACITY) if again else Covered(3 * BLOCK, ((9 * BLOCK, 20 * BLOCK),))
+    result = write_pass(
+        block, CAPACITY, Constant(b"\xff"), block.clock, go_on, 4 * BLOCK, done, [left] if again else []
+    )
+    assert not result.errors
+    assert result.bytes_written == 6 * BLOCK + (0 if again else 35 * BLOCK)
+    assert set(block.medium[left[0] : sum(left)]) == {0xFF}
+
+
+def test_a_lane_with_too_few_bytes_moves_nothing() -> None:
+    """Whatever is transferred is what was asked for, or the pass does not end."""
+
+    class Short:
+        writes = True
+
+        def prepare(self, _offset: int, length: int) -> memoryview:
+            return memoryview(bytes(length - 512))
+
+        def finish(self, _offset: int, _length: int) -> None: ...
+
+        def end(self) -> None: ...
+
+    for lanes, queued in WAYS:
+        block = drive(lanes, queued=queued)
+        with pytest.raises(AssertionError, match="bytes for the"):
+            move_blocks(
+                block,
+                [Short()] * lanes,
+                done=NOTHING,
+                capacity=CAPACITY,
+                block_bytes=BLOCK,
+                sector_bytes=512,
+                limits=Limits(),
+                clock=ManualClock(),
+                on_progress=go_on,
+            )
+
+
+def test_what_an_earlier_boot_had_tried_comes_last() -> None:
+    """However large it is: the limits are there for what nobody has tried."""
+    order = []
+
+    def transfer(offset: int, _length: int) -> None:
+        order.append(offset // BLOCK)
+        if 10 <= offset // BLOCK < 20:
+            raise OSError(errno.EIO, "Input/output error")
+
+    move(
+        [transfer],
+        done=Covered(30 * BLOCK, ((32 * BLOCK, 30 * BLOCK),)),
+        again=[(10 * BLOCK, 10 * BLOCK)],
+        capacity=CAPACITY,
+        block_bytes=BLOCK,
+        sector_bytes=512,
+        limits=Limits(errors=8),
+        clock=ManualClock(),
+        on_progress=go_on,
+    )
+    assert set(order[:4]) == {30, 31, 62, 63}
+
+
 def test_while_the_caller_is_slow_no_more_than_the_queue_goes_on() -> None:
     block = drive(1)
     seen = []
@@ -375,10 +443,18 @@ def test_ranges_are_sorted_apart_and_leave_nothing_out(found: list[tuple[int, in
 def test_a_drive_that_fails_everywhere_is_told_coarsely() -> None:
     found = [(at * 8192, 512, RangeKind.NOT_READ) for at in range(50_000)]
     told = gathered(found, 50_000 * 8192)
-    assert len(told) <= RANGES_MAX
+    assert len(told) == RANGES_MAX
     assert all(
         any(one.offset <= offset < one.offset + one.length for one in told) for offset, _, _ in found[::997]
     )
+
+
+def test_one_range_too_many_joins_the_two_nearest() -> None:
+    found = [(at * (1 << 30), 512, RangeKind.NOT_WRITTEN) for at in range(RANGES_MAX)]
+    told = gathered([*found, (4096, 512, RangeKind.NOT_WRITTEN)], 1 << 50)
+    assert len(told) == RANGES_MAX
+    assert told[0] == Range(offset=0, length=4608, kind=RangeKind.NOT_WRITTEN)
+    assert sum(one.length for one in told) == 512 * (RANGES_MAX - 1) + 4608
 
 
 # The port over a descriptor

@@ -137,27 +137,29 @@ class _Check(msgspec.Struct):
         if len(self.patterns) != len(record.passes):
             return False
         step = min(record.place.step, len(self.patterns))
-        covered = record.covered(step)
+        covered, capacity = record.covered(step), record.capacity_bytes
         current = self.patterns[step - 1]
         written = self._spots("written", covered.spans)
-        if not all(self._holds(offset, [current], unreadable=False) for offset in written):
+        if not all(self._holds(offset, step, [current], unreadable=False) for offset in written):
             return False
-        if step == 1:
+        if step == 1 or not (gaps := covered.gaps(capacity)):
             return True
-        left = self._spots("left", covered.gaps(record.capacity_bytes))
+        # The other gaps are bad zones, where each read may take half a minute.
+        left = self._spots("left", [max(gaps, key=lambda one: one[1])])
         either = [current, self.patterns[step - 2]]
-        return all(self._holds(offset, either, unreadable=True) for offset in left)
+        return all(self._holds(offset, step - 1, either, unreadable=True) for offset in left)
 
     def _spots(self, purpose: str, spans: Sequence[Span]) -> Iterator[int]:
-        """Shared out among the spans by their length, the first and the last block of each included."""
+        """Shared out among the spans by their length; none at the ends of those past a bad zone."""
         size = sum(length for _, length in spans)
-        for begin, length in spans:
-            count = -(-_SPOTS * length // size)
-            for offset in places(self.seed, f"{purpose} {begin}", length, count):
+        for number, (begin, length) in enumerate(spans):
+            found = places(self.seed, f"{purpose} {begin}", length, -(-_SPOTS * length // size))
+            for offset in found[1:-1] if number and len(found) > 2 else found:
                 yield begin + offset
 
-    def _holds(self, offset: int, patterns: Sequence[Pattern], *, unreadable: bool) -> bool:
-        failed = (one for ranges in self.record.failed for one in ranges)
+    def _holds(self, offset: int, step: int, patterns: Sequence[Pattern], *, unreadable: bool) -> bool:
+        """Whether a place holds one of ``patterns``, if pass ``step`` could write it."""
+        failed = self.record.failed[step - 1]
         if any(one.offset < offset + SPOT_BYTES and offset < one.offset + one.length for one in failed):
             return True
         found, wanted = aligned_buffer(SPOT_BYTES), aligned_buffer(SPOT_BYTES)
@@ -291,7 +293,8 @@ class Continuing:
             failed = self._failed_in(under_way.flushed)
             rest = ((*gap, RangeKind.NOT_WRITTEN) for gap in under_way.flushed.gaps(capacity))
             errors = gathered((*map(_told, failed), *rest), capacity)
-            written = under_way.flushed.size - sum(one.length for one in failed)
+            # No less than before: that was on the medium then, however coarsely it is told now what failed.
+            written = max(before, under_way.flushed.size - sum(one.length for one in failed))
         spent_s = under_way.earlier_ms / 1000 + result.duration_s
         result = replace(
             result,
@@ -307,13 +310,15 @@ class Continuing:
     def _over(self, step: int, result: PassResult) -> None:
         record, last = self._record, step == len(self._record.passes)
         spent_ms = round(result.duration_s * 1000)
+        written = record.capacity_bytes - sum(one.length for one in result.errors)  # told coarsely, maybe
+        offloaded = min(result.bytes_offloaded, written)
         self._save(
             msgspec.structs.replace(
                 record,
                 place=Place(step=step + 1, position=0),
                 beyond=(),
                 failed=(*record.failed[: step - 1], result.errors, *(() if last else ((),))),
-                offloaded=(*record.offloaded[: step - 1], result.bytes_offloaded, *(() if last else (0,))),
+                offloaded=(*record.offloaded[: step - 1], offloaded, *(() if last else (0,))),
                 spent_ms=(*record.spent_ms[: step - 1], spent_ms, *(() if last else (0,))),
             )
         )
@@ -321,7 +326,7 @@ class Continuing:
     def _is_due(self, covered: Covered) -> bool:
         pace, under_way = self._around.pace, self._pass
         since = self._around.clock.monotonic() - under_way.kept_at
-        return covered.size - under_way.flushed.size >= pace.interval_bytes or since >= pace.interval_s
+        return covered.size - under_way.kept_size >= pace.interval_bytes or since >= pace.interval_s
 
     def _failed_in(self, covered: Covered) -> tuple[Range, ...]:
         """What of ``covered`` could not be written."""
@@ -355,6 +360,7 @@ class Continuing:
                 spent_ms=(*record.spent_ms[: step - 1], spent_ms),
             )
         )
+        under_way.kept_size = covered.size  # not what was written down of it, which may be less
         # From here on, so that many drives do not go on waiting for one stick at the same moment.
         under_way.kept_at = clock.monotonic()
         return None
@@ -389,10 +395,11 @@ class _Pass:
     flushed: Covered = field(init=False)
     """All of it is on the medium."""
     kept_at: float = field(init=False)
+    kept_size: int = field(init=False)
     unflushed: bool = False
 
     def __post_init__(self) -> None:
-        self.flushed, self.kept_at = self.done, self.began
+        self.flushed, self.kept_at, self.kept_size = self.done, self.began, self.done.size
         self.failed, self.offloaded = list(self.again), [self.earlier_offloaded]
 
 

@@ -110,15 +110,13 @@ def _go_on(run: Run) -> EraseResult | None:
 
 
 def _is_contradicted(run: Run) -> bool:
-    """Whether something is not as it was written that is not known to be unwritten."""
-    unwritten = merged((one.offset, one.length) for done in run.passes for one in done.errors)
-    wrong = [
-        (one.offset, one.length)
-        for read in run.reads.values()
-        for one in read.errors
-        if one.kind is RangeKind.MISMATCH
-    ]
-    return sum(length for _, length in unwritten.within(wrong)) < sum(length for _, length in wrong)
+    """Whether a pass that was read back is not there where it is not known to be unwritten."""
+    for number, read in run.reads.items():
+        unwritten = merged((one.offset, one.length) for one in run.passes[number].errors)
+        wrong = [(one.offset, one.length) for one in read.errors if one.kind is RangeKind.MISMATCH]
+        if sum(length for _, length in unwritten.within(wrong)) < sum(length for _, length in wrong):
+            return True
+    return False
 
 
 def _is_past_reading(way: Way, place: Place) -> bool:

@@ -99,8 +99,11 @@ class Mover:
     heard: float = field(init=False)
     """When the drive last answered."""
     in_flight: dict[int, Work] = field(default_factory=dict)
-    aside: list[tuple[int, bool, int]] = field(default_factory=list)
-    """A heap of (-length, tried, offset): what waits to be narrowed, large and not yet tried pieces first."""
+    aside: list[tuple[bool, int, bool, int]] = field(default_factory=list)
+    """A heap of (failed before, -length, tried, offset): what waits to be narrowed.
+
+    What an earlier boot had tried comes last, else large and not yet tried pieces first.
+    """
     failed: list[Span] = field(default_factory=list)
     news_of_failure: list[Span] = field(default_factory=list)
     failures: int = 0
@@ -121,8 +124,9 @@ class Mover:
         gaps = sorted(self.done.gaps(self.capacity), key=lambda one: one[1])
         begin, length = gaps.pop() if gaps else (self.capacity, 0)
         self.low, self.high = begin, begin + length
-        for offset, size in (*gaps, *self.again):
-            heapq.heappush(self.aside, (-size, False, offset))
+        for before, spans in ((False, gaps), (True, self.again)):
+            for offset, size in spans:
+                heapq.heappush(self.aside, (before, -size, False, offset))
         self.heard = self.clock.monotonic()
         self.jump = _JUMP_BLOCKS * self.block
         self.work, self.news = threading.Condition(self.lock), threading.Condition(self.lock)
@@ -187,21 +191,22 @@ class Mover:
         if self.finished + sum(one.length for one in self.in_flight.values()) >= self.ahead:
             return True
         # Behind a slow block others are done that a cut would lose: no more of them than an interval.
-        forward = self.mode is _Mode.FORWARD and all(tried for _, tried, _ in self.aside)
+        forward = self.mode is _Mode.FORWARD and all(tried for _, _, tried, _ in self.aside)
         return forward and self.low - self.reported.mark >= self.ahead
 
     def _next_piece(self) -> Span | None:
         if not self.aside or self._spent():
             return None
-        size, tried, offset = heapq.heappop(self.aside)
+        before, size, tried, offset = heapq.heappop(self.aside)
         length = -size
         if tried:
-            half = max(self.sector, length // 2 // self.sector * self.sector)
-            heapq.heappush(self.aside, (half - length, False, offset + half))
-            return offset, half
-        if length > self.block:
-            heapq.heappush(self.aside, (self.block - length, False, offset + self.block))
-        return offset, min(length, self.block)
+            piece = max(self.sector, length // 2 // self.sector * self.sector)
+        else:
+            # What an earlier boot left need not begin where a block of this one does.
+            piece = min(length, self.block - offset % self.block)
+        if piece < length:
+            heapq.heappush(self.aside, (before, piece - length, False, offset + piece))
+        return offset, piece
 
     def _failure(self, error: OSError, work: Work) -> bool:
         """Take note of a failed transfer; whether another try may make sense."""
@@ -244,7 +249,7 @@ class Mover:
         if length <= self.sector:
             self.failed.append(span)
         else:
-            heapq.heappush(self.aside, (-length, True, offset))
+            heapq.heappush(self.aside, (False, -length, True, offset))
         self.news_of_failure.append(span)
 
     def _turn(self) -> None:
@@ -260,12 +265,12 @@ class Mover:
             begin = self.high
             self.mode = _Mode.FORWARD
         if room:
-            heapq.heappush(self.aside, (-room, False, begin))
+            heapq.heappush(self.aside, (False, -room, False, begin))
         self.work.notify_all()
 
     def _covered(self) -> Covered:
         """What has been moved or has failed; never less than before, while what failed is halved."""
-        left = [(offset, -size) for size, tried, offset in self.aside if not tried]
+        left = [(offset, -size) for _, size, tried, offset in self.aside if not tried]
         if not left and self.mode is _Mode.FORWARD and self.high == self.capacity:
             marks = [self.low if self.low < self.high else self.capacity]
             marks.extend(one.offset for one in self.in_flight.values())
@@ -362,7 +367,7 @@ class Mover:
     def outcome(self) -> Moved:
         """What came of it, after :meth:`finish`; whatever is not known to be moved has failed."""
         with self.lock:
-            spans = [*self.failed, *((offset, -size) for size, _, offset in self.aside)]
+            spans = [*self.failed, *((offset, -size) for _, size, _, offset in self.aside)]
             spans.extend((one.offset, one.length) for one in self.in_flight.values())
             if self.low < self.high:
                 spans.append((self.low, self.high - self.low))

@@ -152,12 +152,20 @@ def _at_once(port: BlockPort, lane: Lane) -> Transfer:
 
     def move_span(offset: int, length: int) -> None:
         try:
-            transfer(offset, lane.prepare(offset, length))
+            transfer(offset, _prepared(lane, offset, length))
             lane.finish(offset, length)
         finally:
             lane.end()
 
     return move_span
+
+
+def _prepared(lane: Lane, offset: int, length: int) -> memoryview:
+    """What a lane has for a span: all of it, or nothing may be called moved."""
+    piece = lane.prepare(offset, length)
+    if len(piece) != length:
+        raise AssertionError(f"a lane has {len(piece)} bytes for the {length} at {offset}")
+    return piece
 
 
 def _serve(mover: Mover, number: int, transfer: Transfer) -> Callable[[], None]:
@@ -191,7 +199,7 @@ def _serve_queued(mover: Mover, lanes: Sequence[Lane], queue: TransferQueue) -> 
         work, lane = under_way[number], lanes[number]
         while True:
             try:
-                queue.start(number, work.offset, lane.prepare(work.offset, work.length), write=lane.writes)
+                queue.start(number, work.offset, _prepared(lane, work.offset, work.length), write=lane.writes)
             except OSError as error:
                 if mover.settle(number, work, error):
                     continue

@@ -21,7 +21,7 @@ from rasura_agent.erase.ranges import gathered
 
 __all__ = ["ReadBack", "Reader", "read_back"]
 
-_EXACT_MISMATCHES = 256
+_EXACT_MISMATCHES = 4096
 """So many blocks that differ are looked at sector by sector; of a drive full of them the rest goes whole."""
 
 
