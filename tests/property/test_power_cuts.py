@@ -145,6 +145,7 @@ def check(machine: Machine, ended: tuple[EraseResult, ErasureCertificate]) -> No
         assert result.reason
         return
     assert not machine.drive.old_sectors()
+    assert machine.drive.least_contents >= machine.passes
     assert [one.bytes_written for one in result.passes] == [machine.capacity] * machine.passes
     last = machine.store.saved[-1]
     assert last.place == Place(step=machine.passes + 1, position=0)
@@ -187,7 +188,8 @@ def test_cuts_with_many_transfers_under_way() -> None:
 def past_bad_zones(seed: int) -> tuple[Machine, tuple[EraseResult, ErasureCertificate]]:
     """A drive that is passed over in one place or two, where writing succeeds after some tries."""
     transport = Random(seed).choice([Transport.SATA, Transport.USB])
-    machine = Machine(seed, PatternKind.RANDOM, transport, capacity=LARGE)
+    pattern = Random(seed + 1).choice([PatternKind.RANDOM, PatternKind.ZERO])
+    machine = Machine(seed, pattern, transport, capacity=LARGE)
     machine.lanes, machine.queued = (1, False) if seed % 3 == 0 else (4, seed % 2 == 1)
     machine.rooms = (BLOCK, 3 * BLOCK, 8 * BLOCK)
     for _ in range(machine.draw.randint(1, 2)):
@@ -439,6 +441,26 @@ def test_more_bad_sectors_than_are_told_apart_leave_a_sound_record_and_a_certifi
         assert all(one.is_sound for one in machine.store.saved), f"seed {seed}"
         failed += certificate.result.outcome is Outcome.FAILED
     assert failed == ERASURES // 8
+
+
+def test_a_flush_that_fails_takes_nothing_back_from_earlier_boots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This boot finds so many bad sectors that all of them are told coarsely, and loses what it wrote."""
+    monkeypatch.setattr(ranges, "RANGES_MAX", 1)
+    resumed = 0
+    for seed in range(ERASURES // 20):
+        machine = Machine(seed, PatternKind.ZERO, capacity=LARGE)
+        machine.policy = replace(machine.policy, limits=Limits(errors=10_000, retries=0, zone_transfers=50))
+        machine.drive.bad = {8 * 2}
+        if machine.boot(machine.draw.randrange(100, 160)) is not None:
+            continue
+        machine.drive.bad |= {8 * machine.draw.randrange(40, LARGE // BLOCK) for _ in range(12)}
+        machine.drive.failing_flush = machine.draw.randint(3, 9)
+        ended = machine.boot()
+        assert ended is not None
+        check(machine, ended)
+        told = ended[1].result.resumed
+        resumed += told is not None and told.bytes_now >= 0
+    assert resumed > ERASURES // 40
 
 
 # Each test above can fail.

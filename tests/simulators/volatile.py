@@ -57,6 +57,7 @@ class VolatileDrive:
     def __post_init__(self) -> None:
         self.view = bytearray(self.content)
         self._versions: dict[int, list[bytes]] = {}
+        self._contents: list[set[int]] = [set() for _ in range(len(self.content) // SECTOR_BYTES)]
 
     def put(self, offset: int, data: bytes) -> None:
         self.written += len(data)
@@ -65,6 +66,7 @@ class VolatileDrive:
             self._versions.setdefault(place, [bytes(self.view[place : place + SECTOR_BYTES])])
             self.view[place : place + SECTOR_BYTES] = data[at : at + SECTOR_BYTES]
             self._versions[place].append(data[at : at + SECTOR_BYTES])
+            self._contents[place // SECTOR_BYTES].add(hash(data[at : at + SECTOR_BYTES]))
 
     def flush(self) -> None:
         if self.failing_flush is not None:
@@ -78,6 +80,11 @@ class VolatileDrive:
         for place, versions in self._versions.items():
             self.view[place : place + SECTOR_BYTES] = self.draw.choice(versions)
         self._versions.clear()
+
+    @property
+    def least_contents(self) -> int:
+        """Different contents that were written to the sector that got the fewest."""
+        return min(map(len, self._contents))
 
     def old_sectors(self) -> list[int]:
         """Numbers of the sectors that hold what they held at the very beginning."""
