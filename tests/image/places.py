@@ -30,4 +30,6 @@ def build_hash() -> str:
 def console_font() -> Path:
     """The font of the image's console, from what the image was made of."""
     found = (ROOT / "build/cache").glob("unpacked-*/payload/usr/share/consolefonts/Lat15-Terminus16.psf.gz")
-    return next(found)
+    font = next(found, None)
+    assert font is not None, "build/cache is not there any more: ./scripts/build-image makes it"
+    return font
