@@ -23,7 +23,7 @@ _LONGEST_FIRST = (
     # One after the other: they share a machine.
     *(f"lab/test_{name}.py" for name in ("erase", "bad_media", "no_drive", "power_cut", "frozen")),
     *("lab/test_capture.py", "image/test_boot.py", "image/test_main_job.py", "image/test_pulled_stick.py"),
-    "image/test_interrupted.py",
+    *("image/test_entries.py", "image/test_interrupted.py"),
     *("image/test_unattended.py", "image/test_build.py", "image/test_system.py", "image/test_menu.py"),
     "image/test_pxe_serve.py",
 )

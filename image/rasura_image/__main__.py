@@ -58,7 +58,9 @@ def build(update: bool, as_release: bool, output: Path, cache: Path) -> None:
 @click.option(
     "--settings", "settings_file", type=_PATH, metavar="FILE", help="Settings, see image/NETBOOT.md."
 )
-@click.option("--policy", "policies", type=_PATH, multiple=True, metavar="FILE", help="A policy of your own.")
+@click.option(
+    "--policy", "policies", type=_PATH, multiple=True, metavar="FILE", help="A policy of your own, NAME.toml."
+)
 @click.option(
     "--restore",
     "restored",

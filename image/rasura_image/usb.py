@@ -25,7 +25,7 @@ from rasura.command import read_file as read_named
 from rasura.errors import RasuraError, RefusedError, UsageError
 from rasura.key_box import is_sealed
 from rasura.site_kit import KEY_FILE, SitePapers
-from rasura_agent.erase.policy import parse_policy
+from rasura_agent.erase.policy import BUILT_IN, parse_policy
 from rasura_agent.inventory.labels import DATA_LABEL, fat32_labels
 from rasura_agent.live.boot_facts import Build, parse_build
 from rasura_agent.live.gpt import SECTOR_BYTES, GptError, Partition, Table, grow, parse_table
@@ -154,11 +154,32 @@ def _require_sound(contents: StickContents) -> None:
             parse_policy(raw)
         except RasuraError as error:
             raise UsageError(f"{policy} is no policy: {error}", hint=error.hint) from None
+    _require_found_at_boot(contents.policies)
     for folder in contents.restored:
         if not folder.is_dir():
             raise UsageError(
                 f"{folder} is no folder", hint="--restore names the one that an earlier write-usb told of"
             )
+
+
+def _require_found_at_boot(policies: tuple[Path, ...]) -> None:
+    """A policy is asked for by the name of its file, and policies/NAME.toml is where it is looked for."""
+    named: dict[str, Path] = {}
+    for policy in policies:
+        if policy.suffix != ".toml":
+            raise UsageError(
+                f"no machine would find the policy {policy} on the stick: it would look for NAME.toml",
+                hint=f"name a copy of it: cp {policy.name} {policy.stem}.toml",
+            )
+        if policy.stem in BUILT_IN:
+            raise UsageError(
+                f"no machine would take the policy {policy} from the stick: {policy.stem} is built in",
+                hint="give the file another name",
+            )
+        # FAT takes names that differ in case only for the same.
+        other = named.setdefault(policy.name.casefold(), policy)
+        if other is not policy:
+            raise UsageError(f"{other} and {policy} would be the same file on the stick")
 
 
 def _reason(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The image over the network, from pxe-serve: BIOS, Secure Boot by PXE and HTTP, and beside another DHCP."""
+"""The image over the network, from pxe-serve: BIOS, UEFI by PXE and HTTP, and beside another DHCP server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from image import lan
-from image.places import missing
+from image.places import STATED_MIB, missing
 from image.test_boot import boot_facts, check_boot
 from lab.attached import Nic
 from lab.machine import BOOT_S, Firmware, Machine, Media
@@ -37,6 +37,8 @@ PXE_ONLY = {"opt/org.tianocore/IPv6PXESupport": "n"}
     ("firmware", "fw_cfg", "mode"),
     [
         pytest.param(Firmware.BIOS, {}, "full", id="bios-ipxe"),
+        pytest.param(Firmware.UEFI, PXE_ONLY, "full", id="uefi-pxe"),
+        pytest.param(Firmware.UEFI, HTTP_BOOT, "full", id="uefi-http"),
         pytest.param(Firmware.SECURE_BOOT, PXE_ONLY, "full", id="secure-boot-pxe"),
         pytest.param(Firmware.SECURE_BOOT, HTTP_BOOT, "full", id="secure-boot-http"),
         pytest.param(Firmware.BIOS, {}, "proxy", id="proxy-bios-ipxe"),
@@ -59,7 +61,13 @@ def _boots(network: lan.Lan, folder: Path, firmware: Firmware, fw_cfg: dict[str,
     with (
         lan.pxe_serve(network, folder, SETTINGS, "--mode", mode),
         Machine(
-            folder, Media(), firmware=firmware, attached={"nic": nic}, fw_cfg=fw_cfg, within=network.within
+            folder,
+            Media(),
+            firmware=firmware,
+            attached={"nic": nic},
+            memory_mib=STATED_MIB,
+            fw_cfg=fw_cfg,
+            within=network.within,
         ) as machine,
     ):
         facts = boot_facts(machine)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from image.places import NETBOOT, missing
+from image.places import NETBOOT, STATED_MIB, missing
 from lab.attached import Nic, SataDisk, blank
 from lab.machine import BOOT_S, Kernel, Machine
 
@@ -22,7 +24,6 @@ pytestmark = [
 
 PAYLOAD = NETBOOT / "rasura"
 SERIAL = "quiet loglevel=3 console=tty0 console=ttyS0,115200 rasura.boot=network rasura.entry=serial"
-STATED_MIB = 512
 
 # Runs in the guest, with nothing but what the image has.
 QUESTIONS = """#!/usr/bin/python3 -I
@@ -104,6 +105,23 @@ def test_the_system_at_its_least_memory(tmp_path: Path) -> None:
     assert [drive["serial"] for drive in json.loads(facts["drives"])["drives"]] == ["QM-1"]
     assert not {"md_mod", "dm_multipath", "bcache", "scsi_debug"} & set(facts["modules"])
     assert facts["wifi"].strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("memory_mib", "kept", "said"),
+    [
+        pytest.param(320, 1.0, "512 MB of memory are needed", id="too-little-memory"),
+        pytest.param(STATED_MIB, 0.9, "the image is damaged", id="cut-off"),
+    ],
+)
+def test_what_cannot_start_says_why(tmp_path: Path, memory_mib: int, kept: float, said: str) -> None:
+    """Memory that is too small cuts the image off as well, and no other stick would help."""
+    initrd = tmp_path / "initrd"
+    shutil.copyfile(PAYLOAD / "initrd", initrd)
+    os.truncate(initrd, int(initrd.stat().st_size * kept))
+    with Machine(tmp_path, Kernel(PAYLOAD / "vmlinuz", initrd, SERIAL), memory_mib=memory_mib) as machine:
+        machine.console.expect(rf"could not start: +{said}", BOOT_S)
+        machine.console.expect("Nothing was erased", BOOT_S)
 
 
 def test_without_its_word_the_hook_stays_shut_and_a_misspelt_parameter_stops_everything(

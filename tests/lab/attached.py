@@ -59,6 +59,18 @@ class SataDisk:
 
 
 @dataclass(frozen=True)
+class IdeDisk:
+    """A drive on the machine's own controller: IDE, or AHCI where the chipset has that. One in a machine."""
+
+    file: Path
+    serial: str
+
+    def arguments(self, name: str) -> list[str]:
+        device = f"ide-hd,id={name},drive={name}-file,bus=ide.0,serial={self.serial}"
+        return [*_backing(name, self.file), "-device", device]
+
+
+@dataclass(frozen=True)
 class NvmeDrive:
     """One NVMe subsystem with one controller and a namespace for each file."""
 
@@ -161,13 +173,14 @@ class VirtioDisk:
 
 @dataclass(frozen=True)
 class CdRom:
-    """A disc in a drive on the machine's own AHCI controller."""
+    """A disc in a drive on the machine's own controller, AHCI or IDE."""
 
     file: Path
     bootindex: int | None = None
+    bus: str = "ide.2"
 
     def arguments(self, name: str) -> list[str]:
-        device = f"ide-cd,id={name},drive={name}-file,bus=ide.2"
+        device = f"ide-cd,id={name},drive={name}-file,bus={self.bus}"
         device += f",bootindex={self.bootindex}" if self.bootindex is not None else ""
         return [*_backing(name, self.file, read_only=True), "-device", device]
 

@@ -107,6 +107,8 @@ _KEYS = {
     "|": ("shift", "backslash"),
     ">": ("shift", "dot"),
     "&": ("shift", "7"),
+    "(": ("shift", "9"),
+    ")": ("shift", "0"),
     "'": ("apostrophe",),
     '"': ("shift", "apostrophe"),
 }
@@ -145,6 +147,8 @@ class Machine:
         *,
         firmware: Firmware = Firmware.BIOS,
         attached: Mapping[str, Attached] | None = None,
+        chipset: str = "q35",
+        graphics: str = "std",
         memory_mib: int = 1024,
         cpus: int = 1,
         fw_cfg: Mapping[str, Path | str] | None = None,
@@ -156,13 +160,15 @@ class Machine:
     ) -> None:
         """Nothing starts yet.
 
-        ``clock`` is QEMU's -rtc base ("utc", or a date for a wrong clock); without ``reboots`` a reset by
-        the guest ends QEMU; ``extra`` goes to its command line as it is; ``within`` is a command that runs
-        it elsewhere, such as "ip netns exec NAME".
+        ``chipset`` is QEMU's machine: "q35", with PCI Express and AHCI, or "pc", with what there was in 1996;
+        ``graphics`` its -vga; ``clock`` its -rtc base ("utc", or a date for a wrong clock); without
+        ``reboots`` a reset by the guest ends QEMU; ``extra`` goes to its command line as it is; ``within``
+        is a command that runs it elsewhere, such as "ip netns exec NAME".
         """
         self.folder = folder
         self._boot, self._firmware = boot, firmware
         self._attached = dict(attached or {})
+        self._chipset, self._graphics = chipset, graphics
         self._memory_mib, self._cpus = memory_mib, cpus
         self._fw_cfg = dict(fw_cfg or {})
         self._clock, self._reboots, self._alone, self._extra = clock, reboots, alone, tuple(extra)
@@ -177,14 +183,16 @@ class Machine:
     def arguments(self, sockets: Path) -> list[str]:
         """The command line of QEMU, its control and serial ports as sockets in that folder."""
         accelerator = os.environ.get("RASURA_QEMU_ACCEL", "tcg")
-        argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "std"]
+        argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-vga", self._graphics]
         secure = self._firmware is Firmware.SECURE_BOOT
-        argv += ["-machine", "q35" + (",smm=on" if secure else "")]
+        argv += ["-machine", self._chipset + (",smm=on" if secure else "")]
         # A kernel that patches code while another emulated processor runs it can crash there: one at a time.
         tcg = f"tcg,thread={'multi' if self._cpus == 1 else 'single'}"
         argv += ["-accel", tcg if accelerator == "tcg" else accelerator]
         argv += ["-cpu", _PROCESSOR, "-smp", str(self._cpus), "-m", str(self._memory_mib)]
-        argv += ["-global", "ICH9-LPC.disable_s3=0", "-rtc", f"base={self._clock}"]
+        if self._chipset == "q35":
+            argv += ["-global", "ICH9-LPC.disable_s3=0"]
+        argv += ["-rtc", f"base={self._clock}"]
         argv += ["-device", "virtio-rng-pci"]
         for name in ("console", "results"):
             argv += ["-chardev", f"socket,id={name},path={sockets / name},server=on,wait=off"]

@@ -7,16 +7,20 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rasura.errors import RefusedError, UsageError
 from rasura.site_kit import seal_site_key
+from rasura_agent.erase.policy import BUILT_IN
 from rasura_agent.inventory.labels import DATA_LABEL, fat32_labels
 from rasura_agent.live.gpt import SECTOR_BYTES, parse_table
+from rasura_agent.live.policy_source import find_policy, known_policies
 from rasura_image import usb
+from rasura_image.data_partition import copy_out
 from rasura_image.errors import BuildError
 from rasura_image.settings import Settings, parse_settings
 from rasura_image.usb import StickContents, write_stick
@@ -288,6 +292,37 @@ def test_what_is_no_policy_is_refused_before_anything_is_written(
     assert stick.read_bytes() == before
 
 
+def test_a_policy_that_no_machine_would_take_is_refused(iso: Path, stick: Path, tmp_path: Path) -> None:
+    """At boot a policy is policies/NAME.toml, unless NAME is built in."""
+    before = stick.read_bytes()
+    for names, reason, hint in (
+        (("school.policy",), "would look for NAME.toml", "cp school.policy school.toml"),
+        (("school.TOML",), "would look for NAME.toml", "cp school.TOML school.toml"),
+        (("school",), "would look for NAME.toml", "cp school school.toml"),
+        (("purge.toml",), "purge is built in", "another name"),
+        (("school.toml", "other/School.toml"), "would be the same file", "None"),
+    ):
+        policies = tuple(tmp_path / name for name in names)
+        for policy in policies:
+            policy.parent.mkdir(exist_ok=True)
+            policy.write_text(POLICY)
+        with pytest.raises(UsageError, match=reason) as raised:
+            write_stick(stick, iso, StickContents(Settings(), policies=policies), quiet)
+        assert all(str(policy) in str(raised.value) for policy in policies)
+        assert hint in str(raised.value.hint)
+        assert stick.read_bytes() == before
+
+
+def test_a_policy_is_found_where_the_stick_has_it(iso: Path, stick: Path, tmp_path: Path) -> None:
+    policy, mounted = tmp_path / "school.toml", tmp_path / "mounted"
+    policy.write_text(POLICY)
+    mounted.mkdir()
+    write_stick(stick, iso, StickContents(Settings(), policies=(policy,)), quiet)
+    copy_out(f"{stick}@@{_data_offset(stick)}", mounted)
+    assert known_policies(mounted) == (*BUILT_IN, "school")
+    assert find_policy("school", mounted).name == "school"
+
+
 def test_a_policy_that_the_stick_does_not_have_is_warned_of(iso: Path, stick: Path, tmp_path: Path) -> None:
     text = '[station]\npolicy = "school"\n'
     said: list[str] = []
@@ -417,15 +452,37 @@ def test_restored_by_the_command_and_written_afresh(iso: Path, stick: Path, tmp_
         on_data_partition(stick, CERTIFICATE)
 
 
-@pytest.mark.root
-def test_a_real_device_is_written_twice(iso: Path, tmp_path: Path) -> None:
+@contextmanager
+def _loop_device(backing: Path, *options: str) -> Iterator[str]:
     if os.geteuid() != 0 or shutil.which("losetup") is None:
         pytest.skip("needs root and losetup")
-    backing = tmp_path / "backing.img"
-    backing.write_bytes(os.urandom(MIB) * 192)
-    attach = ["losetup", "--find", "--show", str(backing)]
+    attach = ["losetup", "--find", "--show", *options, str(backing)]
     device = subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip()
     try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@pytest.mark.root
+def test_a_stick_of_other_sectors_is_refused(iso: Path, tmp_path: Path) -> None:
+    """The tables of a hybrid image count in sectors of 512 bytes."""
+    backing = tmp_path / "backing.img"
+    backing.write_bytes(b"what somebody has on it".ljust(192 * MIB, b"\0"))
+    before = backing.read_bytes()
+    with _loop_device(backing, "--sector-size", "4096") as device:
+        done = _command(device, "--any-drive", "--yes", "--iso", iso, folder=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert f"{device} has sectors of 4096 bytes" in done.stderr
+    assert "take another stick" in done.stderr
+    assert backing.read_bytes() == before
+
+
+@pytest.mark.root
+def test_a_real_device_is_written_twice(iso: Path, tmp_path: Path) -> None:
+    backing = tmp_path / "backing.img"
+    backing.write_bytes(os.urandom(MIB) * 192)
+    with _loop_device(backing) as device:
         options = ("--any-drive", "--yes", "--iso", iso)
         done = _command(device, *options, folder=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -441,8 +498,6 @@ def test_a_real_device_is_written_twice(iso: Path, tmp_path: Path) -> None:
         finally:
             os.close(held)
         assert (busy.returncode, "in use" in busy.stderr) == (3, True), busy.stderr
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True)
     assert on_data_partition(backing, CERTIFICATE) == certificate.read_bytes()
     _require_sound(_volume(backing, tmp_path / "volume"))
     assert not list(tmp_path.glob("rasura-stick-kept-*"))
