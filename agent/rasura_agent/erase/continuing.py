@@ -7,7 +7,7 @@ anything else than was written, the record was wrong, and the engine begins afre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,7 +37,7 @@ from rasura_agent.erase.progress_record import (
     Wanted,
     misfit,
 )
-from rasura_agent.erase.ranges import gathered
+from rasura_agent.erase.ranges import gathered, spans_of
 from rasura_agent.verify.spots import SEED_BYTES, SPOT_BYTES, places
 
 __all__ = ["Continuing", "Found", "Patterns", "Resumed", "Surroundings", "find"]
@@ -86,10 +86,8 @@ class Found(msgspec.Struct, frozen=True):
 def find(around: Surroundings, left: Loaded, wanted: Wanted, make: Patterns) -> Found | None:
     """What an earlier boot left of this very overwrite, of all that it ``left`` of the drive.
 
-    A record that is not used is spoken of. An overwrite that is not written down is not gone on with either.
+    A record that is not used is spoken of.
     """
-    if around.store is None:
-        return None
     if left.record is None and left.damaged:
         around.say(_afresh("its record is damaged"))
     record = left.begun
@@ -192,7 +190,7 @@ class Continuing:
         self.patterns, self.resumed = patterns, resumed
         self._around, self._record = around, record
         self._complained = False
-        self._pass = _Pass(NOTHING, (), 0.0, 0, 0)
+        self._pass = _Pass(NOTHING, (), 0.0, 0, [])
         self._save(record)
 
     @classmethod
@@ -239,13 +237,13 @@ class Continuing:
         ahead = msgspec.structs.replace(record, interruptions=resumed.interruptions)
         return cls(around, ahead, found.patterns, resumed)
 
-    def done(self, step: int) -> tuple[Covered, list[Span]]:
+    def done(self, step: int) -> tuple[Covered, tuple[Span, ...]]:
         """What of pass ``step``, not yet begun in this boot, earlier boots are through with.
 
         And what of that they could not write. An earlier boot's limits, cable or heat are not this one's.
         """
         failed = self._record.failed[step - 1] if step == self._record.place.step else ()
-        return self._record.covered(step), [(one.offset, one.length) for one in failed]
+        return self._record.covered(step), tuple(spans_of(failed))
 
     def before(self, step: int) -> PassResult | None:
         """Pass ``step``, if earlier boots have done all of it."""
@@ -261,7 +259,7 @@ class Continuing:
         """What pass ``step`` is to call as it goes on: ``report``, in bytes, and it is written down too."""
         record, now = self._record, self._around.clock.monotonic()
         done, again = self.done(step)
-        self._pass = _Pass(done, tuple(again), now, record.spent_ms[step - 1], record.offloaded[step - 1])
+        self._pass = _Pass(done, again, now, record.spent_ms[step - 1], [record.offloaded[step - 1]])
 
         def on_progress(covered: Covered) -> str | None:
             # Before ``report``, which may let the drive rest: a cut in the pause costs nothing then.
@@ -291,8 +289,7 @@ class Continuing:
         if under_way.unflushed:
             # What was written since the last flush may lie in a cache that is lost.
             failed = self._failed_in(under_way.flushed)
-            rest = ((*gap, RangeKind.NOT_WRITTEN) for gap in under_way.flushed.gaps(capacity))
-            errors = gathered((*map(_told, failed), *rest), capacity)
+            errors = _not_written([*spans_of(failed), *under_way.flushed.gaps(capacity)], capacity)
             # No less than before: that was on the medium then, however coarsely it is told now what failed.
             written = max(before, under_way.flushed.size - sum(one.length for one in failed))
         spent_s = under_way.earlier_ms / 1000 + result.duration_s
@@ -330,10 +327,9 @@ class Continuing:
 
     def _failed_in(self, covered: Covered) -> tuple[Range, ...]:
         """What of ``covered`` could not be written."""
-        capacity = self._record.capacity_bytes
-        failed = gathered(((*span, RangeKind.NOT_WRITTEN) for span in self._pass.failed), capacity)
+        failed = _not_written(self._pass.failed, self._record.capacity_bytes)
         # Whatever is told coarsely must not reach into what is still to be written.
-        inside = covered.within((one.offset, one.length) for one in failed)
+        inside = covered.within(spans_of(failed))
         return tuple(Range(offset=at, length=length, kind=RangeKind.NOT_WRITTEN) for at, length in inside)
 
     def _keep(self, step: int, covered: Covered) -> str | None:
@@ -387,11 +383,10 @@ class _Pass:
     """What of it could not be written then."""
     began: float
     earlier_ms: int
-    earlier_offloaded: int
+    offloaded: list[int]
+    """What the drive was only told to zero, by earlier boots too, in bytes."""
     failed: list[Span] = field(init=False)
     """What could not be written, by earlier boots too; pieces may overlap, and some may be written since."""
-    offloaded: list[int] = field(init=False)
-    """What the drive was only told to zero, by earlier boots too, in bytes."""
     flushed: Covered = field(init=False)
     """All of it is on the medium."""
     kept_at: float = field(init=False)
@@ -400,8 +395,8 @@ class _Pass:
 
     def __post_init__(self) -> None:
         self.flushed, self.kept_at, self.kept_size = self.done, self.began, self.done.size
-        self.failed, self.offloaded = list(self.again), [self.earlier_offloaded]
+        self.failed = list(self.again)
 
 
-def _told(one: Range) -> tuple[int, int, RangeKind]:
-    return one.offset, one.length, one.kind
+def _not_written(spans: Iterable[Span], capacity: int) -> tuple[Range, ...]:
+    return gathered(((*span, RangeKind.NOT_WRITTEN) for span in spans), capacity)

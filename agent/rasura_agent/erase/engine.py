@@ -33,6 +33,7 @@ from rasura_agent.erase.pattern import Pattern
 from rasura_agent.erase.pipeline import REPORT_BYTES
 from rasura_agent.erase.plan import DrivePlan, Way
 from rasura_agent.erase.progress_record import Place, ProgressStore, Refused
+from rasura_agent.erase.ranges import spans_of
 from rasura_agent.erase.result import EraseResult
 from rasura_agent.erase.run import Ports, Run
 from rasura_agent.erase.scheme import patterns
@@ -112,8 +113,8 @@ def _go_on(run: Run) -> EraseResult | None:
 def _is_contradicted(run: Run) -> bool:
     """Whether a pass that was read back is not there where it is not known to be unwritten."""
     for number, read in run.reads.items():
-        unwritten = merged((one.offset, one.length) for one in run.passes[number].errors)
-        wrong = [(one.offset, one.length) for one in read.errors if one.kind is RangeKind.MISMATCH]
+        unwritten = merged(spans_of(run.passes[number].errors))
+        wrong = spans_of(one for one in read.errors if one.kind is RangeKind.MISMATCH)
         if sum(length for _, length in unwritten.within(wrong)) < sum(length for _, length in wrong):
             return True
     return False

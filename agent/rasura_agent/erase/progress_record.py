@@ -17,6 +17,7 @@ import msgspec
 
 from rasura.certificate import Range
 from rasura_agent.erase.covered import Covered, Span
+from rasura_agent.erase.ranges import spans_of
 from rasura_agent.inventory.model import Drive
 
 __all__ = [
@@ -137,7 +138,7 @@ class ProgressRecord(_Stored, frozen=True):
 
     def _is_possible(self, step: int) -> bool:
         """Whether what failed of pass ``step`` is covered, and no more of it offloaded than written."""
-        failed = [(one.offset, one.length) for one in self.failed[step - 1]]
+        failed = spans_of(self.failed[step - 1])
         return (
             all(length > 0 for _, length in failed)
             and list(self.covered(step).within(failed)) == failed

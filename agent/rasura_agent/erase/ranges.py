@@ -7,11 +7,9 @@ import itertools
 from collections.abc import Iterable
 
 from rasura.certificate import Range, RangeKind
+from rasura_agent.erase.covered import Span, merged
 
-__all__ = ["RANGES_MAX", "gathered"]
-
-_Piece = tuple[RangeKind, int, int]
-"""Kind, first byte, and the byte after the last."""
+__all__ = ["RANGES_MAX", "gathered", "spans_of"]
 
 RANGES_MAX = 1000
 """So many ranges are told apart; beyond, those nearest to each other are told as one that covers both."""
@@ -22,34 +20,36 @@ def gathered(found: Iterable[tuple[int, int, RangeKind]], capacity: int) -> tupl
 
     A drive that fails in too many places is told more coarsely; nothing in error is ever left out.
     """
-    pieces = sorted((kind, offset, min(capacity, offset + length)) for offset, length, kind in found)
-    ranges: list[_Piece] = []
-    for kind, low, high in pieces:
-        if ranges and ranges[-1][0] is kind and low <= ranges[-1][2]:
-            ranges[-1] = (kind, ranges[-1][1], max(high, ranges[-1][2]))
-        else:
-            ranges.append((kind, low, high))
+    by_kind: dict[RangeKind, list[Span]] = {}
+    for offset, length, kind in found:
+        by_kind.setdefault(kind, []).append((offset, min(length, capacity - offset)))
+    ranges = [
+        Range(offset=offset, length=length, kind=kind)
+        for kind in sorted(by_kind)
+        for offset, length in merged(by_kind[kind]).spans
+    ]
     told = _nearest_joined(ranges) if len(ranges) > RANGES_MAX else ranges
-    return tuple(
-        sorted(
-            (Range(offset=low, length=high - low, kind=kind) for kind, low, high in told),
-            key=lambda one: (one.offset, one.kind),
-        )
-    )
+    return tuple(sorted(told, key=lambda one: (one.offset, one.kind)))
 
 
-def _nearest_joined(ranges: list[_Piece]) -> list[_Piece]:
+def spans_of(ranges: Iterable[Range]) -> list[Span]:
+    """Where they lie."""
+    return [(one.offset, one.length) for one in ranges]
+
+
+def _nearest_joined(ranges: list[Range]) -> list[Range]:
     """Just as many neighbours of one kind joined as there are ranges too many, the nearest ones."""
     gaps = (
-        (later[1] - one[2], number)
+        (later.offset - one.offset - one.length, number)
         for number, (one, later) in enumerate(itertools.pairwise(ranges), 1)
-        if one[0] is later[0]
+        if one.kind is later.kind
     )
     closed = {number for _, number in heapq.nsmallest(len(ranges) - RANGES_MAX, gaps)}
-    joined: list[_Piece] = []
-    for number, (kind, low, high) in enumerate(ranges):
+    joined: list[Range] = []
+    for number, one in enumerate(ranges):
         if number in closed:
-            joined[-1] = (kind, joined[-1][1], high)
+            begin = joined[-1].offset
+            joined[-1] = Range(offset=begin, length=one.offset + one.length - begin, kind=one.kind)
         else:
-            joined.append((kind, low, high))
+            joined.append(one)
     return joined
